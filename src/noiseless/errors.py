@@ -1,0 +1,133 @@
+"""Every error noiseless raises on purpose.
+
+    NoiselessError                 one clear line: what, got, expected, fix
+    ├── InputError                 something given to noiseless is not usable (exit code 2)
+    │   ├── ImageError             an image file or array: missing, truncated, not an image, unsupported
+    │   ├── ValueRangeError        float values far outside [0, 1] and no data_range given
+    │   ├── DataError              a folder or data set: empty, unpaired, sizes that differ
+    │   ├── SpecError              a noise or loss expression that does not parse
+    │   ├── UnknownNameError       a name that is in no table; names the closest
+    │   ├── ConfigError            a recipe or --set key or value that does not fit
+    │   ├── BundleError            a model bundle or checkpoint that cannot be used
+    │   └── SigmaError             a conditioned network without a noise level
+    ├── MissingExtraError          an optional package is needed; says what to install (exit code 2)
+    └── WorkError                  the input was fine, the work failed (exit code 1)
+        ├── OutputError            an output cannot be written: full disk, no permission
+        ├── MemoryLimitError       the work does not fit into the memory allowed
+        ├── DivergedError          a training loss that is no longer finite
+        └── Cancelled              the caller asked to stop
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NoiselessError(Exception):
+    """Base of all errors of noiseless; `str(error)` is one line made of the parts given.
+
+    Args:
+        what: what went wrong, with the path or name concerned.
+        got: what was found.
+        expected: what would have been right.
+        fix: what to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, got: object = None, expected: object = None, fix: str | None = None) -> None:
+        self.what, self.got, self.expected, self.fix = what, got, expected, fix
+        parts = [what]
+        if got is not None:
+            parts.append(f"got {got}")
+        if expected is not None:
+            parts.append(f"expected {expected}")
+        line = ": ".join((parts[0], ", ".join(parts[1:]))) if parts[1:] else what
+        super().__init__(" ".join((f"{line}. {fix}" if fix else line).split()))
+
+
+class InputError(NoiselessError):
+    """Something given to noiseless is not usable."""
+
+    exit_code = 2
+
+
+class ImageError(InputError):
+    """An image file or array is missing, truncated, not an image or of an unsupported kind."""
+
+
+class ValueRangeError(InputError):
+    """Float values lie far outside [0, 1] and no data range was given."""
+
+
+class DataError(InputError):
+    """A folder or data set is empty, unpaired, or holds sizes that differ."""
+
+
+class SpecError(InputError):
+    """A noise or loss expression does not parse."""
+
+
+class ConfigError(InputError):
+    """A recipe or `--set` key or value does not fit."""
+
+
+class BundleError(InputError):
+    """A model bundle or checkpoint cannot be used."""
+
+
+class SigmaError(InputError):
+    """A conditioned network was given no noise level and none could be estimated."""
+
+
+class UnknownNameError(InputError):
+    """A name is in no table.
+
+    Args:
+        kind: what the table holds, for example ``"network"``.
+        name: the name that was asked for.
+        known: the names there are.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        fix = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(names)}."
+        super().__init__(f"unknown {kind} {name!r}", fix=fix)
+        self.kind, self.name, self.known = kind, name, names
+
+
+class MissingExtraError(NoiselessError):
+    """An optional package is needed.
+
+    Args:
+        purpose: what needs it, for example ``"the bm3d baseline"``.
+        extra: the extra of noiseless that brings it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(f"{purpose} needs an optional package", fix=f'Run: pip install "noiseless[{extra}]"')
+        self.extra = extra
+
+
+class WorkError(NoiselessError):
+    """The input was fine, the work failed."""
+
+
+class OutputError(WorkError):
+    """An output cannot be written."""
+
+
+class MemoryLimitError(WorkError):
+    """The work does not fit into the memory allowed."""
+
+
+class DivergedError(WorkError):
+    """A training loss is no longer finite."""
+
+
+class Cancelled(WorkError):
+    """The caller asked to stop."""
