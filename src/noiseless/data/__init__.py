@@ -1,0 +1,1 @@
+"""Data: sources, splits, manifests and the packed store; numpy only."""
