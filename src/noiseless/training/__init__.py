@@ -1,0 +1,1 @@
+"""Training: one loop, its configuration, and what it needs around it."""
