@@ -1,0 +1,189 @@
+"""Patches for training: every batch is a function of the seed and the step alone.
+
+So a run has no sampler state to lose: a resumed run draws what the interrupted one would have drawn, and the
+processes of a distributed run share one batch by taking its rows in turn.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from noiseless.data.augment import (
+    change_tone,
+    crop_window,
+    mixup,
+    random_orientation,
+    rescale,
+    to_channels,
+)
+from noiseless.data.store import as_unit_float
+from noiseless.errors import DataError
+from noiseless.noise import Noise
+from noiseless.training.config import Stage, TrainingConfig
+from noiseless.training.objectives import Batch
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One training example; float32 arrays of shape (C, size, size) in [0, 1] units."""
+
+    noisy: np.ndarray
+    target: np.ndarray
+    sigma: np.ndarray | None
+
+
+class PatchSource(Protocol):
+    """Draws training examples."""
+
+    def draw(self, generator: np.random.Generator, size: int) -> Patch:
+        """One example of `size` x `size` pixels."""
+        ...
+
+
+class Weighted:
+    """Chooses images with a chance that grows as the square root of their area."""
+
+    def __init__(self, images: Sequence[np.ndarray]) -> None:
+        if not len(images):
+            raise DataError("nothing to train on", got="no image")
+        sides = np.sqrt([image.shape[-1] * image.shape[-2] for image in images])
+        self._edges = np.cumsum(sides / sides.sum())
+
+    def choose(self, generator: np.random.Generator) -> int:
+        """Index of an image."""
+        return min(int(np.searchsorted(self._edges, generator.random())), len(self._edges) - 1)
+
+
+class CleanPatches:
+    """Clean patches with synthetic noise.
+
+    Args:
+        images: arrays of shape (C, H, W): uint8, uint16 or float32.
+        noise: what is added; ranges are drawn for each patch.
+        channels: of the network; colour images become luma for a grey one.
+        config: shares of the augmentations.
+    """
+
+    def __init__(self, images: Sequence[np.ndarray], noise: Noise, channels: int, config: TrainingConfig) -> None:
+        self.images, self.noise, self.channels, self.config = images, noise, channels, config
+        self._weighted = Weighted(images)
+
+    def draw(self, generator: np.random.Generator, size: int) -> Patch:
+        """One clean patch, its noisy version and the standard deviation the noise model gives for it."""
+        clean = self._clean(generator, size)
+        if generator.random() < self.config.mixup:
+            clean = mixup(clean, self._clean(generator, size), generator)
+        if generator.random() < self.config.tone:
+            clean = change_tone(clean, generator)
+        noise = self.noise.draw(generator)
+        noisy = noise.sample(clean, generator)
+        return Patch(noisy, clean, noise.sigma_map(noisy))
+
+    def _clean(self, generator: np.random.Generator, size: int) -> np.ndarray:
+        image = self.images[self._weighted.choose(generator)]
+        if generator.random() < self.config.rescale:
+            patch = rescale(image, size, generator)
+        else:
+            patch = crop_window(image, size, generator)(image)
+        return to_channels(random_orientation(as_unit_float(patch), generator), self.channels)
+
+
+class PairPatches:
+    """Patches of noisy / clean pairs, cut at the same place and turned alike.
+
+    Args:
+        noisy: arrays of shape (C, H, W).
+        clean: the same number of arrays of the same shapes.
+        channels: of the network.
+        config: shares of the augmentations.
+    """
+
+    def __init__(
+        self, noisy: Sequence[np.ndarray], clean: Sequence[np.ndarray], channels: int, config: TrainingConfig
+    ) -> None:
+        self.noisy, self.clean, self.channels, self.config = noisy, clean, channels, config
+        self._weighted = Weighted(clean)
+
+    def draw(self, generator: np.random.Generator, size: int) -> Patch:
+        """One pair of patches; the noise level is not known."""
+        both = self._both(generator, size)
+        if generator.random() < self.config.mixup:
+            both = mixup(both, self._both(generator, size), generator)
+        noisy, clean = both
+        return Patch(noisy, clean, None)
+
+    def _both(self, generator: np.random.Generator, size: int) -> np.ndarray:
+        index = self._weighted.choose(generator)
+        sides = self.noisy[index], self.clean[index]
+        cut = crop_window(sides[1], size, generator)
+        both = np.stack([to_channels(as_unit_float(cut(side)), self.channels) for side in sides])
+        return random_orientation(both, generator)
+
+
+def make_batch(source: PatchSource, stage: Stage, seed: int, step: int, rows: slice) -> Batch:
+    """The rows of step `step`'s batch that this process works on.
+
+    Args:
+        source: where patches come from.
+        stage: patch size and the size of the whole batch.
+        seed: of the run.
+        step: number of the optimiser step.
+        rows: which rows of the whole batch.
+    """
+    numbers = range(stage.batch_size)[rows]
+    patches = [source.draw(np.random.default_rng([seed, step, row]), stage.patch_size) for row in numbers]
+    sigma = None
+    if patches[0].sigma is not None:
+        sigma = _stack([patch.sigma for patch in patches if patch.sigma is not None])
+    return Batch(_stack([p.noisy for p in patches]), _stack([p.target for p in patches]), sigma)
+
+
+def _stack(arrays: Sequence[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(arrays)).contiguous(memory_format=torch.channels_last)
+
+
+def prefetch(make: Callable[[int], Batch], first: int, depth: int = 3) -> Iterator[Batch]:
+    """Batches `first`, `first` + 1, ... made in a thread ahead of their use; closing the iterator ends the thread.
+
+    Args:
+        make: makes the batch of a step; what it raises is raised here.
+        first: number of the first step.
+        depth: how many batches wait at most.
+    """
+    ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=depth)
+    stop = threading.Event()
+
+    def put(item: Batch | BaseException) -> None:
+        while not stop.is_set():
+            try:
+                return ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        step = first
+        try:
+            while not stop.is_set():
+                put(make(step))
+                step += 1
+        except BaseException as error:  # handed to the consumer, which raises it
+            put(error)
+
+    thread = threading.Thread(target=work, name="patches", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
