@@ -1,0 +1,358 @@
+"""The training loop: one for every network, objective and source of data.
+
+What the loop does at a step follows from the share of the budget that is spent: the learning rate, the patch size,
+when to validate. An interruption therefore changes nothing but the clock, and a `steps` run that was killed and
+resumed ends with the same weights, bit for bit, as one that ran through.
+"""
+
+from __future__ import annotations
+
+import copy
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from noiseless.errors import ConfigError, DivergedError, UnknownNameError
+from noiseless.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from noiseless.training.config import Stage, TrainingConfig
+from noiseless.training.objectives import Batch, Objective
+from noiseless.training.patches import PatchSource, make_batch, prefetch
+from noiseless.training.schedule import learning_rate
+from noiseless.training.validation import Scores
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+CHECKPOINT_SECONDS = 180.0
+LOSSES_AT_ONCE = 10
+"""How many losses stay on the device before they are looked at; each look waits for the device."""
+
+Ending = Literal["finished", "stopped", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may spend: optimiser steps or seconds."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    def spent(self, progress: Progress) -> float:
+        """Share of the budget spent, 0 to 1 and a little beyond."""
+        if self.steps is not None:
+            return self.at_step(progress.step)
+        return progress.seconds / self.seconds if self.seconds else 1.0
+
+    def at_step(self, step: int) -> float:
+        """Share spent when this step begins; only for a budget in steps."""
+        return step / self.steps if self.steps else 1.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a run says of itself: to a progress bar, a CSV file, TensorBoard."""
+
+    step: int
+    spent: float
+    seconds: float
+    loss: float
+    lr: float
+    best: float
+    logs: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the budget is spent, at the pace so far."""
+        return self.seconds / self.spent * (1 - min(self.spent, 1.0)) if self.spent > 0 else float("inf")
+
+
+@dataclass
+class Run:
+    """All that a run works with and changes.
+
+    Attributes:
+        fabric: places the work on devices.
+        network: the network, as Fabric set it up.
+        optimizer: its optimiser, as Fabric set it up.
+        average: the exponential moving average of the network: what is validated and saved.
+        objective: what a step minimises.
+        source: where patches come from.
+        config: how the loop runs.
+        budget: what may be spent.
+        folder: of the run.
+        seed: of everything that is random.
+        progress: where the run stands.
+    """
+
+    fabric: Fabric
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: nn.Module
+    objective: Objective
+    source: PatchSource
+    config: TrainingConfig
+    budget: Budget
+    folder: Path
+    seed: int
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def spent(self) -> float:
+        """Share of the budget spent, the same on every process."""
+        share = self.budget.spent(self.progress)
+        shared: float = self.fabric.broadcast(share) if self.budget.steps is None else share
+        return shared
+
+    @property
+    def plain_network(self) -> nn.Module:
+        """The network without the wrappers of Fabric and DDP."""
+        network = self.network
+        while isinstance(inner := getattr(network, "module", None), nn.Module):
+            network = inner
+        return network
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What happens around the steps; called on the first process only.
+
+    Attributes:
+        validate: scores the averaged network.
+        save: writes the averaged network as the bundle ``best`` or ``last``.
+        log: takes a status about once a second.
+        scored: takes the scores of a validation.
+    """
+
+    validate: Callable[[nn.Module], Scores]
+    save: Callable[[nn.Module, Literal["best", "last"]], None]
+    log: Callable[[Status], None]
+    scored: Callable[[Status, Scores], None]
+
+
+def build_optimizer(parameters: Any, config: TrainingConfig) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, Adam or AdamW over parameters or parameter groups.
+
+    Raises:
+        UnknownNameError: no optimiser of this name.
+    """
+    makers: dict[str, Callable[[], torch.optim.Optimizer]] = {
+        "adamw": lambda: torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay),
+        "adam": lambda: torch.optim.Adam(parameters, config.lr, weight_decay=config.weight_decay),
+        "sgd": lambda: torch.optim.SGD(
+            parameters,
+            config.lr,
+            momentum=config.momentum,
+            nesterov=config.momentum > 0,
+            weight_decay=config.weight_decay,
+        ),
+    }
+    if config.optimizer not in makers:
+        raise UnknownNameError("optimizer", config.optimizer, makers)
+    return makers[config.optimizer]()
+
+
+def averaged(network: nn.Module) -> nn.Module:
+    """A copy of a network for the moving average; it takes no gradient."""
+    return copy.deepcopy(network).requires_grad_(False).eval()
+
+
+def fit(run: Run, hooks: Hooks, *, stop_after: float | None = None) -> Ending:
+    """Train until the budget is spent, early stopping ends it, `stop_after` seconds are over, or Ctrl-C.
+
+    However it ends, a checkpoint and the bundle ``last`` are written, so that the run can be used and resumed.
+
+    Raises:
+        DivergedError: the loss is no longer finite; the best weights so far are kept.
+        OutputError: the run folder cannot be written.
+    """
+    began = saved = time.monotonic()
+    clock = began - run.progress.seconds
+    pending: list[Tensor] = []
+    with interruptible() as interrupted, closing(prefetch(lambda step: _batch(run, step), run.progress.step)) as batches:
+        while not run.progress.finished:
+            loss, logs = _step(run, next(batches))
+            pending.append(loss)
+            run.progress.step += 1
+            run.progress.seconds = time.monotonic() - clock
+            spent = run.spent
+            due = int(min(spent, 1.0) * run.config.validations) > run.progress.validations or spent >= 1
+            stopping = _any(run, interrupted.is_set() or _over(began, stop_after))
+            keep = run.progress.step % run.config.checkpoint_every == 0
+            keep = keep or _any(run, time.monotonic() - saved > CHECKPOINT_SECONDS)
+            if due or stopping or keep or len(pending) >= LOSSES_AT_ONCE:
+                _report(run, hooks, pending, logs, spent)
+            if due:
+                _validate(run, hooks, spent)
+            if keep or stopping or run.progress.finished:
+                saved = time.monotonic()
+                _save(run)
+            if stopping and not run.progress.finished:
+                break
+    if run.fabric.is_global_zero:
+        hooks.save(run.average, "last")
+    run.fabric.barrier()
+    if run.progress.finished:
+        return "finished"
+    return "interrupted" if interrupted.is_set() else "stopped"
+
+
+def _batch(run: Run, step: int) -> Batch:
+    rank, world = run.fabric.global_rank, run.fabric.world_size
+    share = run.budget.spent(run.progress) if run.budget.steps is None else run.budget.at_step(step)
+    stage = _divisible(run.config.stage(share), world)
+    return make_batch(run.source, stage, run.seed, step, slice(rank, None, world))
+
+
+def _divisible(stage: Stage, world: int) -> Stage:
+    if stage.batch_size % world:
+        raise ConfigError(
+            "the batch cannot be shared evenly", got=f"batch_size {stage.batch_size} on {world} processes"
+        )
+    return stage
+
+
+def _step(run: Run, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    state = np.random.SeedSequence([run.seed, run.progress.step, run.fabric.global_rank]).generate_state(2)
+    torch.manual_seed(int(state[0]))  # dropout, so that it resumes exactly
+    generator = torch.Generator().manual_seed(int(state[1]))
+    lr = learning_rate(run.spent, run.config, run.progress.plateau_factor)
+    for group in run.optimizer.param_groups:
+        group["lr"] = lr * group.get("scale", 1.0)
+    run.network.train()
+    loss, logs = run.objective(run.network, _to(batch, run.fabric.device), generator)
+    run.optimizer.zero_grad()
+    run.fabric.backward(loss)
+    if run.config.clip_norm:
+        run.fabric.clip_gradients(
+            run.network, run.optimizer, max_norm=run.config.clip_norm, error_if_nonfinite=False  # type: ignore[arg-type]
+        )
+    run.optimizer.step()
+    _update_average(run)
+    return loss.detach(), logs
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    sigma = None if batch.sigma is None else batch.sigma.to(device, non_blocking=True)
+    return Batch(
+        batch.noisy.to(device, non_blocking=True), batch.target.to(device, non_blocking=True), sigma
+    )
+
+
+@torch.no_grad()
+def _update_average(run: Run) -> None:
+    """Move the average towards the weights; the decay grows from 0, so that the start is soon forgotten."""
+    step = run.progress.step
+    decay = min(run.config.ema, step / (step + 10))
+    averages, weights = list(run.average.parameters()), list(run.plain_network.parameters())
+    torch._foreach_lerp_(averages, weights, 1 - decay)
+    for average, buffer in zip(run.average.buffers(), run.plain_network.buffers(), strict=True):
+        average.copy_(buffer)
+
+
+def _report(run: Run, hooks: Hooks, pending: list[Tensor], logs: dict[str, float], spent: float) -> None:
+    loss = float(torch.stack(pending).mean())
+    pending.clear()
+    if not torch.isfinite(torch.tensor(loss)):
+        raise DivergedError(
+            f"training diverged at step {run.progress.step}",
+            got=f"a loss of {loss}",
+            fix=f"Lower training.lr (now {run.config.lr}); the best weights so far are kept in {run.folder / 'best'}.",
+        )
+    if run.fabric.is_global_zero:
+        lr = run.optimizer.param_groups[0]["lr"]
+        hooks.log(
+            Status(run.progress.step, spent, run.progress.seconds, loss, lr, run.progress.best, logs)
+        )
+
+
+def _validate(run: Run, hooks: Hooks, spent: float) -> None:
+    progress, score = run.progress, 0.0
+    if run.fabric.is_global_zero:
+        scores = hooks.validate(run.average)
+        score = scores.psnr
+    score = run.fabric.broadcast(score)
+    progress.validations = int(min(spent, 1.0) * run.config.validations)
+    better = score > progress.best
+    progress.best, progress.since_best = (score, 0) if better else (progress.best, progress.since_best + 1)
+    if run.fabric.is_global_zero:
+        if better:
+            hooks.save(run.average, "best")
+        lr = run.optimizer.param_groups[0]["lr"]
+        hooks.scored(Status(progress.step, spent, progress.seconds, float("nan"), lr, progress.best), scores)
+    if run.config.schedule == "plateau" and progress.since_best >= run.config.plateau_patience:
+        progress.plateau_factor, progress.since_best = progress.plateau_factor * run.config.decay, 0
+    stopped_early = 0 < run.config.early_stopping <= progress.since_best
+    progress.finished = spent >= 1 or stopped_early
+
+
+def _save(run: Run) -> None:
+    if run.fabric.is_global_zero:
+        states = {
+            "network": run.plain_network.state_dict(),
+            "average": run.average.state_dict(),
+            "optimizer": run.optimizer.state_dict(),
+        }
+        save_checkpoint(run.checkpoints, run.progress, states)
+    run.fabric.barrier()
+
+
+def restore(run: Run) -> bool:
+    """Continue from the newest checkpoint of the run folder; false where there is none.
+
+    Raises:
+        BundleError: there are checkpoints, and none can be read.
+    """
+    found = load_checkpoint(run.checkpoints)
+    if found is None:
+        return False
+    run.progress, states = found
+    run.plain_network.load_state_dict(states["network"])
+    run.average.load_state_dict(states["average"])
+    run.optimizer.load_state_dict(states["optimizer"])
+    return True
+
+
+def _over(began: float, limit: float | None) -> bool:
+    return limit is not None and time.monotonic() - began >= limit
+
+
+def _any(run: Run, here: bool) -> bool:
+    """Whether the first process says so: clocks and signals differ between processes."""
+    decided: bool = run.fabric.broadcast(here)
+    return decided
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM set the event instead of tearing a step apart; a second one acts as usual."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: object) -> None:
+        asked.set()
+        signal.signal(number, usual[signal.Signals(number)])
+
+    for number in usual:
+        signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
