@@ -70,12 +70,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, sigma: Tensor | None = None) -> Tensor:
         """Restore `x` of shape (B, C, H, W), given `sigma` broadcastable to (B, C, H, W) where conditioned."""
-        features = functional.pixel_unshuffle(x, 2)
-        if self.spec.conditioning == "sigma":
-            assert sigma is not None, "a conditioned network needs sigma"
-            level = functional.avg_pool2d(sigma.expand_as(x), 2)
-            features = torch.cat([features, level], dim=1)
-        features = self.head(features)
+        features = self.head(self._fold(x, sigma))
         skips = []
         for encoder, down in zip(self.encoder, self.down, strict=True):
             features = encoder(features)
@@ -85,6 +80,17 @@ class UNet(nn.Module):
         for up, decoder, skip in zip(reversed(self.up), reversed(self.decoder), reversed(skips), strict=True):
             features = decoder(up(features) + skip)
         return x + functional.pixel_shuffle(self.tail(features), 2)
+
+    def _fold(self, x: Tensor, sigma: Tensor | None) -> Tensor:
+        """Half resolution: for each colour its four pixels and, where conditioned, its noise level."""
+        pixels = functional.pixel_unshuffle(x, 2)
+        if self.spec.conditioning == "none":
+            return pixels
+        if sigma is None:
+            raise ValueError("a network conditioned on sigma was called without it")
+        level = functional.avg_pool2d(sigma.expand_as(x), 2)
+        colours = pixels.unflatten(1, (self.spec.channels, 4))
+        return torch.cat([colours, level.unsqueeze(2)], dim=2).flatten(1, 2)
 
 
 def unet_nano(channels: int = 3, conditioning: Conditioning = "sigma", **arguments: object) -> UNet:

@@ -1,0 +1,384 @@
+"""`train`: from a configuration to a run folder and a denoiser."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import nn
+
+import noiseless
+from noiseless import losses, networks
+from noiseless.bundle import NetworkSpec
+from noiseless.errors import ConfigError, DataError, OutputError
+from noiseless.exporting import BundleWriter
+from noiseless.noise import Noise, parse
+from noiseless.training import objectives
+from noiseless.training.config import RunConfig, from_mapping, read_recipe, to_mapping, write_toml
+from noiseless.training.images import TrainingImages, open_images
+from noiseless.training.loop import Budget, Ending, Hooks, Run, Status, averaged, build_optimizer, fit, restore
+from noiseless.training.patches import CleanPatches, PairPatches, PatchSource
+from noiseless.training.precision import faster_precision
+from noiseless.training.track import Tracker
+from noiseless.training.validation import Example, Scores, noisy_examples, pair_examples, validate
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from noiseless.denoiser import Denoiser
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        ending: ``finished``, ``stopped`` (by `stop_after`) or ``interrupted``.
+        folder: the run folder.
+        psnr: best validation PSNR in dB.
+        noisy_psnr: PSNR of the noisy validation images.
+        step: optimiser steps taken.
+        seconds: training time over all resumptions.
+    """
+
+    ending: Ending
+    folder: Path
+    psnr: float
+    noisy_psnr: float
+    step: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told how a run goes; every function is optional.
+
+    Attributes:
+        say: a line of text: what was found, what is done.
+        status: about every ten steps.
+        scored: at every validation.
+    """
+
+    say: Callable[[str], None] = lambda line: None
+    status: Callable[[Status], None] = lambda status: None
+    scored: Callable[[Status, Scores], None] = lambda status, scores: None
+
+
+def train(
+    config: RunConfig,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    stop_after: float | None = None,
+    listener: Listener | None = None,
+) -> Denoiser:
+    """Train a network and leave a run folder.
+
+    Args:
+        config: what to train, on what, for how long.
+        output: the run folder: ``best/`` and ``last/`` (bundles), ``checkpoints/``, ``config.toml``,
+            ``manifest.json``, ``metrics.csv`` and ``tensorboard/``.
+        resume: go on from the newest checkpoint there; without one, start anew.
+        stop_after: minutes after which to write a checkpoint and leave, annealing nothing.
+        listener: told how it goes.
+
+    Returns:
+        The denoiser with the best validation PSNR.
+
+    Raises:
+        ConfigError: settings that contradict each other or an existing run.
+        DataError: no usable images.
+        DivergedError: the loss became infinite; the best weights so far are kept.
+    """
+    from noiseless.denoiser import load
+
+    run_training(config, output, resume=resume, stop_after=stop_after, listener=listener)
+    return load(output)
+
+
+def run_training(
+    config: RunConfig,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    stop_after: float | None = None,
+    listener: Listener | None = None,
+) -> Outcome:
+    """As `train`, but returns how the run ended instead of a denoiser."""
+    folder, listener = Path(output), listener or Listener()
+    first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # known before the processes meet
+    if first:
+        _check(config, folder, resume)
+    precision = _precision(config)
+    fabric = start_fabric(config, precision)
+    if not fabric.is_global_zero:
+        listener = Listener()
+    images = open_images(config.data, listener.say)
+    config = _settle(config, folder, images, precision, resume=resume)
+    run = _assemble(config, folder, fabric, images)
+    resumed = resume and restore(run)
+    listener.say(_opening(run, images, resumed=resumed))
+    return _work(config, run, images, stop_after, listener)
+
+
+def _check(config: RunConfig, folder: Path, resume: bool) -> None:
+    budgets = [name for name in ("steps", "minutes", "epochs") if getattr(config, name) is not None]
+    if len(budgets) != 1:
+        got = " and ".join(budgets) or "none"
+        raise ConfigError("a run needs one budget", got=got, expected="one of steps, minutes, epochs")
+    if getattr(config, budgets[0]) <= 0:
+        raise ConfigError(f"{budgets[0]} must be positive", got=getattr(config, budgets[0]))
+    if not resume and (folder / "config.toml").exists():
+        raise ConfigError(f"{folder} already holds a run", fix="Go on with --resume, or name another folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the run folder {folder}", got=error.strerror) from error
+
+
+def _precision(config: RunConfig) -> str:
+    """``float32`` or ``bf16``."""
+    training = config.training
+    if training.precision != "auto":
+        return training.precision
+    cuda = training.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
+    return faster_precision(torch.device("cuda" if cuda else "cpu"))
+
+
+def start_fabric(config: RunConfig, precision: str) -> Fabric:
+    """Lightning Fabric with the devices and precision of the configuration, its processes launched."""
+    from lightning_fabric import Fabric
+
+    training = config.training
+    fabric = Fabric(
+        accelerator=training.accelerator,
+        devices=training.devices,
+        strategy=training.strategy,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def _settle(
+    config: RunConfig, folder: Path, images: TrainingImages, precision: str, *, resume: bool
+) -> RunConfig:
+    """The configuration with nothing left open; a resumed run must not differ from what it was."""
+    arguments = dict(config.arguments)
+    arguments.setdefault("channels", images.channels)
+    objective = config.objective if config.objective != "auto" else "supervised"
+    training = replace(config.training, precision=precision)
+    name = config.name or folder.resolve().name
+    settled = replace(config, arguments=arguments, objective=objective, training=training, name=name)
+    saved = folder / "config.toml"
+    if resume and saved.exists():
+        before = from_mapping(RunConfig, read_recipe(saved))
+        settled = replace(settled, training=replace(training, precision=before.training.precision))
+        _same(before, settled, saved)
+    return settled
+
+
+def _same(before: RunConfig, now: RunConfig, saved: Path) -> None:
+    old, new = to_mapping(before), to_mapping(now)
+    differing = [key for key in {*old, *new} - {"steps", "minutes", "epochs", "name"} if old.get(key) != new.get(key)]
+    if differing:
+        raise ConfigError(
+            f"the run to resume has other settings in {saved}",
+            got=", ".join(f"{key} = {new.get(key)!r}" for key in sorted(differing)),
+            expected=", ".join(f"{key} = {old.get(key)!r}" for key in sorted(differing)),
+            fix="Resume it with the options it was started with.",
+        )
+
+
+def _budget(config: RunConfig, images: TrainingImages) -> Budget:
+    if config.minutes is not None:
+        return Budget(seconds=60 * config.minutes)
+    if config.steps is not None:
+        return Budget(steps=config.steps)
+    training = config.training
+    pixels = sum(image.shape[-1] * image.shape[-2] for image in images.clean)
+    steps = (config.epochs or 1) * pixels / (training.patch_size**2 * training.batch_size)
+    return Budget(steps=max(1, round(steps)))
+
+
+def _assemble(config: RunConfig, folder: Path, fabric: Fabric, images: TrainingImages) -> Run:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        plain = build_network(config)
+    spec: NetworkSpec = plain.spec  # type: ignore[assignment]
+    if spec.conditioning == "sigma" and not config.noise:
+        raise ConfigError(
+            f"{config.network} is told the noise level, and pairs do not say it",
+            fix="Use --set arguments.conditioning=none or another network.",
+        )
+    plain = plain.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = averaged(plain)
+    optimizer = build_optimizer(plain.parameters(), config.training)
+    network, optimizer = fabric.setup(plain, optimizer)
+    objective = objectives.create(config.objective, losses.parse(config.loss))
+    source = patch_source(config, images, spec.channels)
+    budget = _budget(config, images)
+    return Run(
+        fabric, network, optimizer, average, objective, source, config.training, budget, folder, config.seed
+    )
+
+
+def build_network(config: RunConfig) -> nn.Module:
+    """The network of the configuration, with the weights of `config.start` where given."""
+    network = networks.create(config.network, **config.arguments)
+    if config.start:
+        network.load_state_dict(starting_weights(config.start, network))
+    return network
+
+
+def patch_source(config: RunConfig, images: TrainingImages, channels: int) -> PatchSource:
+    """Where patches come from: pairs where there are any, else clean images and the noise."""
+    if images.noisy is not None:
+        return PairPatches(images.noisy, images.clean, channels, config.training)
+    return CleanPatches(images.clean, parse(config.noise), channels, config.training)
+
+
+def _examples(config: RunConfig, images: TrainingImages, spec: NetworkSpec) -> list[Example]:
+    size, multiple = config.training.validation_size, max(spec.multiple_of, spec.minimum_size)
+    if images.validation_noisy is not None:
+        return pair_examples(
+            images.validation_noisy, images.validation_clean, spec.channels, size=size, multiple=multiple
+        )
+    noise = parse(config.noise)
+    return noisy_examples(
+        images.validation_clean, noise, spec.channels, size=size, multiple=multiple, seed=config.seed
+    )
+
+
+def _work(
+    config: RunConfig, run: Run, images: TrainingImages, stop_after: float | None, listener: Listener
+) -> Outcome:
+    if not run.fabric.is_global_zero:
+        quiet = Hooks(_never, _never, lambda status: None, lambda status, scores: None)
+        ending = fit(run, quiet, stop_after=None)
+        return Outcome(ending, run.folder, run.progress.best, 0.0, run.progress.step, run.progress.seconds)
+    spec: NetworkSpec = run.average.spec  # type: ignore[assignment]
+    examples = _examples(config, images, spec)
+    _write_records(config, run.folder, images)
+    tracker = Tracker(run.folder, to_mapping(config), wandb=config.training.wandb)
+    writer = BundleWriter(run.average)
+    curve: list[dict[str, float]] = []
+    last: list[Scores] = []
+
+    def check(network: nn.Module) -> Scores:
+        return validate(network, examples, run.fabric.device, config.training.precision == "bf16")
+
+    def save(network: nn.Module, which: Literal["best", "last"]) -> None:
+        writer.write(run.folder / which, **describe(config, run, images, curve))
+
+    def log(status: Status) -> None:
+        tracker.status(status)
+        listener.status(status)
+
+    def scored(status: Status, scores: Scores) -> None:
+        curve.append({"step": status.step, "psnr": round(scores.psnr, 4), "ssim": round(scores.ssim, 5)})
+        last[:] = [scores]
+        tracker.scores(status, scores)
+        listener.scored(status, scores)
+
+    try:
+        _draw_graph(tracker, run.average, examples[0])
+        ending = fit(run, Hooks(check, save, log, scored), stop_after=None if stop_after is None else 60 * stop_after)
+    finally:
+        tracker.close()
+    noisy = last[0].noisy_psnr if last else float("nan")
+    return Outcome(ending, run.folder, run.progress.best, noisy, run.progress.step, run.progress.seconds)
+
+
+def _never(*arguments: Any) -> Any:
+    raise AssertionError("called on the first process only")
+
+
+def _draw_graph(tracker: Tracker, network: nn.Module, example: Example) -> None:
+    noisy = torch.from_numpy(example.noisy)[None]
+    told = network.spec.conditioning == "sigma"  # type: ignore[union-attr]
+    tracker.graph(copy.deepcopy(network).cpu(), (noisy, torch.full((1, 1, 1, 1), 0.1)) if told else (noisy,))
+
+
+def _write_records(config: RunConfig, folder: Path, images: TrainingImages) -> None:
+    try:
+        (folder / "config.toml").write_text(write_toml(to_mapping(config)), encoding="utf-8")
+        (folder / "manifest.json").write_text(json.dumps(images.manifest, indent=1), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write into the run folder {folder}", got=error.strerror) from error
+
+
+def _opening(run: Run, images: TrainingImages, *, resumed: bool) -> str:
+    count = sum(p.numel() for p in run.plain_network.parameters())
+    what = f"{len(images.clean)} training and {len(images.validation_clean)} validation images, {count:,} parameters"
+    if resumed:
+        return f"Resuming at step {run.progress.step:,} ({run.spent:.0%} of the budget spent): {what}"
+    return f"Training on {what}"
+
+
+def describe(config: RunConfig, run: Run, images: TrainingImages, curve: list[dict[str, float]]) -> dict[str, Any]:
+    """What a bundle says of the run that made it: name, noise, card and record."""
+    record = {
+        "recipe": to_mapping(config),
+        "seed": config.seed,
+        "versions": versions(),
+        "commit": git_commit(),
+        "data": {key: value for key, value in images.manifest.items() if key != "images"},
+        "steps": run.progress.step,
+        "seconds": round(run.progress.seconds, 1),
+        "best_psnr": run.progress.best,
+        "curve": curve,
+    }
+    return {
+        "name": config.name,
+        "network_name": config.network,
+        "arguments": dict(config.arguments),
+        "noise": parse(config.noise).to_dict() if config.noise else None,
+        "card": _card(config, run, images),
+        "train": record,
+    }
+
+
+def _card(config: RunConfig, run: Run, images: TrainingImages) -> str:
+    noise = config.noise or "that of the pairs"
+    return f"""# {config.name}
+
+A `{config.network}` denoiser, trained with noiseless {noiseless.__version__}.
+
+- Noise: {noise}
+- Data: {len(images.clean)} training images, {len(images.validation_clean)} validation images
+- Recipe: {config.objective} objective, {config.loss} loss, {run.progress.step:,} steps, {run.progress.seconds / 60:.0f} minutes
+- Best validation PSNR: {run.progress.best:.2f} dB, mean over the validation images, float input, result clipped to [0, 1]
+
+`train.json` holds the resolved recipe, the versions, the data and the training curve.
+"""
+
+
+def versions() -> dict[str, str]:
+    """Versions of noiseless, Python, PyTorch and NumPy, and the machine."""
+    import numpy
+
+    return {
+        "noiseless": noiseless.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "machine": platform.machine(),
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of the working folder, where it is a git checkout."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
