@@ -1,4 +1,4 @@
-"""Weights to start from: another run, a bundle, or a network of another number of channels."""
+"""Weights to start from: another run, a bundle, a network of other channels or without a noise level."""
 
 from __future__ import annotations
 
@@ -12,49 +12,61 @@ from noiseless.errors import BundleError
 
 
 def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:
-    """The weights of a bundle or run folder, fitted to `network`.
-
-    First and last layers whose channel count differs are fitted: towards grey, input weights are summed and output
-    weights averaged over the colours (a grey image is a colour image of three equal channels); towards colour, the
-    inverse. Where a layer holds several features of each colour, the colours are its outer order, as
-    pixel-unshuffle makes it.
+    """The weights of a bundle or run folder, fitted to `network`; see `fit`.
 
     Raises:
         BundleError: the weights do not fit.
     """
     from safetensors.torch import load_file
 
-    source = bundle.read(bundle.find(path))
+    source = bundle.read(path)
     state = {name: tensor.float() for name, tensor in load_file(source.weights_path).items()}
     wanted = network.state_dict()
-    missing = sorted({*wanted} ^ {*state})
-    if missing:
-        raise BundleError(f"the weights of {path} do not fit the network", got=f"other tensors: {missing[:3]}")
-    return {name: fit_channels(state[name], wanted[name].shape, name) for name in wanted}
+    others = sorted({*wanted} ^ {*state})
+    if others:
+        raise BundleError(f"the weights of {path} do not fit the network", got=f"other tensors, as {others[0]}")
+    channels = source.spec.channels, network.spec.channels  # type: ignore[union-attr]
+    return {name: fit(state[name], wanted[name].shape, *channels, name=name) for name in wanted}
 
 
-def fit_channels(weight: Tensor, shape: torch.Size, name: str) -> Tensor:
-    """A convolution weight (out, in, h, w) with another number of channels in or out; see `starting_weights`."""
-    if weight.shape == shape:
+def fit(weight: Tensor, shape: torch.Size, have: int, want: int, *, name: str = "weight") -> Tensor:
+    """A convolution weight (out, in, h, w) for other numbers of colours and of features of each colour.
+
+    Towards fewer colours, input weights are summed and output weights averaged over the colours (a grey image is a
+    colour image of equal channels); towards more, the inverse. Features of a colour that the new layer does not
+    take, such as the noise level of a blind network, are dropped. Colours are the outer order, as pixel-unshuffle
+    makes it.
+
+    Args:
+        weight: of the source.
+        shape: that the new layer wants.
+        have: colours of the source.
+        want: colours of the new network.
+        name: of the tensor, for the message.
+
+    Raises:
+        BundleError: the shapes differ in another way.
+    """
+    fitted = weight
+    if weight.shape != shape and weight.ndim == 4 and weight.shape[2:] == shape[2:]:
+        fitted = _fit_inputs(fitted, shape[1], have, want)
+        fitted = _fit_outputs(fitted, shape[0], have, want)
+    if fitted.shape != shape:
+        raise BundleError(f"the tensor {name} does not fit the network", got=tuple(weight.shape), expected=tuple(shape))
+    return fitted
+
+
+def _fit_inputs(weight: Tensor, count: int, have: int, want: int) -> Tensor:
+    if weight.shape[1] == count or weight.shape[1] % have or count % want:
         return weight
-    if weight.ndim == 4 and weight.shape[2:] == shape[2:]:
-        fitted = _fit(weight, shape[1], dim=1, total=True)
-        fitted = _fit(fitted, shape[0], dim=0, total=False)
-        if fitted.shape == shape:
-            return fitted
-    raise BundleError(
-        f"the tensor {name} does not fit the network", got=tuple(weight.shape), expected=tuple(shape)
-    )
+    colours = weight.unflatten(1, (have, -1))[:, :, : count // want]
+    if have != want:
+        colours = colours.sum(1, keepdim=True).expand(-1, want, -1, -1, -1) / want
+    return colours.flatten(1, 2)
 
 
-def _fit(weight: Tensor, count: int, *, dim: int, total: bool) -> Tensor:
-    have = weight.shape[dim]
-    if have == count:
+def _fit_outputs(weight: Tensor, count: int, have: int, want: int) -> Tensor:
+    if weight.shape[0] == count or weight.shape[0] % have or count % want:
         return weight
-    if have % count == 0:
-        colours = weight.unflatten(dim, (have // count, count))
-        return colours.sum(dim) if total else colours.mean(dim)
-    if count % have == 0:
-        colours = torch.cat([weight] * (count // have), dim)
-        return colours * (have / count) if total else colours
-    return weight
+    colours = weight.unflatten(0, (have, -1))
+    return colours.mean(0, keepdim=True).expand(want, -1, -1, -1, -1).flatten(0, 1)
