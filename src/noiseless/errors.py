@@ -1,21 +1,21 @@
 """Every error noiseless raises on purpose.
 
-    NoiselessError                 one clear line: what, got, expected, fix
-    ├── InputError                 something given to noiseless is not usable (exit code 2)
-    │   ├── ImageError             an image file or array: missing, truncated, not an image, unsupported
-    │   ├── ValueRangeError        float values far outside [0, 1] and no data_range given
-    │   ├── DataError              a folder or data set: empty, unpaired, sizes that differ
-    │   ├── SpecError              a noise or loss expression that does not parse
-    │   ├── UnknownNameError       a name that is in no table; names the closest
-    │   ├── ConfigError            a recipe or --set key or value that does not fit
-    │   ├── BundleError            a model bundle or checkpoint that cannot be used
-    │   └── SigmaError             a conditioned network without a noise level
-    ├── MissingExtraError          an optional package is needed; says what to install (exit code 2)
-    └── WorkError                  the input was fine, the work failed (exit code 1)
-        ├── OutputError            an output cannot be written: full disk, no permission
-        ├── MemoryLimitError       the work does not fit into the memory allowed
-        ├── DivergedError          a training loss that is no longer finite
-        └── Cancelled              the caller asked to stop
+NoiselessError                 one clear line: what, got, expected, fix
+├── InputError                 something given to noiseless is not usable (exit code 2)
+│   ├── ImageError             an image file or array: missing, truncated, not an image, unsupported
+│   ├── ValueRangeError        float values far outside [0, 1] and no data_range given
+│   ├── DataError              a folder or data set: empty, unpaired, sizes that differ
+│   ├── SpecError              a noise or loss expression that does not parse
+│   ├── UnknownNameError       a name that is in no table; names the closest
+│   ├── ConfigError            a recipe or --set key or value that does not fit
+│   ├── BundleError            a model bundle or checkpoint that cannot be used
+│   └── SigmaError             a conditioned network without a noise level
+├── MissingExtraError          an optional package is needed; says what to install (exit code 2)
+└── WorkError                  the input was fine, the work failed (exit code 1)
+    ├── OutputError            an output cannot be written: full disk, no permission
+    ├── MemoryLimitError       the work does not fit into the memory allowed
+    ├── DivergedError          a training loss that is no longer finite
+    └── Cancelled              the caller asked to stop
 """
 
 from __future__ import annotations
@@ -92,7 +92,10 @@ class UnknownNameError(InputError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        last = {known_name.rpartition(".")[2]: known_name for known_name in names}
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or [
+            last[match] for match in difflib.get_close_matches(name.rpartition(".")[2], last, n=3, cutoff=0.5)
+        ]
         fix = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(names)}."
         super().__init__(f"unknown {kind} {name!r}", fix=fix)
         self.kind, self.name, self.known = kind, name, names

@@ -1,0 +1,72 @@
+"""`python -m noiseless` and the `noiseless` command: the place where every error becomes one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from noiseless import cli
+from noiseless.errors import NoiselessError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: what follows the program's name; `sys.argv[1:]` if not given.
+
+    Returns:
+        The exit code: 0, 2 for bad input, 1 for a failure at work, 130 after Ctrl-C.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = _take(given, "--debug")
+    try:
+        code = cli.run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _quiet()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except NoiselessError as error:
+        return _fail(str(error), error.exit_code, debug)
+    except Exception as error:  # the last resort: whatever it is, people get a line and not a traceback
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(f"internal error: {line}. Run it again with --debug to see where.", 1, debug)
+    if code == INTERRUPTED:
+        _say("stopped by Ctrl-C")
+    return code
+
+
+def _take(arguments: list[str], flag: str) -> bool:
+    """Remove `flag` from what stands before ``--``; whether it was there."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    found = flag in arguments[:end]
+    arguments[:end] = [argument for argument in arguments[:end] if argument != flag]
+    return found
+
+
+def _fail(line: str, code: int, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    _say(line)
+    return code
+
+
+def _say(line: str) -> None:
+    print(f"noiseless: {line}", file=sys.stderr)
+
+
+def _quiet() -> int:
+    """The reader of our output went away (``| head``): end without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
