@@ -3,7 +3,7 @@
 #   make demo    train, measure and use a denoiser on real photographs; report in runs/demo/report.html
 #   make test    the fast tests
 #
-# Variables, for example `make demo TORCH="torch==2.14.1"`:
+# Variables, for example `make demo TORCH="torch==2.12.1"`:
 #
 #   PYTHON      the Python that makes the environment                 python3
 #   VENV        where the environment is                              .venv
@@ -27,7 +27,7 @@ TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_ARGS)
 .PHONY: help demo test test-all lint format benchmark clean FORCE
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 demo: $(INSTALLED)
 	$(BIN)/noiseless demo $(DEMO_ARGS)
