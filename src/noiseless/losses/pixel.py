@@ -1,0 +1,28 @@
+"""Losses that look at each pixel by itself; (B, C, H, W) in [0, 1] units, the mean over everything."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+CHARBONNIER_EPSILON = 1e-3
+"""Error, in [0, 1] units, around which Charbonnier goes from quadratic to linear."""
+
+
+def mse(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error: what PSNR measures; its optimum is the mean of all clean images that fit."""
+    return (prediction - target).square().mean()
+
+
+def l1(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error: its optimum is the median; sharper than the mean and steadier with outliers."""
+    return (prediction - target).abs().mean()
+
+
+def charbonnier(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean of ``sqrt(error^2 + epsilon^2) - epsilon``: L1 with a smooth bottom.
+
+    Charbonnier et al., "Two Deterministic Half-Quadratic Regularization Algorithms for Computed Imaging", 1994.
+    The epsilon taken off makes it zero at equality and changes no gradient.
+    """
+    error = prediction - target
+    return (error.square() + CHARBONNIER_EPSILON**2).sqrt().mean() - CHARBONNIER_EPSILON
