@@ -1,7 +1,7 @@
 """Look-up in the explicit tables of noiseless: names to ``module:attribute``, imported when asked for.
 
-A table is a dict literal, for example ``NOISES`` in `noiseless.noise`. Other packages add entries through an entry
-point group of their own; an entry of noiseless comes first.
+A table is a dict literal, for example ``NOISES`` in `noiseless.noise`. Other packages add entries through an
+entry point group of their own; an entry of noiseless comes first.
 """
 
 from __future__ import annotations

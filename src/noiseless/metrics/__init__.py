@@ -1,7 +1,7 @@
 """Metrics of image quality in numpy float64: the numbers that are reported.
 
-Each takes ``(restored, clean, *, data_range=1.0)`` with arrays of shape (H, W) or (C, H, W) and returns a float. A
-metric's module is imported when it is asked for.
+Each takes ``(restored, clean, *, data_range=1.0)`` with arrays of shape (H, W) or (C, H, W) and returns a
+float. A metric's module is imported when it is asked for.
 """
 
 from __future__ import annotations

@@ -9,9 +9,7 @@ import numpy as np
 from noiseless.errors import DataError, InputError
 
 
-def checked_pair(
-    restored: np.ndarray, clean: np.ndarray, *, smallest: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
+def checked_pair(restored: np.ndarray, clean: np.ndarray, *, smallest: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Both images in float64.
 
     Args:
@@ -24,9 +22,7 @@ def checked_pair(
     """
     first, second = np.asarray(restored), np.asarray(clean)
     if first.shape != second.shape:
-        raise DataError(
-            "images of different shape cannot be compared", got=f"{first.shape} and {second.shape}"
-        )
+        raise DataError("images of different shape cannot be compared", got=f"{first.shape} and {second.shape}")
     if first.ndim not in (2, 3) or "c" in first.dtype.kind + second.dtype.kind:
         raise DataError("not an image", got=f"shape {first.shape}", expected="(H, W) or (C, H, W)")
     if not first.size or min(first.shape[-2:]) < smallest:

@@ -20,13 +20,11 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap_interval(
-    values: Sequence[float] | np.ndarray, seed: int = 0, *, level: float = 0.95
-) -> Interval:
+def bootstrap_interval(values: Sequence[float] | np.ndarray, seed: int = 0, *, level: float = 0.95) -> Interval:
     """The mean of per-image values and its percentile bootstrap interval.
 
-    Images are drawn with replacement, as many as there are, 2000 times; the interval holds the middle `level` of the
-    means. It says how much the mean would change with other images of the same kind.
+    Images are drawn with replacement, as many as there are, 2000 times; the interval holds the middle `level`
+    of the means. It says how much the mean would change with other images of the same kind.
 
     Args:
         values: one for each image, (n,); infinite and NaN ones make the result infinite or NaN.

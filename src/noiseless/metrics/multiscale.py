@@ -12,16 +12,18 @@ SMALLEST = (2 * RADIUS + 1) * 2 ** (len(WEIGHTS) - 1)
 
 
 def ms_ssim(restored: np.ndarray, clean: np.ndarray, *, data_range: float = 1.0) -> float:
-    """Multi-scale structural similarity of Wang et al. over five scales, each half the one before (2x2 means).
+    """Multi-scale structural similarity of Wang et al. over five scales, each half the one before (2x2
+    means).
 
-    The product of the mean contrast terms of the first four scales and the mean SSIM of the last, each to the power
-    of its weight; negative means count as 0, means are over channels too. Contrast terms are averaged where the
-    window lies inside the image, the SSIM of the last scale over all of it with mirrored borders: as in torchmetrics.
+    The product of the mean contrast terms of the first four scales and the mean SSIM of the last, each to the
+    power of its weight; negative means count as 0, means are over channels too. Contrast terms are averaged
+    where the window lies inside the image, the SSIM of the last scale over all of it with mirrored borders:
+    as in torchmetrics.
 
     Args:
         restored: (H, W) or (C, H, W), any real dtype, at least 176x176 pixels.
         clean: the same shape.
-        data_range: the difference between the largest and the smallest value possible: 1 for images in [0, 1].
+        data_range: largest minus smallest possible value; 1 for images in [0, 1].
 
     Returns:
         1 for identical images, less for all others; NaN where an image holds NaN.

@@ -15,7 +15,7 @@ def mse(restored: np.ndarray, clean: np.ndarray, *, data_range: float = 1.0) -> 
     Args:
         restored: (H, W) or (C, H, W), any real dtype.
         clean: the same shape.
-        data_range: the difference between the largest and the smallest value possible: 1 for images in [0, 1].
+        data_range: largest minus smallest possible value; 1 for images in [0, 1].
 
     Returns:
         A number >= 0; NaN where an image holds NaN.
@@ -35,14 +35,15 @@ def mae(restored: np.ndarray, clean: np.ndarray, *, data_range: float = 1.0) -> 
 
 
 def psnr(restored: np.ndarray, clean: np.ndarray, *, data_range: float = 1.0) -> float:
-    """Peak signal-to-noise ratio ``10 log10(data_range ** 2 / mse)`` in dB, over all pixels and channels at once.
+    """Peak signal-to-noise ratio ``10 log10(data_range ** 2 / mse)`` in dB, over all pixels and channels at
+    once.
 
     Nothing is clipped, quantised or cropped here: that belongs to the protocol of an evaluation.
 
     Args:
         restored: (H, W) or (C, H, W), any real dtype.
         clean: the same shape.
-        data_range: the difference between the largest and the smallest value possible: 1 for images in [0, 1].
+        data_range: largest minus smallest possible value; 1 for images in [0, 1].
 
     Returns:
         dB; infinity for identical images, NaN where an image holds NaN.

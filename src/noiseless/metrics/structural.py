@@ -24,14 +24,14 @@ class Terms(NamedTuple):
 def ssim(restored: np.ndarray, clean: np.ndarray, *, data_range: float = 1.0) -> float:
     """Structural similarity of Wang et al. with the settings of its authors.
 
-    A Gaussian window of 11x11 pixels and standard deviation 1.5, K1 = 0.01, K2 = 0.03, biased variances; the mean
-    over all pixels whose window lies inside the image, then over the channels. It equals scikit-image's with
-    ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``.
+    A Gaussian window of 11x11 pixels and standard deviation 1.5, K1 = 0.01, K2 = 0.03, biased variances; the
+    mean over all pixels whose window lies inside the image, then over the channels. It equals scikit-image's
+    with ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``.
 
     Args:
         restored: (H, W) or (C, H, W), any real dtype, at least 11x11 pixels.
         clean: the same shape.
-        data_range: the difference between the largest and the smallest value possible: 1 for images in [0, 1].
+        data_range: largest minus smallest possible value; 1 for images in [0, 1].
 
     Returns:
         1 for identical images, less for all others; NaN where an image holds NaN.
@@ -41,8 +41,8 @@ def ssim(restored: np.ndarray, clean: np.ndarray, *, data_range: float = 1.0) ->
         InputError: `data_range` is not positive.
 
     References:
-        Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli: Image quality assessment: from error visibility to
-        structural similarity. IEEE Transactions on Image Processing 13, 2004.
+        Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli: Image quality assessment: from error visibility
+        to structural similarity. IEEE Transactions on Image Processing 13, 2004.
     """
     first, second = checked_pair(restored, clean, smallest=2 * RADIUS + 1)
     return float(np.mean(inside(np.multiply(*ssim_terms(first, second, checked_range(data_range))))))

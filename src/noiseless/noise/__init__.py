@@ -15,7 +15,17 @@ from noiseless.noise.table import find as find
 
 if TYPE_CHECKING:
     from noiseless.noise.chain import Chain as Chain
+    from noiseless.noise.clip import Clip as Clip
+    from noiseless.noise.correlated import Correlated as Correlated
     from noiseless.noise.gaussian import Gaussian as Gaussian
+    from noiseless.noise.jpeg import Jpeg as Jpeg
+    from noiseless.noise.poisson import Poisson as Poisson
+    from noiseless.noise.poisson_gaussian import PoissonGaussian as PoissonGaussian
+    from noiseless.noise.quantize import Quantize as Quantize
+    from noiseless.noise.rician import Rician as Rician
+    from noiseless.noise.salt_and_pepper import SaltAndPepper as SaltAndPepper
+    from noiseless.noise.speckle import Speckle as Speckle
+    from noiseless.noise.stripes import Stripes as Stripes
 
 _CLASSES = {path.split(":")[1]: path.split(":")[0] for path in NOISES.values()}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, get_type_hints
 
 import numpy as np
@@ -42,21 +41,22 @@ class Moments:
         return cls(np.asarray(clean, np.float64), np.zeros(()), certain=True, normal=True)
 
     def plus(self, variance: np.ndarray, *, normal: bool) -> Moments:
-        """Those after independent noise of zero mean was added; `normal` says whether it is normally distributed."""
+        """Those after independent noise of zero mean, normally distributed or not, was added."""
         return Moments(self.mean, self.variance + variance, certain=False, normal=self.normal and normal)
 
 
 @dataclass(frozen=True)
 class Noise:
-    """A noise model: it synthesises training data, conditions networks, labels benchmarks and parametrises SURE.
+    """A noise model: it synthesises training data, conditions networks, labels benchmarks and parametrises
+    SURE.
 
-    Images are float arrays in [0, 1] units of shape (H, W), (C, H, W) or (N, C, H, W), and all parameters are in
-    these units. A parameter is a number, a ``(low, high)`` tuple (a range from which each image draws uniformly) or,
-    where the model says so, a list with a number for each channel.
+    Images are float arrays in [0, 1] units of shape (H, W), (C, H, W) or (N, C, H, W), and all parameters are
+    in these units. A parameter is a number, a ``(low, high)`` tuple (a range from which each image draws
+    uniformly) or, where the model says so, a list with a number for each channel.
 
-    Nothing is ever changed in place, and randomness comes from the generator given alone. A model of another package
-    derives from this class, gives `name`, `corrupt` and `moments`, and is found through the entry point group
-    ``noiseless.noises``; each parameter is annotated with its rule (`noiseless.noise.values`).
+    Nothing is ever changed in place, and randomness comes from the generator given alone. A model of another
+    package derives from this class, gives `name`, `corrupt` and `moments`, and is found through the entry
+    point group ``noiseless.noises``; each parameter is annotated with its rule (`noiseless.noise.values`).
     """
 
     name: ClassVar[str]
@@ -65,8 +65,6 @@ class Noise:
     def __post_init__(self) -> None:
         for name, rule in _rules(type(self)).items():
             object.__setattr__(self, name, rule.check(name, getattr(self, name)))
-
-    # -- what a model provides ------------------------------------------------------------------------------------
 
     def corrupt(self, clean: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """The image with this noise, whose parameters hold no range.
@@ -89,8 +87,6 @@ class Noise:
         """Whether the law of a pixel's noise follows from the clean value of that pixel alone."""
         return True
 
-    # -- what all models do ---------------------------------------------------------------------------------------
-
     @property
     def ranged(self) -> bool:
         """Whether a parameter is a range, from which each image draws."""
@@ -100,8 +96,8 @@ class Noise:
     def analytic(self) -> bool:
         """Whether `variance` is an exact formula; otherwise it is measured by sampling.
 
-        Impulses are the exception: their formula is exact but says little about noise that leaves most pixels alone,
-        so neither SURE nor a sum of variances may rely on it.
+        Impulses are the exception: their formula is exact but says little about noise that leaves most pixels
+        alone, so neither SURE nor a sum of variances may rely on it.
         """
         return self.moments(Moments.of(np.zeros((1, 1)))) is not None
 
@@ -136,10 +132,10 @@ class Noise:
     def variance(self, clean: np.ndarray) -> np.ndarray:
         """Variance of ``sample(clean) - clean`` at each pixel.
 
-        An exact formula where there is one, else measured by sampling with a fixed seed (`analytic` says which). What
-        happens by rule and not by chance (rounding, JPEG) counts as noise too: there the image is the random thing,
-        and the variance is that of the error over pixels of the same value, or for JPEG in a neighbourhood. A range
-        counts as drawn from.
+        An exact formula where there is one, else measured by sampling with a fixed seed (`analytic` says
+        which). What happens by rule and not by chance (rounding, JPEG) counts as noise too: there the image
+        is the random thing, and the variance is that of the error over pixels of the same value, or for JPEG
+        in a neighbourhood. A range counts as drawn from.
 
         Args:
             clean: float, (H, W), (C, H, W) or (N, C, H, W), in [0, 1] units.
@@ -162,9 +158,10 @@ class Noise:
     def sigma_map(self, noisy: np.ndarray) -> np.ndarray:
         """The standard deviation that this model gives for a noisy image: what a conditioned network is told.
 
-        The clean values are not known, so the variance is that at the noisy values, clipped to >= 0. Where the noise
-        depends on the value, these are first averaged in a Gaussian window of one pixel's standard deviation:
-        otherwise the map would be about as noisy as the image, and deny all noise where a dark pixel happens to be
+        The clean values are not known, so the variance is that at the noisy values, clipped to >= 0. Where
+        the noise depends on the value, these are first averaged in a Gaussian window of one pixel's standard
+        deviation: otherwise the map would be about as noisy as the image, and deny all noise where a dark
+            pixel happens to be
         zero. The window spans 9 pixels, so a map is made of a whole image, not of its tiles.
 
         Args:
@@ -180,7 +177,8 @@ class Noise:
             return image
         window = (0.0,) * (image.ndim - 2) + (SMOOTHING, SMOOTHING)
         values = gaussian_filter(image, window, mode="reflect", truncate=4.0)
-        return np.sqrt(self.variance(np.maximum(values, 0))).astype(np.float32)
+        sigma: np.ndarray = np.sqrt(self.variance(np.maximum(values, 0)))
+        return sigma.astype(np.float32, copy=False)
 
     def __add__(self, other: Noise) -> Chain:
         """This noise, then the other."""
@@ -189,8 +187,6 @@ class Noise:
         from noiseless.noise.chain import Chain
 
         return Chain((self, other))
-
-    # -- text and JSON --------------------------------------------------------------------------------------------
 
     @property
     def spec(self) -> str:
@@ -201,7 +197,8 @@ class Noise:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """The model with the parameters of a text: ``sigma=0.1,axis=rows``; the first may come without its name.
+        """The model with the parameters of a text: ``sigma=0.1,axis=rows``; the first may come without its
+        name.
 
         Raises:
             SpecError: a parameter is missing, given twice, unknown or out of range.
@@ -221,7 +218,7 @@ class Noise:
         return _build(cls, values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: ``{"kind": "gaussian", "sigma": 0.1}``; a range is ``{"low": 0.0, "high": 0.1}``."""
+        """Plain data: ``{"kind": "gaussian", "sigma": 0.1}``; a range is ``{"low": 0.0, "high": 0.1}``."""
         values = {name: getattr(self, name) for name in _rules(type(self))}
         return {"kind": self.name} | {name: _to_plain(value) for name, value in values.items()}
 
@@ -245,8 +242,6 @@ class Noise:
             if name not in _rules(cls):
                 raise _unknown_parameter(cls, name)
         return _build(cls, {name: _from_plain(value) for name, value in values.items()})
-
-    # -- checks ---------------------------------------------------------------------------------------------------
 
     @property
     def channels(self) -> int | None:
@@ -273,10 +268,14 @@ class Noise:
 _N = TypeVar("_N", bound=Noise)
 
 
-@cache
+_RULES: dict[type[Noise], dict[str, Rule]] = {}
+
+
 def _rules(cls: type[Noise]) -> dict[str, Rule]:
-    hints = get_type_hints(cls, include_extras=True)
-    return {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(cls)}
+    if cls not in _RULES:
+        hints = get_type_hints(cls, include_extras=True)
+        _RULES[cls] = {field.name: hints[field.name].__metadata__[0] for field in dataclasses.fields(cls)}
+    return _RULES[cls]
 
 
 def _build(cls: type[_N], values: Mapping[str, Any]) -> _N:

@@ -16,7 +16,8 @@ from noiseless.noise.base import Moments, Noise
 class Chain(Noise):
     """Noise models applied in turn: what ``a + b`` gives, written ``a+b``.
 
-    The variance is exact where every part has a formula for what the parts before it leave; otherwise it is measured.
+    The variance is exact where every part has a formula for what the parts before it leave; otherwise it is
+    measured.
 
     Args:
         parts: at least one model; chains among them are taken apart.

@@ -8,9 +8,8 @@ from typing import Annotated, ClassVar, Self
 import numpy as np
 
 from noiseless.noise.base import Moments, Noise
-from noiseless.noise.values import Number, Value, as_array, format_number, is_range, mean_square
+from noiseless.noise.values import SIGMA, Number, Value, as_array, format_number, is_range, mean_square
 
-SIGMA = Number(high=1.0, per_channel=True, hint="Values are in [0, 1] units: write 25/255, or in a text gaussian:25.")
 _SIGMA_255 = Number(high=255.0, per_channel=True)
 
 
@@ -19,9 +18,9 @@ class Gaussian(Noise):
     """Independent normal noise of the same strength everywhere.
 
     Args:
-        sigma: standard deviation in [0, 1] units; a number, a ``(low, high)`` range or a list, one for each channel.
-            In a text, ``gaussian:25``, ``gaussian:0-55`` and ``gaussian:25/20/30`` (per channel) are on the 0-255
-            scale, ``gaussian:sigma=0.1`` is in [0, 1] units.
+        sigma: standard deviation in [0, 1] units; a number, a ``(low, high)`` range or a list, one for each
+            channel. In a text, ``gaussian:25``, ``gaussian:0-55`` and ``gaussian:25/20/30`` (per channel) are
+            on the 0-255 scale, ``gaussian:sigma=0.1`` is in [0, 1] units.
     """
 
     name: ClassVar[str] = "gaussian"

@@ -15,9 +15,9 @@ _PLUS = re.compile(r"(?<![\d.][eE])\+")
 def parse(text: str) -> Noise:
     """The noise model that a text describes.
 
-    The grammar is ``name``, ``name:value`` or ``name:parameter=value,...``, joined with ``+`` (the first is applied
-    first). A value is a number, a range ``low-high`` or numbers per channel ``a/b/c``, in [0, 1] units; only
-    ``gaussian:25`` and ``gaussian:0-55`` are on the 0-255 scale.
+    The grammar is ``name``, ``name:value`` or ``name:parameter=value,...``, joined with ``+`` (the first is
+    applied first). A value is a number, a range ``low-high`` or numbers per channel ``a/b/c``, in [0, 1]
+    units; only ``gaussian:25`` and ``gaussian:0-55`` are on the 0-255 scale.
 
     Raises:
         SpecError: the text does not parse, a value is out of range.

@@ -7,6 +7,16 @@ from noiseless.noise.base import Noise
 
 NOISES: dict[str, str] = {
     "gaussian": "noiseless.noise.gaussian:Gaussian",
+    "poisson": "noiseless.noise.poisson:Poisson",
+    "poisson-gaussian": "noiseless.noise.poisson_gaussian:PoissonGaussian",
+    "speckle": "noiseless.noise.speckle:Speckle",
+    "salt-and-pepper": "noiseless.noise.salt_and_pepper:SaltAndPepper",
+    "rician": "noiseless.noise.rician:Rician",
+    "stripes": "noiseless.noise.stripes:Stripes",
+    "correlated": "noiseless.noise.correlated:Correlated",
+    "jpeg": "noiseless.noise.jpeg:Jpeg",
+    "quantize": "noiseless.noise.quantize:Quantize",
+    "clip": "noiseless.noise.clip:Clip",
     "chain": "noiseless.noise.chain:Chain",
 }
 """Names to classes; other packages add theirs through the entry point group ``noiseless.noises``."""

@@ -13,7 +13,7 @@ import numpy as np
 from noiseless.errors import SpecError
 
 Value: TypeAlias = "float | tuple[float, ...] | list[float]"
-"""A number; a ``(low, high)`` tuple, the range that `Noise.draw` draws from; or a list with a number per channel."""
+"""A number; a ``(low, high)`` tuple, the range that `Noise.draw` draws from; or a list: a number per channel."""
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"\s*({NUMBER})\s*-\s*({NUMBER})\s*")
@@ -87,7 +87,10 @@ class Number:
         if not self.low <= value <= self.high:
             fix = self.hint if value > self.high else None
             raise SpecError(
-                f"{name} of a noise model is out of range", got=f"{value:g}", expected=self._expected(), fix=fix
+                f"{name} of a noise model is out of range",
+                got=f"{value:g}",
+                expected=self._expected(),
+                fix=fix,
             )
         if not self.integer:
             return float(value)
@@ -106,7 +109,9 @@ class Number:
         low, high = (self._check_number(name, end) for end in value)
         if low > high:
             raise SpecError(
-                f"{name} of a noise model is an empty range", got=f"{low:g}-{high:g}", expected=f"{high:g}-{low:g}"
+                f"{name} of a noise model is an empty range",
+                got=f"{low:g}-{high:g}",
+                expected=f"{high:g}-{low:g}",
             )
         return low if low == high else (low, high)
 
@@ -114,7 +119,9 @@ class Number:
         numbers = PerChannel(self._check_number(name, number) for number in value)
         if not self.per_channel or not numbers:
             raise SpecError(
-                f"{name} of a noise model cannot be given per channel", got=repr(list(numbers)), expected=self._expected()
+                f"{name} of a noise model cannot be given per channel",
+                got=repr(list(numbers)),
+                expected=self._expected(),
             )
         return numbers
 
@@ -136,9 +143,7 @@ class Choice:
             SpecError: none of the options.
         """
         if value not in self.options:
-            raise SpecError(
-                f"{name} of a noise model is unknown", got=repr(value), expected=" or ".join(self.options)
-            )
+            raise SpecError(f"{name} of a noise model is unknown", got=repr(value), expected=" or ".join(self.options))
         return str(value)
 
     def read(self, name: str, text: str) -> str:
@@ -190,6 +195,17 @@ def as_array(value: Value) -> np.ndarray:
 def format_number(number: float) -> str:
     """The shortest text that reads as this number: ``25``, ``0.1``."""
     return str(int(number)) if number == int(number) and abs(number) < 1e15 else repr(float(number))
+
+
+SIGMA = Number(
+    high=1.0,
+    per_channel=True,
+    hint="Values are in [0, 1] units, 25/255 for 25 of 255; only the text gaussian:25 is on the 0-255 scale.",
+)
+"""Rule of a standard deviation in [0, 1] units."""
+
+GAIN = Number(high=1.0, per_channel=True, hint="The gain is the value of one count in [0, 1] units.")
+"""Rule of the gain of photon noise."""
 
 
 def _number(name: str, text: str) -> float:

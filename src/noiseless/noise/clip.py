@@ -1,0 +1,59 @@
+"""Saturation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from noiseless.noise.base import Moments, Noise
+
+
+@dataclass(frozen=True)
+class Clip(Noise):
+    """Values below 0 become 0, values above 1 become 1: what a sensor or an integer file cannot hold is lost.
+
+    On its own it adds no randomness. After normal noise, mean and variance are those of the censored normal
+    distribution; after other noise they are measured.
+    """
+
+    name: ClassVar[str] = "clip"
+
+    def corrupt(self, clean: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """The clipped image."""
+        clipped: np.ndarray = np.clip(clean, 0, 1)
+        return clipped
+
+    def moments(self, before: Moments) -> Moments | None:
+        """Those of a clipped number or of a censored normal variable; None after other noise."""
+        if before.certain:
+            return Moments(np.clip(before.mean, 0, 1), before.variance, certain=True, normal=True)
+        if not before.normal:
+            return None
+        return Moments(*censored_moments(before.mean, before.variance), certain=False, normal=False)
+
+
+def censored_moments(mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of a normal variable clipped to [0, 1].
+
+    Args:
+        mean: float64, of the variable before clipping.
+        variance: float64, broadcastable to it.
+    """
+    from scipy.special import ndtr
+
+    spread = np.sqrt(np.maximum(variance, np.finfo(np.float64).tiny))
+    low, high = -mean / spread, (1 - mean) / spread
+    dark, bright = ndtr(low), ndtr(-high)
+    low_density, high_density = _density(low), _density(high)
+    shift = -mean * dark + (1 - mean) * bright + spread * (low_density - high_density)
+    square = mean**2 * dark + (1 - mean) ** 2 * bright
+    square += spread**2 * (1 - dark - bright + low * low_density - high * high_density)
+    return mean + shift, np.maximum(square - shift**2, 0)
+
+
+def _density(value: np.ndarray) -> np.ndarray:
+    bounded = np.clip(value, -40, 40)
+    density: np.ndarray = np.exp(-0.5 * bounded**2) / np.sqrt(2 * np.pi)
+    return density

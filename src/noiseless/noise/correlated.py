@@ -1,0 +1,74 @@
+"""Gaussian noise whose pixels resemble their neighbours."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+
+from noiseless.noise.base import Moments, Noise
+from noiseless.noise.values import SIGMA, Number, Value, as_array, is_range, mean_square
+
+_WHITE = 0.1
+
+
+@dataclass(frozen=True)
+class Correlated(Noise):
+    """Stationary normal noise with the autocorrelation ``exp(-r ** 2 / (2 * length ** 2))`` at a distance of
+    r pixels.
+
+    It is what demosaicking, smoothing or a detector's blur makes of white noise. Every pixel has the standard
+    deviation sigma, border pixels too; channels are independent.
+
+    Args:
+        sigma: standard deviation of a pixel in [0, 1] units; a number, a range or a list, one for each
+            channel.
+        length: correlation length in pixels, 0 to 100: the distance at which the correlation is exp(-1/2) =
+            0.61; a number or a range. Below 0.1 the noise is white.
+    """
+
+    name: ClassVar[str] = "correlated"
+    sigma: Annotated[Value, SIGMA]
+    length: Annotated[Value, Number(high=100.0)]
+
+    def corrupt(self, clean: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """The image plus smoothed normal noise."""
+        noise = correlated_noise(clean.shape, float(as_array(self.length)), generator)
+        noise *= as_array(self.sigma).astype(np.float32)
+        noise += clean
+        return noise
+
+    def moments(self, before: Moments) -> Moments:
+        """The mean stays, sigma squared is added to the variance."""
+        return before.plus(mean_square(self.sigma), normal=not is_range(self.sigma))
+
+
+def correlated_noise(shape: tuple[int, ...], length: float, generator: np.random.Generator) -> np.ndarray:
+    """Normal noise of variance 1 and correlation length `length`.
+
+    White noise with a margin is smoothed with a Gaussian window of standard deviation ``length / sqrt(2)``,
+    scaled so that the squares of its weights add up to 1, and the margin is cut off.
+
+    Args:
+        shape: (..., H, W).
+        length: in pixels.
+        generator: the source of randomness.
+
+    Returns:
+        float32 of this shape.
+    """
+    from scipy.ndimage import correlate1d
+
+    if length < _WHITE or 0 in shape:
+        return generator.standard_normal(shape, np.float32)
+    spread = length / math.sqrt(2)
+    radius = math.ceil(4 * spread)
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / spread) ** 2)
+    weights /= np.sqrt(np.sum(weights**2))
+    *planes, height, width = shape
+    noise = generator.standard_normal((*planes, height + 2 * radius, width + 2 * radius), np.float32)
+    noise = correlate1d(noise, weights, axis=-2, mode="constant")[..., radius : radius + height, :]
+    noise = correlate1d(noise, weights, axis=-1, mode="constant")[..., radius : radius + width]
+    return np.ascontiguousarray(noise)
