@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from noiseless import cli
-from noiseless.errors import NoiselessError
+from noiseless.errors import NoiselessError, missing_extra
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = INTERRUPTED
     except NoiselessError as error:
         return _fail(str(error), error.exit_code, debug)
+    except ModuleNotFoundError as error:
+        known = missing_extra(f"noiseless {' '.join(given[:1])}", error)
+        return _fail(str(known or error), 2 if known else 1, debug)
     except Exception as error:  # the last resort: whatever it is, people get a line and not a traceback
         line = " ".join(f"{type(error).__name__}: {error}".split())
         return _fail(f"internal error: {line}. Run it again with --debug to see where.", 1, debug)

@@ -116,6 +116,33 @@ class MissingExtraError(NoiselessError):
         self.extra = extra
 
 
+EXTRAS = {
+    "torch": "train",
+    "lightning_fabric": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "tensorboard": "train",
+    "matplotlib": "train",
+    "openvino": "openvino",
+    "bm3d": "baselines",
+    "skimage": "baselines",
+    "cv2": "baselines",
+    "wandb": "wandb",
+}
+"""Each optional package, as it is imported, and the extra of noiseless that brings it."""
+
+
+def missing_extra(purpose: str, error: ModuleNotFoundError) -> MissingExtraError | None:
+    """The error that says what to install, if what could not be imported is an optional package.
+
+    Args:
+        purpose: what needs it, for example ``"noiseless.train"``.
+        error: of the import that failed.
+    """
+    extra = EXTRAS.get((error.name or "").partition(".")[0])
+    return MissingExtraError(purpose, extra) if extra else None
+
+
 class WorkError(NoiselessError):
     """The input was fine, the work failed."""
 

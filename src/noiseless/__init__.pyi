@@ -1,0 +1,17 @@
+from noiseless import data as data
+from noiseless import errors as errors
+from noiseless import losses as losses
+from noiseless import metrics as metrics
+from noiseless import networks as networks
+from noiseless import noise as noise
+from noiseless._version import __version__ as __version__
+from noiseless.denoiser import Denoiser as Denoiser
+from noiseless.denoiser import denoise as denoise
+from noiseless.denoiser import load as load
+from noiseless.evaluation import Report as Report
+from noiseless.evaluation import evaluate as evaluate
+from noiseless.image import Image as Image
+from noiseless.io import read as read
+from noiseless.io import write as write
+from noiseless.training.config import RunConfig as RunConfig
+from noiseless.training.run import train as train
