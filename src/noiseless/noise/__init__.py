@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from noiseless.noise.speckle import Speckle as Speckle
     from noiseless.noise.stripes import Stripes as Stripes
 
-_CLASSES = {path.split(":")[1]: path.split(":")[0] for path in NOISES.values()}
+_CLASSES = {path.split(":")[1]: path.split(":")[0] for path in NOISES.values()} | {"Chain": "noiseless.noise.chain"}
 
 
 def __getattr__(name: str) -> Any:

@@ -230,11 +230,13 @@ class Noise:
             SpecError: a parameter is missing, unknown or out of range, or there is no ``kind``.
             UnknownNameError: no noise model of this kind.
         """
+        from noiseless.noise.chain import Chain
         from noiseless.noise.table import find
 
         if not isinstance(data, Mapping) or not isinstance(data.get("kind"), str):
             raise SpecError("not a noise model", got=repr(data)[:80], expected='{"kind": NAME, ...}')
-        return find(data["kind"])._from_values({key: value for key, value in data.items() if key != "kind"})
+        model = Chain if data["kind"] == Chain.name else find(data["kind"])
+        return model._from_values({key: value for key, value in data.items() if key != "kind"})
 
     @classmethod
     def _from_values(cls, values: Mapping[str, Any]) -> Self:

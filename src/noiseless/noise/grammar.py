@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from noiseless.errors import SpecError, UnknownNameError
+from noiseless.errors import SpecError
 from noiseless.noise.base import Noise
 from noiseless.noise.chain import Chain
-from noiseless.noise.table import NOISES, find
+from noiseless.noise.table import find
 
 _PLUS = re.compile(r"(?<![\d.][eE])\+")
 
@@ -40,6 +40,4 @@ def _parse_one(text: str, whole: str) -> Noise:
         raise SpecError("a part of a noise expression is empty", got=repr(whole), expected="name+name")
     name, _, arguments = text.partition(":")
     name = name.strip()
-    if name == Chain.name:
-        raise UnknownNameError("noise model", name, [known for known in NOISES if known != Chain.name])
     return find(name).from_text(arguments)

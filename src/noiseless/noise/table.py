@@ -17,7 +17,6 @@ NOISES: dict[str, str] = {
     "jpeg": "noiseless.noise.jpeg:Jpeg",
     "quantize": "noiseless.noise.quantize:Quantize",
     "clip": "noiseless.noise.clip:Clip",
-    "chain": "noiseless.noise.chain:Chain",
 }
 """Names to classes; other packages add theirs through the entry point group ``noiseless.noises``."""
 
