@@ -35,9 +35,7 @@ def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
     raise ValueError(f"an image of {found} channels does not fit a network of {channels}")
 
 
-def crop_window(
-    image: np.ndarray, size: int, generator: np.random.Generator
-) -> Callable[[np.ndarray], np.ndarray]:
+def crop_window(image: np.ndarray, size: int, generator: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
     """A function that cuts one random square out of any array of the image's height and width.
 
     Args:
@@ -71,7 +69,9 @@ def random_orientation(patch: np.ndarray, generator: np.random.Generator) -> np.
     return np.ascontiguousarray(turned[..., ::-1] if flip else turned)
 
 
-def rescale(image: np.ndarray, size: int, generator: np.random.Generator, factors: tuple[int, ...] = (2, 3)) -> np.ndarray:
+def rescale(
+    image: np.ndarray, size: int, generator: np.random.Generator, factors: tuple[int, ...] = (2, 3)
+) -> np.ndarray:
     """A patch made from a larger area by averaging blocks: what a camera of fewer pixels would have seen.
 
     Args:
@@ -85,7 +85,7 @@ def rescale(image: np.ndarray, size: int, generator: np.random.Generator, factor
     large = random_crop(image, size * factor, generator)
     blocks = large.reshape(large.shape[0], size, factor, size, factor)
     mean = blocks.mean(axis=(2, 4), dtype=np.float32)
-    return (np.rint(mean) if image.dtype.kind in "ui" else mean).astype(image.dtype)
+    return np.asarray((np.rint(mean) if image.dtype.kind in "ui" else mean).astype(image.dtype))
 
 
 def mixup(first: np.ndarray, second: np.ndarray, generator: np.random.Generator, alpha: float = 1.2) -> np.ndarray:
@@ -97,7 +97,7 @@ def mixup(first: np.ndarray, second: np.ndarray, generator: np.random.Generator,
         alpha: how even the mixture tends to be; 1.2 as in Zamir et al., "MIRNet", 2020.
     """
     weight = np.float32(generator.beta(alpha, alpha))
-    return weight * first + (1 - weight) * second
+    return np.asarray(weight * first + (1 - weight) * second)
 
 
 def change_tone(patch: np.ndarray, generator: np.random.Generator) -> np.ndarray:

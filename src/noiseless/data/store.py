@@ -54,13 +54,18 @@ class PackedStore(Sequence[np.ndarray]):
     Args:
         folder: a folder that `write_store` made.
 
+    Attributes:
+        folder: where it lies.
+        entries: where each image lies, and what is known of it.
+        info: what was kept beside the entries, for example how the images were prepared.
+
     Raises:
         DataError: the folder is not a store, or its files do not fit together.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.entries = _read_index(self.folder)
+        self.entries, self.info = _read_index(self.folder)
         pixels = self.folder / "pixels.bin"
         end = max((entry.offset + entry.nbytes for entry in self.entries), default=0)
         if not pixels.is_file() or pixels.stat().st_size < end:
@@ -143,15 +148,16 @@ def _write_pixels(path: Path, images: Iterable[tuple[str, np.ndarray, Mapping[st
     return entries
 
 
-def _read_index(folder: Path) -> tuple[StoreEntry, ...]:
+def _read_index(folder: Path) -> tuple[tuple[StoreEntry, ...], dict[str, Any]]:
     try:
         index = json.loads((folder / "index.json").read_text())
         entries = tuple(StoreEntry(**{**entry, "shape": tuple(entry["shape"])}) for entry in index["images"])
+        info = dict(index["info"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} is not a packed store", fix="Make one with: noiseless data pack") from error
     if index["format"] != FORMAT_VERSION:
         raise DataError(f"{folder}: unknown store format", got=index["format"], expected=FORMAT_VERSION)
-    return entries
+    return entries, info
 
 
 def as_unit_float(pixels: np.ndarray) -> np.ndarray:

@@ -1,0 +1,62 @@
+"""noiseless data: prepare images for training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from noiseless.cli.progress import progress
+from noiseless.data.prepare import Preparation, pack
+from noiseless.errors import ConfigError, UnknownNameError
+
+TASKS = ("pack",)
+
+
+def data(
+    task: Annotated[str, typer.Argument(help="What to do: pack.")],
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders (with subfolders), files, globs.")],
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the store; an existing store is replaced.")],
+    downscale: Annotated[
+        str,
+        typer.Option(help="How many times smaller; auto: 2 to 3 from 2500 pixels on, until noise and JPEG are gone."),
+    ] = "auto",
+    filtered: Annotated[Literal["lanczos", "area"], typer.Option("--filter", help="For downscaling.")] = "lanczos",
+    crop: Annotated[int, typer.Option(help="Side of the crops in pixels; 0 keeps whole images.")] = 512,
+    per_image: Annotated[int, typer.Option(help="Most crops of one image; those with most content.")] = 8,
+    smooth: Annotated[float, typer.Option(help="Largest share of smooth crops (sky, blur), 0 to 1.")] = 0.1,
+    exclude: Annotated[
+        list[str], typer.Option(metavar="GLOB...", help="Names of files to leave out, for example graphics.")
+    ] = [],  # noqa: B006 (typer copies it)
+) -> None:
+    """Pack images into a training store: scaled down until clean, cut into crops with content.
+
+    Each file is decoded once; dark crops and graphics are left out; the same images give the same store. Train with
+    it as with a folder: noiseless train --clean STORE.
+    """
+    if task not in TASKS:
+        raise UnknownNameError("task of data", task, TASKS)
+    preparation = Preparation(_factor(downscale), filtered, crop, per_image, smooth, tuple(exclude))
+    with progress("Packing", 1) as step:
+        reported = 0.0
+
+        def show(done: int, total: int, name: str) -> None:
+            nonlocal reported
+            step(done / total - reported, note=name)
+            reported = done / total
+
+        store, report = pack(sources, output, preparation, progress=show)
+    print("\n".join(report.lines()))
+    megabytes = sum(entry.nbytes for entry in store.entries) / 1e6
+    print(f"{len(store)} crops, {megabytes:.0f} MB, in {output}")
+
+
+def _factor(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError("--downscale does not fit", got=repr(text), expected="auto or a number") from None

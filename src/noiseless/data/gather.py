@@ -1,0 +1,148 @@
+"""Finding images: folders, files, globs and packed stores become views, one for each stored image."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from noiseless.data.store import PackedStore
+from noiseless.errors import DataError
+from noiseless.io import find_images, read_pixels
+
+MAGIC = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class View:
+    """One stored image: a file, or one entry of a packed store.
+
+    Attributes:
+        path: the image file, or the folder of the store.
+        root: the folder that names are relative to.
+        entry: position in the store, or ``None`` for a file.
+        captured: what the wildcards of a glob stood for, where a glob found the file.
+    """
+
+    path: Path
+    root: Path
+    entry: int | None = None
+    captured: tuple[str, ...] | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """Path relative to the parent of the root, with forward slashes: ``"photos/2024/a.png"``."""
+        if self.entry is not None:
+            return open_store(self.path).entries[self.entry].name
+        return self.path.relative_to(self.root.parent).as_posix()
+
+    @cached_property
+    def stem(self) -> str:
+        """Path relative to the root, without the suffix of the file: ``"2024/a"``; in a store, the name."""
+        if self.entry is not None:
+            return self.name
+        return self.path.relative_to(self.root).with_suffix("").as_posix()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the file; for a store, of the file that the entry was made from, where known, else of its pixels."""
+        if self.entry is None:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        known = open_store(self.path).entries[self.entry].info.get("sha256")
+        return str(known) if known else hashlib.sha256(np.ascontiguousarray(self.read()).data).hexdigest()
+
+    def read(self) -> np.ndarray:
+        """Pixels (C, H, W) in uint8, uint16 or float32; a store's are a view of its memory-mapped file.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        return read_pixels(self.path) if self.entry is None else open_store(self.path)[self.entry]
+
+
+@lru_cache(maxsize=32)
+def open_store(folder: Path) -> PackedStore:
+    """A packed store, opened once in this process."""
+    return PackedStore(folder)
+
+
+def gather(inputs: Sequence[str | Path], *, exclude: Sequence[str] = ()) -> list[View]:
+    """All images that the inputs stand for, each once, in the order of the inputs and sorted within each.
+
+    Args:
+        inputs: folders (scanned by content, with their subfolders), files, globs, packed stores.
+        exclude: globs; a file whose name, or whose path from its folder on, fits one is left out.
+
+    Raises:
+        DataError: an input that holds no image, or nothing left after the exclusions.
+        ImageError: a file that is missing or no image.
+    """
+    found: dict[tuple[Path, int | None], View] = {}
+    for item in inputs:
+        for view in _views(item):
+            found.setdefault((view.path, view.entry), view)
+    kept = [view for view in found.values() if not _excluded(view, exclude)]
+    if not kept:
+        given = ", ".join(str(item) for item in inputs) or "nothing"
+        got = f"{len(found)} images, all of them excluded" if found else "no image"
+        raise DataError(f"no image found in {given}", got=got, expected="folders, files or globs of images")
+    return kept
+
+
+def _views(item: str | Path) -> list[View]:
+    path = Path(os.path.abspath(item))  # noqa: PTH100 (resolve would follow links, whose names matter)
+    if (path / "index.json").is_file() and (path / "pixels.bin").is_file():
+        return [View(path, path.parent, entry) for entry in range(len(open_store(path)))]
+    files = [Path(os.path.abspath(file)) for file in find_images([item], recursive=True)]  # noqa: PTH100
+    if not files:
+        raise DataError(f"no image found in {item}", got="no image", expected="at least one readable image")
+    if path.is_dir():
+        return [View(file, path) for file in files]
+    if MAGIC.search(str(item)) and not path.exists():
+        root, pattern = _literal_root(path), glob_pattern(path.as_posix())
+        return [View(file, root, captured=_captured(pattern, file)) for file in files]
+    return [View(file, file.parent) for file in files]
+
+
+def _captured(pattern: re.Pattern[str], file: Path) -> tuple[str, ...] | None:
+    match = pattern.fullmatch(file.as_posix())
+    return match.groups() if match else None
+
+
+def _literal_root(pattern: Path) -> Path:
+    parts = list(pattern.parts[:-1])
+    for number, part in enumerate(parts):
+        if MAGIC.search(part):
+            return Path(*parts[:number])
+    return Path(*parts)
+
+
+def glob_pattern(glob: str) -> re.Pattern[str]:
+    """A regular expression for a glob, with one group for each wildcard.
+
+    Args:
+        glob: with ``*``, ``?``, ``[...]`` and ``**/`` as in the shell; forward slashes.
+    """
+    wildcards = {"**/": "((?:.*/)?)", "**": "(.*)", "*": "([^/]*)", "?": "([^/])"}
+
+    def translate(piece: str) -> str:
+        if piece.startswith("[") and piece.endswith("]"):
+            inner = piece[1:-1]
+            return f"([{'^' + inner[1:] if inner[0] == '!' else inner}])"
+        return wildcards.get(piece, re.escape(piece))
+
+    pieces = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^\]]+\])", glob)
+    return re.compile("".join(translate(piece) for piece in pieces if piece))
+
+
+def _excluded(view: View, patterns: Sequence[str]) -> bool:
+    names = (view.name, Path(view.name).name, Path(view.name).stem)
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns for name in names)
