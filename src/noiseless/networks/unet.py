@@ -67,6 +67,8 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=bias) for fine, coarse in steps)
         self.decoder = nn.ModuleList(level(width, count) for width, count in zip(widths[:-1], blocks, strict=False))
         self.tail = nn.Conv2d(widths[0], folded, 3, padding=1, bias=bias)
+        with torch.no_grad():
+            self.tail.weight *= 0.1  # what is added is small at first: training starts near the noisy image
 
     def forward(self, x: Tensor, sigma: Tensor | None = None) -> Tensor:
         """Restore `x` of shape (B, C, H, W), given `sigma` broadcastable to (B, C, H, W) where conditioned."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import platform
 import subprocess
@@ -27,6 +26,7 @@ from noiseless.training.images import TrainingImages, open_images
 from noiseless.training.loop import Budget, Ending, Hooks, Run, Status, averaged, build_optimizer, fit, restore
 from noiseless.training.patches import CleanPatches, PairPatches, PatchSource
 from noiseless.training.precision import faster_precision
+from noiseless.training.start import starting_weights
 from noiseless.training.track import Tracker
 from noiseless.training.validation import Example, Scores, noisy_examples, pair_examples, validate
 
@@ -121,12 +121,20 @@ def run_training(
     fabric = start_fabric(config, precision)
     if not fabric.is_global_zero:
         listener = Listener()
-    images = open_images(config.data, listener.say)
+    images = _images(config, folder, fabric, listener)
     config = _settle(config, folder, images, precision, resume=resume)
     run = _assemble(config, folder, fabric, images)
     resumed = resume and restore(run)
     listener.say(_opening(run, images, resumed=resumed))
     return _work(config, run, images, stop_after, listener)
+
+
+def _images(config: RunConfig, folder: Path, fabric: Fabric, listener: Listener) -> TrainingImages:
+    """Decoded by the first process; the others then find the store it made."""
+    if fabric.is_global_zero:
+        images = open_images(config.data, folder, listener.say)
+    fabric.barrier()
+    return images if fabric.is_global_zero else open_images(config.data, folder, listener.say)
 
 
 def _check(config: RunConfig, folder: Path, resume: bool) -> None:
@@ -311,9 +319,9 @@ def _draw_graph(tracker: Tracker, network: nn.Module, example: Example) -> None:
 def _write_records(config: RunConfig, folder: Path, images: TrainingImages) -> None:
     try:
         (folder / "config.toml").write_text(write_toml(to_mapping(config)), encoding="utf-8")
-        (folder / "manifest.json").write_text(json.dumps(images.manifest, indent=1), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write into the run folder {folder}", got=error.strerror) from error
+    images.manifest.write(folder / "manifest.json")
 
 
 def _opening(run: Run, images: TrainingImages, *, resumed: bool) -> str:
@@ -331,7 +339,10 @@ def describe(config: RunConfig, run: Run, images: TrainingImages, curve: list[di
         "seed": config.seed,
         "versions": versions(),
         "commit": git_commit(),
-        "data": {key: value for key, value in images.manifest.items() if key != "images"},
+        "data": {
+            "images": [f"{entry.path} {entry.sha256[:16]}" for entry in images.manifest.entries],
+            "licences": images.manifest.licences(),
+        },
         "steps": run.progress.step,
         "seconds": round(run.progress.seconds, 1),
         "best_psnr": run.progress.best,
