@@ -1,0 +1,74 @@
+"""Progress: plain lines when piped, a bar on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from noiseless.cli import progress as module
+from noiseless.cli.progress import clock, progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    """Stands in for `time.monotonic`."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_lines_when_piped(monkeypatch: pytest.MonkeyPatch) -> None:
+    time, stream = Clock(), io.StringIO()
+    monkeypatch.setattr(module, "time", time)
+    with progress("Denoising", 10, stream=stream, interval=5) as step:
+        for index in range(10):
+            time.now += 2
+            step(1, note=f"image {index}")
+    assert stream.getvalue().splitlines() == [
+        "Denoising: 30%, 0:14 left, image 2",
+        "Denoising: 60%, 0:08 left, image 5",
+        "Denoising: 90%, 0:02 left, image 8",
+        "Denoising: 100%, 0:20 taken, image 9",
+    ]
+
+
+def test_short_work_is_one_line() -> None:
+    stream = io.StringIO()
+    with progress("Measuring", 3, stream=stream) as step:
+        for _ in range(3):
+            step()
+    assert stream.getvalue() == "Measuring: 100%, 0:00 taken\n"
+
+
+def test_failed_work_prints_no_closing_line() -> None:
+    stream = io.StringIO()
+    with pytest.raises(ZeroDivisionError), progress("Measuring", 3, stream=stream):
+        raise ZeroDivisionError
+    assert stream.getvalue() == ""
+
+
+def test_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    with progress("Training", 60.0, stream=stream) as step:
+        step(30.0, note="29.31 dB")
+        step(30.0)
+    printed = stream.getvalue()
+    assert "Training" in printed
+    assert "100%" in printed
+    assert "29.31 dB" in printed
+    assert "━" in printed
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (125, "2:05"), (3725, "1:02:05")])
+def test_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
