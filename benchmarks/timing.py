@@ -1,0 +1,41 @@
+"""Wall times of whole Python processes, interleaved so that a busy moment of the machine falls on all alike."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+
+def wall_time(arguments: Sequence[str]) -> float:
+    """Seconds that ``python ARGUMENTS`` takes from start to end."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def interleaved(commands: Mapping[str, Sequence[str]], repeats: int) -> dict[str, list[float]]:
+    """Wall times of each command, one of each in turn; a first turn, which fills caches, is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for turn in range(repeats + 1):
+        for name, arguments in commands.items():
+            seconds = wall_time(arguments)
+            if turn:
+                times[name].append(seconds)
+    return times
+
+
+def ratio(times: Mapping[str, Sequence[float]], name: str, base: str) -> float:
+    """The median, over the turns, of one command's time to another's in the same turn."""
+    return statistics.median(a / b for a, b in zip(times[name], times[base], strict=True))
+
+
+def show(times: Mapping[str, Sequence[float]], base: str) -> None:
+    """Print the fastest and the median time of each command and its ratio to `base`."""
+    width = max(map(len, times))
+    for name, seconds in times.items():
+        fastest, median = 1000 * min(seconds), 1000 * statistics.median(seconds)
+        compared = "" if name == base else f"   {ratio(times, name, base):.2f} x {base}"
+        print(f"{name:<{width}}   fastest {fastest:5.0f} ms   median {median:5.0f} ms{compared}")
