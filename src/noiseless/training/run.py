@@ -47,6 +47,7 @@ class Outcome:
         noisy_psnr: PSNR of the noisy validation images.
         step: optimiser steps taken.
         seconds: training time over all resumptions.
+        test: PSNR in dB of the noisy and of the restored test images, where there are any and the run finished.
     """
 
     ending: Ending
@@ -55,6 +56,7 @@ class Outcome:
     noisy_psnr: float
     step: int
     seconds: float
+    test: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
