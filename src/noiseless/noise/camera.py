@@ -1,0 +1,204 @@
+"""Noise of developed photographs: what a camera's JPEG looks like, made from clean pictures.
+
+Real developed noise is unlike white noise: correlated over several pixels, mostly luma, weaker in highlights,
+and JPEG decides its finest part. Here its *shape* follows from a sensor, a raw development and in-camera
+smoothing (`developing`, `shaping`), its *strength* is drawn, so that it covers what cameras leave behind and
+more.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+import numpy as np
+
+from noiseless.errors import SpecError
+from noiseless.noise import developing, scenery, shaping
+from noiseless.noise.base import Noise
+from noiseless.noise.values import Number, Value, bounds, is_range
+
+REFERENCE = 0.45
+"""The sRGB value at which `Camera.level` is meant."""
+
+
+@dataclass(frozen=True)
+class Level(Number):
+    """Rule of a strength: a range is drawn from in its logarithm, mostly near its middle (Beta(2, 2))."""
+
+    def draw(self, value: Value, generator: np.random.Generator) -> Value:
+        """The value itself, or a number of the range."""
+        if not is_range(value):
+            return value
+        low, high = bounds(value)
+        return float(low * (high / low) ** generator.beta(2, 2))
+
+
+_SHARE = Number(high=1.0)
+
+
+@dataclass(frozen=True)
+class Camera(Noise):
+    """Noise of developed photographs; pictures have three channels, sRGB in [0, 1].
+
+    Args:
+        level: standard deviation of luma at middle grey before JPEG, in [0, 1] units.
+        chroma: standard deviation of chroma (channels minus their mean) relative to luma's.
+        quality: of the JPEG file.
+        raw: share of pictures whose noise comes from a Bayer sensor; others have generic correlated noise.
+        compressed: share that is saved as JPEG.
+        resampled: share that was made smaller or larger after the noise came in.
+        untouched: share that gets no noise at all.
+        soft: share of the clean pictures that `pair` makes soft first.
+        relit: share of the clean pictures that `pair` makes darker, flatter or of other colours first.
+        sharpened: share of the clean pictures that `pair` sharpens.
+    """
+
+    name: ClassVar[str] = "camera"
+    level: Annotated[Value, Level(low=1e-4, high=0.5)] = (0.6 / 255, 16 / 255)
+    chroma: Annotated[Value, Number(high=3.0)] = (0.22, 1.1)
+    quality: Annotated[Value, Number(low=1, high=100, integer=True)] = (60, 100)
+    raw: Annotated[float, _SHARE] = 0.6
+    compressed: Annotated[float, _SHARE] = 0.7
+    resampled: Annotated[float, _SHARE] = 0.5
+    untouched: Annotated[float, _SHARE] = 0.08
+    soft: Annotated[float, _SHARE] = 0.6
+    relit: Annotated[float, _SHARE] = 0.25
+    sharpened: Annotated[float, _SHARE] = 0.25
+
+    @property
+    def pointwise(self) -> bool:
+        """No: what becomes of a pixel depends on its neighbours."""
+        return False
+
+    def corrupt(self, clean: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """The picture with this noise, in multiples of 1/255; the clean picture is taken as it is.
+
+        Three channels are colour; any other number of channels are grey pictures, each with noise of its own.
+        """
+        if 0 in clean.shape:
+            return clean.copy()
+        if clean.ndim == 4 or (clean.ndim == 3 and clean.shape[0] != 3):
+            return np.stack([self.corrupt(one, generator) for one in clean])
+        if clean.ndim == 2:
+            return np.asarray(self.corrupt(np.repeat(clean[None], 3, axis=0), generator)[1])
+        noisy, target = replace(self, soft=0.0, relit=0.0, sharpened=0.0).pair(clean, generator)
+        if target is clean:
+            return noisy
+        return scenery.to_bytes(noisy - target + clean).astype(np.float32) / np.float32(255)
+
+    def pair(self, clean: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """A noisy picture and what a denoiser should make of it.
+
+        Softening, sharpening, tone and resampling change both alike; so the target is not `clean`.
+
+        Args:
+            clean: (3, H, W), float32 in [0, 1].
+            generator: the only source of randomness.
+
+        Returns:
+            noisy, target: float32 of the shape of `clean` in [0, 1]; noisy in multiples of 1/255.
+
+        Raises:
+            SpecError: a picture without three channels.
+        """
+        if clean.ndim != 3 or clean.shape[0] != 3:
+            raise SpecError("camera noise needs colour", got=f"shape {clean.shape}", expected="(3, H, W)")
+        drawn = self.draw(generator)
+        target = drawn._prepare(clean, generator)
+        if generator.random() < self.untouched:
+            return scenery.to_bytes(target).astype(np.float32) / np.float32(255), target
+        if generator.random() < self.resampled:
+            noisy, target = drawn._resampled(target, generator)
+        else:
+            noisy = drawn._noisy(target, generator)
+        if generator.random() < self.compressed:
+            noisy = _compress(noisy, int(bounds(drawn.quality)[0]), generator)
+        return scenery.to_bytes(noisy).astype(np.float32) / np.float32(255), np.clip(target, 0, 1)
+
+    def _prepare(self, clean: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        picture = clean
+        for share, change in (
+            (self.relit, scenery.relight),
+            (self.soft, scenery.soften),
+            (self.sharpened, scenery.sharpen),
+        ):
+            if generator.random() < share:
+                picture = change(picture, generator)
+        return picture if picture is clean else np.clip(picture, 0, 1)
+
+    def _resampled(self, clean: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Noise that came in at another size: both pictures at the size of `clean`."""
+        height, width = clean.shape[-2:]
+        factor = generator.uniform(1.15, 1.9) if generator.random() < 0.6 else generator.uniform(0.6, 0.95)
+        size = max(round(height * factor), 2), max(round(width * factor), 2)
+        taken = np.clip(scenery.resize(clean, size), 0, 1)
+        noisy = self._noisy(taken, generator, gain=math.sqrt(max(factor, 1.0)))
+        if generator.random() < 0.5:
+            noisy = _compress(noisy, int(generator.integers(80, 99)), generator)
+        resampling = scenery.draw_filter(generator)
+        return scenery.resize(noisy, (height, width), resampling), scenery.resize(taken, (height, width), resampling)
+
+    def _noisy(self, clean: np.ndarray, generator: np.random.Generator, gain: float = 1.0) -> np.ndarray:
+        """Clean picture plus noise; `gain` makes up for what shrinking will take away."""
+        height, width = clean.shape[-2:]
+        even = np.pad(clean, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
+        level = gain * float(bounds(self.level)[0])
+        source, blur = (_sensor_noise, 0.7) if generator.random() < self.raw else (_generic_noise, 1.1)
+        noise, strength = source(even, level, generator)
+        spectra = shaping.draw_luma(generator, blur), shaping.draw_chroma(generator)
+        luma, chroma = shaping.shape_noise(noise, *spectra)
+        luma = luma * (level * strength / shaping.spread(luma))
+        if generator.random() < 0.08:
+            luma = luma + _stripes(luma.shape, level * strength, generator)
+        chroma = chroma * (level * strength * float(bounds(self.chroma)[0]) / shaping.spread(chroma))
+        shaped = luma + chroma
+        if generator.random() < 0.5:
+            shaped *= 1 + np.float32(generator.uniform(0, 1.2)) * scenery.texture(even)
+        return clean + shaped[:, :height, :width]
+
+
+def _sensor_noise(clean: np.ndarray, level: float, generator: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Noise of a sensor, and how strong it is in this picture relative to middle grey.
+
+    The sensor is noisier than `level`, by what in-camera smoothing will take away.
+    """
+    development = developing.draw_development(generator)
+    shot = min(level**2 * math.exp(generator.uniform(1.0, 3.5)), 0.02)
+    read = developing.read_variance(shot, generator)
+    noise = developing.developed_noise(clean, shot, read, development, generator)
+    table = np.sqrt(shot * development.linear_table() + read) * developing.slope_table(development, shot, read)
+    return noise, _relative_strength(table, clean)
+
+
+def _generic_noise(clean: np.ndarray, level: float, generator: np.random.Generator) -> tuple[np.ndarray, float]:
+    """White noise whose strength depends on brightness in some smooth way, and how strong it is in this picture."""
+    values = np.linspace(0, 1, developing.LEVELS)
+    bend, fade, gloss = generator.uniform(-2.0, 0.8), generator.uniform(0.0, 0.2), generator.uniform(0.0, 0.5)
+    table = np.exp(bend * (values - REFERENCE)) * (values + 0.02) / (values + 0.02 + fade)
+    table = (table * (1.02 - values) / (1.02 - values + gloss)).astype(np.float32)
+    white = generator.standard_normal((4, *clean.shape[-2:]), dtype=np.float32)
+    balance = np.exp(generator.normal(0, 0.25, (3, 1, 1))).astype(np.float32)
+    noise = white[3] + balance * (white[:3] - white[:3].mean(axis=0))
+    return noise * table[scenery.to_bytes(clean)], _relative_strength(table, clean)
+
+
+def _relative_strength(table: np.ndarray, clean: np.ndarray) -> float:
+    """Root mean square of a table of strengths over a picture's green, relative to that at middle grey."""
+    reference = table[round(REFERENCE * (developing.LEVELS - 1))]
+    here = shaping.spread(table[scenery.to_bytes(clean[1])])
+    return float(np.clip(here / reference, 0.2, 2.0))
+
+
+def _stripes(shape: tuple[int, int], level: float, generator: np.random.Generator) -> np.ndarray:
+    """Rows or columns that are a little brighter or darker, as amplifiers of a sensor make them."""
+    size = (shape[0], 1) if generator.random() < 0.6 else (1, shape[1])
+    return np.asarray(generator.normal(0, level * generator.uniform(0.1, 0.35), size), np.float32)
+
+
+def _compress(picture: np.ndarray, quality: int, generator: np.random.Generator) -> np.ndarray:
+    """JPEG with colours at full or half resolution; half of the pictures are crops, whose grid of blocks is off."""
+    subsampling = 2 if generator.random() < 0.75 else int(generator.integers(2))
+    offset = generator.integers(0, 16, 2) if generator.random() < 0.5 else (0, 0)
+    return scenery.jpeg(picture, quality, subsampling, (int(offset[0]), int(offset[1])))
