@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_runs
 from safetensors.numpy import load_file
 
+import tiny_runs
 from noiseless.errors import ConfigError, DivergedError
 from noiseless.training.config import DataConfig, RunConfig, Stage, to_mapping, write_toml
 from noiseless.training.run import Listener, run_training
+from noiseless.training.state import Status
 
 START = "import sys; from noiseless.__main__ import main; sys.exit(main())"
 
@@ -55,7 +56,7 @@ def test_a_run_folder_is_complete(data: DataConfig, tmp_path: Path) -> None:
     run_training(tiny_runs.config(data), folder)
     names = {path.name for path in folder.iterdir()}
     assert {"best", "last", "checkpoints", "config.toml", "manifest.json", "metrics.csv", "tensorboard"} <= names
-    rows = list(csv.DictReader((folder / "metrics.csv").open()))
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
     assert sum(bool(row["psnr"]) for row in rows) == 4
     assert all(float(row["loss"]) > 0 for row in rows if row["loss"])
     assert list((folder / "tensorboard").glob("events*"))
@@ -69,14 +70,11 @@ def test_stopped_and_resumed_is_bit_for_bit_the_same(data: DataConfig, tmp_path:
     )
     run_training(config, tmp_path / "whole")
 
-    def interrupt(at: int) -> Listener:
-        def status(status: object) -> None:
-            if status.step >= at:  # type: ignore[attr-defined]
-                signal.raise_signal(signal.SIGINT)
+    def interrupt(status: Status) -> None:
+        if status.step == 20:
+            signal.raise_signal(signal.SIGINT)
 
-        return Listener(status=status)
-
-    outcome = run_training(config, tmp_path / "parts", listener=interrupt(20))
+    outcome = run_training(config, tmp_path / "parts", listener=Listener(status=interrupt))
     assert outcome.ending == "interrupted"
     assert outcome.step < 60
     while outcome.ending != "finished":
@@ -110,7 +108,9 @@ def test_two_processes_with_half_the_batch_equal_one(data: DataConfig, tmp_path:
     command = [sys.executable, "-m", "noiseless", "train", "--recipe", str(recipe), "-o", str(tmp_path / "two")]
     settings = ["--set", "training.devices=2", "--set", "training.strategy=ddp"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, *settings], capture_output=True, text=True, env=environment, timeout=300)
+    done = subprocess.run(  # noqa: PLW1510 (its output says why)
+        [*command, *settings], capture_output=True, text=True, env=environment, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name in one:

@@ -14,8 +14,8 @@ from noiseless.training.config import RunConfig, from_mapping
 from noiseless.training.recipe import load_recipe
 
 if TYPE_CHECKING:
-    from noiseless.training.loop import Status
     from noiseless.training.run import Listener, Outcome
+    from noiseless.training.state import Status
     from noiseless.training.validation import Scores
 
 NONE: list[str] = []

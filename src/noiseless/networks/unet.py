@@ -11,6 +11,7 @@ Denoising via Bias-Free Convolutional Neural Networks", 2020).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -55,11 +56,15 @@ class UNet(nn.Module):
         self.spec = NetworkSpec(channels, multiple, multiple, halo, conditioning)
 
         def level(width: int, count: int, dropout: float = 0.0) -> nn.Sequential:
-            settings = {"kernel_size": kernel_size, "activation": activation, "dropout": dropout, "bias": bias}
-            return nn.Sequential(*(ResidualBlock(width, **settings) for _ in range(count)))
+            return nn.Sequential(
+                *(
+                    ResidualBlock(width, kernel_size=kernel_size, activation=activation, dropout=dropout, bias=bias)
+                    for _ in range(count)
+                )
+            )
 
         folded, told = 4 * channels, conditioning == "sigma"
-        steps = list(zip(widths[:-1], widths[1:], strict=True))
+        steps = list(pairwise(widths))
         self.head = nn.Conv2d(folded + (channels if told else 0), widths[0], 3, padding=1, bias=bias)
         self.encoder = nn.ModuleList(level(width, count) for width, count in zip(widths[:-1], blocks, strict=False))
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2, bias=bias) for fine, coarse in steps)
@@ -91,7 +96,7 @@ class UNet(nn.Module):
         if sigma is None:
             raise ValueError("a network conditioned on sigma was called without it")
         level = functional.avg_pool2d(sigma.expand_as(x), 2)
-        colours = pixels.unflatten(1, (self.spec.channels, 4))
+        colours = torch.unflatten(pixels, 1, (self.spec.channels, 4))
         return torch.cat([colours, level.unsqueeze(2)], dim=2).flatten(1, 2)
 
 

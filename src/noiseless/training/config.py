@@ -198,6 +198,11 @@ def convert(value: Any, kind: Any, where: str) -> Any:
         if value is None and type(None) in inner:
             return None
         return convert(value, next(option for option in inner if option is not type(None)), where)
+    return _plain(value, kind, where)
+
+
+def _plain(value: Any, kind: Any, where: str) -> Any:
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
     plain = origin or kind
     if plain is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -12,8 +12,11 @@ from noiseless.data.decode import decode_split
 from noiseless.data.manifest import Manifest
 from noiseless.data.sources import CleanImages, Pairs, Source
 from noiseless.data.split import Split, data_folder, split
+from noiseless.data.synthesis import is_pair_store, open_pairs
 from noiseless.errors import ConfigError, DataError
 from noiseless.training.config import DataConfig
+
+PAIRS_TO_VALIDATE = 128
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ def open_images(config: DataConfig, folder: Path, say: Callable[[str], None]) ->
         DataError: no image, nothing to validate on, sides that do not fit.
         ImageError: an image that cannot be read.
     """
+    if config.data and is_pair_store(config.data):
+        return _open_pair_store(config, say)
     sides = find_sides(config)
     for line in sides.report().splitlines():
         say(line)
@@ -72,6 +77,27 @@ def open_images(config: DataConfig, folder: Path, say: Callable[[str], None]) ->
     )
 
 
+def _open_pair_store(config: DataConfig, say: Callable[[str], None]) -> TrainingImages:
+    """Pairs that were made ahead; the last of them are validated on where no other store is named."""
+    assert config.data is not None
+    noisy, clean = open_pairs(config.data)
+    if config.validation:
+        validation_noisy, validation_clean = open_pairs(config.validation[0])
+    else:
+        kept = max(1, min(PAIRS_TO_VALIDATE, len(clean) // 10))
+        noisy, validation_noisy = noisy[:-kept], noisy[-kept:]
+        clean, validation_clean = clean[:-kept], clean[-kept:]
+    say(f"train: {len(clean)} pairs made ahead\nvalidation: {len(validation_clean)} pairs made ahead")
+    return TrainingImages(
+        clean=list(clean),  # a list of views: nothing is read yet
+        noisy=list(noisy),
+        validation_clean=list(validation_clean),
+        validation_noisy=list(validation_noisy),
+        channels=clean.shape[1],
+        manifest=Manifest(()),
+    )
+
+
 def find_sides(config: DataConfig) -> Split:
     """The training, validation and test sides that the configuration names.
 
@@ -87,20 +113,17 @@ def find_sides(config: DataConfig) -> Split:
     if config.data:
         return data_folder(config.data, group=config.group)
     if config.clean:
-        source: Source = CleanImages.find(config.clean)
-        validation, test = (CleanImages.find(side) if side else None for side in (config.validation, config.test))
+        find: Callable[[Sequence[str]], Source] = CleanImages.find
     else:
-        source = _pairs(config.pairs, "pairs")
-        validation, test = (
-            _pairs(side, name) if side else None
-            for side, name in ((config.validation, "validation"), (config.test, "test"))
-        )
+        find = _pairs
+    validation, test = (find(side) if side else None for side in (config.validation, config.test))
+    source = find(config.clean or config.pairs)
     return split(source, validation=validation, test=test, test_share=0.0, group=config.group)
 
 
-def _pairs(sides: Sequence[str], name: str) -> Pairs:
+def _pairs(sides: Sequence[str]) -> Pairs:
     if len(sides) != 2:
-        raise ConfigError(f"{name} must name two folders or globs, noisy and clean", got=f"{len(sides)}")
+        raise ConfigError("pairs are two folders or globs, noisy and clean", got=f"{len(sides)}: {' '.join(sides)}")
     return Pairs.find(*sides)
 
 
@@ -110,4 +133,4 @@ def _channels(images: Sequence[np.ndarray]) -> int:
         return 1
     if len(found - {1}) > 1:
         raise DataError("the training images differ in their number of channels", got=sorted(found))
-    return max(found)
+    return int(max(found))

@@ -7,167 +7,25 @@ resumed ends with the same weights, bit for bit, as one that ran through.
 
 from __future__ import annotations
 
-import copy
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import closing
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from noiseless.errors import ConfigError, DivergedError, UnknownNameError
-from noiseless.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from noiseless.training.config import Stage, TrainingConfig
-from noiseless.training.objectives import Batch, Objective
-from noiseless.training.patches import PatchSource, make_batch, prefetch
+from noiseless.errors import ConfigError, DivergedError
+from noiseless.training.checkpoint import load_checkpoint, save_checkpoint
+from noiseless.training.config import Stage
+from noiseless.training.interrupt import interruptible
+from noiseless.training.objectives import Batch
+from noiseless.training.patches import make_batch, prefetch
 from noiseless.training.schedule import learning_rate
-from noiseless.training.validation import Scores
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from noiseless.training.state import Ending, Hooks, Run, Status
 
 CHECKPOINT_SECONDS = 180.0
 LOSSES_AT_ONCE = 10
 """How many losses stay on the device before they are looked at; each look waits for the device."""
-
-Ending = Literal["finished", "stopped", "interrupted"]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a run may spend: optimiser steps or seconds."""
-
-    steps: int | None = None
-    seconds: float | None = None
-
-    def spent(self, progress: Progress) -> float:
-        """Share of the budget spent, 0 to 1 and a little beyond."""
-        if self.steps is not None:
-            return self.at_step(progress.step)
-        return progress.seconds / self.seconds if self.seconds else 1.0
-
-    def at_step(self, step: int) -> float:
-        """Share spent when this step begins; only for a budget in steps."""
-        return step / self.steps if self.steps else 1.0
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a run says of itself: to a progress bar, a CSV file, TensorBoard."""
-
-    step: int
-    spent: float
-    seconds: float
-    loss: float
-    lr: float
-    best: float
-    logs: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def seconds_left(self) -> float:
-        """Seconds until the budget is spent, at the pace so far."""
-        return self.seconds / self.spent * (1 - min(self.spent, 1.0)) if self.spent > 0 else float("inf")
-
-
-@dataclass
-class Run:
-    """All that a run works with and changes.
-
-    Attributes:
-        fabric: places the work on devices.
-        network: the network, as Fabric set it up.
-        optimizer: its optimiser, as Fabric set it up.
-        average: the exponential moving average of the network: what is validated and saved.
-        objective: what a step minimises.
-        source: where patches come from.
-        config: how the loop runs.
-        budget: what may be spent.
-        folder: of the run.
-        seed: of everything that is random.
-        progress: where the run stands.
-    """
-
-    fabric: Fabric
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: nn.Module
-    objective: Objective
-    source: PatchSource
-    config: TrainingConfig
-    budget: Budget
-    folder: Path
-    seed: int
-    progress: Progress = field(default_factory=Progress)
-
-    @property
-    def spent(self) -> float:
-        """Share of the budget spent, the same on every process."""
-        share = self.budget.spent(self.progress)
-        shared: float = self.fabric.broadcast(share) if self.budget.steps is None else share
-        return shared
-
-    @property
-    def plain_network(self) -> nn.Module:
-        """The network without the wrappers of Fabric and DDP."""
-        network = self.network
-        while isinstance(inner := getattr(network, "module", None), nn.Module):
-            network = inner
-        return network
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints."""
-        return self.folder / "checkpoints"
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What happens around the steps; called on the first process only.
-
-    Attributes:
-        validate: scores the averaged network.
-        save: writes the averaged network as the bundle ``best`` or ``last``.
-        log: takes a status about once a second.
-        scored: takes the scores of a validation.
-    """
-
-    validate: Callable[[nn.Module], Scores]
-    save: Callable[[nn.Module, Literal["best", "last"]], None]
-    log: Callable[[Status], None]
-    scored: Callable[[Status, Scores], None]
-
-
-def build_optimizer(parameters: Any, config: TrainingConfig) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, Adam or AdamW over parameters or parameter groups.
-
-    Raises:
-        UnknownNameError: no optimiser of this name.
-    """
-    makers: dict[str, Callable[[], torch.optim.Optimizer]] = {
-        "adamw": lambda: torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay),
-        "adam": lambda: torch.optim.Adam(parameters, config.lr, weight_decay=config.weight_decay),
-        "sgd": lambda: torch.optim.SGD(
-            parameters,
-            config.lr,
-            momentum=config.momentum,
-            nesterov=config.momentum > 0,
-            weight_decay=config.weight_decay,
-        ),
-    }
-    if config.optimizer not in makers:
-        raise UnknownNameError("optimizer", config.optimizer, makers)
-    return makers[config.optimizer]()
-
-
-def averaged(network: nn.Module) -> nn.Module:
-    """A copy of a network for the moving average; it takes no gradient."""
-    return copy.deepcopy(network).requires_grad_(False).eval()
 
 
 def fit(run: Run, hooks: Hooks, *, stop_after: float | None = None) -> Ending:
@@ -182,7 +40,10 @@ def fit(run: Run, hooks: Hooks, *, stop_after: float | None = None) -> Ending:
     began = saved = time.monotonic()
     clock = began - run.progress.seconds
     pending: list[Tensor] = []
-    with interruptible() as interrupted, closing(prefetch(lambda step: _batch(run, step), run.progress.step)) as batches:
+    with (
+        interruptible() as interrupted,
+        closing(prefetch(lambda step: _batch(run, step), run.progress.step)) as batches,
+    ):
         while not run.progress.finished:
             loss, logs = _step(run, next(batches))
             pending.append(loss)
@@ -237,9 +98,7 @@ def _step(run: Run, batch: Batch) -> tuple[Tensor, dict[str, float]]:
     run.optimizer.zero_grad()
     run.fabric.backward(loss)
     if run.config.clip_norm:
-        run.fabric.clip_gradients(
-            run.network, run.optimizer, max_norm=run.config.clip_norm, error_if_nonfinite=False  # type: ignore[arg-type]
-        )
+        run.fabric.clip_gradients(run.network, run.optimizer, max_norm=run.config.clip_norm, error_if_nonfinite=False)
     run.optimizer.step()
     _update_average(run)
     return loss.detach(), logs
@@ -247,9 +106,7 @@ def _step(run: Run, batch: Batch) -> tuple[Tensor, dict[str, float]]:
 
 def _to(batch: Batch, device: torch.device) -> Batch:
     sigma = None if batch.sigma is None else batch.sigma.to(device, non_blocking=True)
-    return Batch(
-        batch.noisy.to(device, non_blocking=True), batch.target.to(device, non_blocking=True), sigma
-    )
+    return Batch(batch.noisy.to(device, non_blocking=True), batch.target.to(device, non_blocking=True), sigma)
 
 
 @torch.no_grad()
@@ -257,7 +114,8 @@ def _update_average(run: Run) -> None:
     """Move the average towards the weights; the decay grows from 0, so that the start is soon forgotten."""
     step = run.progress.step
     decay = min(run.config.ema, step / (step + 10))
-    averages, weights = list(run.average.parameters()), list(run.plain_network.parameters())
+    averages: list[Tensor] = list(run.average.parameters())
+    weights: list[Tensor] = list(run.plain_network.parameters())
     torch._foreach_lerp_(averages, weights, 1 - decay)
     for average, buffer in zip(run.average.buffers(), run.plain_network.buffers(), strict=True):
         average.copy_(buffer)
@@ -274,9 +132,7 @@ def _report(run: Run, hooks: Hooks, pending: list[Tensor], logs: dict[str, float
         )
     if run.fabric.is_global_zero:
         lr = run.optimizer.param_groups[0]["lr"]
-        hooks.log(
-            Status(run.progress.step, spent, run.progress.seconds, loss, lr, run.progress.best, logs)
-        )
+        hooks.log(Status(run.progress.step, spent, run.progress.seconds, loss, lr, run.progress.best, logs))
 
 
 def _validate(run: Run, hooks: Hooks, spent: float) -> None:
@@ -334,25 +190,3 @@ def _any(run: Run, here: bool) -> bool:
     """Whether the first process says so: clocks and signals differ between processes."""
     decided: bool = run.fabric.broadcast(here)
     return decided
-
-
-@contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM set the event instead of tearing a step apart; a second one acts as usual."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, frame: object) -> None:
-        asked.set()
-        signal.signal(number, usual[signal.Signals(number)])
-
-    for number in usual:
-        signal.signal(number, ask)
-    try:
-        yield asked
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)

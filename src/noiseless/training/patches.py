@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -149,7 +149,7 @@ def _stack(arrays: Sequence[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.stack(arrays)).contiguous(memory_format=torch.channels_last)
 
 
-def prefetch(make: Callable[[int], Batch], first: int, depth: int = 3) -> Iterator[Batch]:
+def prefetch(make: Callable[[int], Batch], first: int, depth: int = 3) -> Generator[Batch, None, None]:
     """Batches `first`, `first` + 1, ... made in a thread ahead of their use; closing the iterator ends the thread.
 
     Args:

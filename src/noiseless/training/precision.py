@@ -16,11 +16,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from noiseless.training.config import Precision
+
 CLEAR_GAIN = 1.15
 """bf16 must be this many times as fast to be chosen, since it rounds."""
 
 
-def faster_precision(device: torch.device) -> str:
+def faster_precision(device: torch.device) -> Precision:
     """``"bf16"`` or ``"float32"``: what a training step of plain convolutions is faster in.
 
     Args:
@@ -39,11 +41,12 @@ def faster_precision(device: torch.device) -> str:
         gain = _step_seconds(bf16=False) / _step_seconds(bf16=True)
         known[key] = "bf16" if gain > CLEAR_GAIN else "float32"
         _remember(cache, known)
-    return str(known[key])
+    return "bf16" if known[key] == "bf16" else "float32"
 
 
 def _step_seconds(*, bf16: bool) -> float:
-    network = nn.Sequential(*(nn.Conv2d(64, 64, 3, padding=1) for _ in range(4))).to(memory_format=torch.channels_last)
+    layers = (nn.Conv2d(64, 64, 3, padding=1) for _ in range(4))
+    network = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     patches = torch.zeros(8, 64, 48, 48).to(memory_format=torch.channels_last)
     best = float("inf")
     for _ in range(4):

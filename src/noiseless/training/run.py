@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
-import platform
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,19 +13,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
-import noiseless
 from noiseless import losses, networks
 from noiseless.bundle import NetworkSpec
-from noiseless.errors import ConfigError, DataError, OutputError
+from noiseless.errors import ConfigError, OutputError
 from noiseless.exporting import BundleWriter
-from noiseless.noise import Noise, parse
+from noiseless.noise import parse
 from noiseless.training import objectives
-from noiseless.training.config import RunConfig, from_mapping, read_recipe, to_mapping, write_toml
+from noiseless.training.config import Precision, RunConfig, from_mapping, read_recipe, to_mapping, write_toml
 from noiseless.training.images import TrainingImages, open_images
-from noiseless.training.loop import Budget, Ending, Hooks, Run, Status, averaged, build_optimizer, fit, restore
+from noiseless.training.loop import fit, restore
+from noiseless.training.optimizer import averaged, build_optimizer
 from noiseless.training.patches import CleanPatches, PairPatches, PatchSource
 from noiseless.training.precision import faster_precision
+from noiseless.training.record import describe
 from noiseless.training.start import starting_weights
+from noiseless.training.state import Budget, Ending, Hooks, Run, Status
 from noiseless.training.track import Tracker
 from noiseless.training.validation import Example, Scores, noisy_examples, pair_examples, validate
 
@@ -154,7 +155,7 @@ def _check(config: RunConfig, folder: Path, resume: bool) -> None:
         raise OutputError(f"cannot make the run folder {folder}", got=error.strerror) from error
 
 
-def _precision(config: RunConfig) -> str:
+def _precision(config: RunConfig) -> Precision:
     """``float32`` or ``bf16``."""
     training = config.training
     if training.precision != "auto":
@@ -163,10 +164,11 @@ def _precision(config: RunConfig) -> str:
     return faster_precision(torch.device("cuda" if cuda else "cpu"))
 
 
-def start_fabric(config: RunConfig, precision: str) -> Fabric:
+def start_fabric(config: RunConfig, precision: Precision) -> Fabric:
     """Lightning Fabric with the devices and precision of the configuration, its processes launched."""
     from lightning_fabric import Fabric
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the summary says what is used
     training = config.training
     fabric = Fabric(
         accelerator=training.accelerator,
@@ -179,7 +181,7 @@ def start_fabric(config: RunConfig, precision: str) -> Fabric:
 
 
 def _settle(
-    config: RunConfig, folder: Path, images: TrainingImages, precision: str, *, resume: bool
+    config: RunConfig, folder: Path, images: TrainingImages, precision: Precision, *, resume: bool
 ) -> RunConfig:
     """The configuration with nothing left open; a resumed run must not differ from what it was."""
     arguments = dict(config.arguments)
@@ -236,9 +238,7 @@ def _assemble(config: RunConfig, folder: Path, fabric: Fabric, images: TrainingI
     objective = objectives.create(config.objective, losses.parse(config.loss))
     source = patch_source(config, images, spec.channels)
     budget = _budget(config, images)
-    return Run(
-        fabric, network, optimizer, average, objective, source, config.training, budget, folder, config.seed
-    )
+    return Run(fabric, network, optimizer, average, objective, source, config.training, budget, folder, config.seed)
 
 
 def build_network(config: RunConfig) -> nn.Module:
@@ -263,14 +263,10 @@ def _examples(config: RunConfig, images: TrainingImages, spec: NetworkSpec) -> l
             images.validation_noisy, images.validation_clean, spec.channels, size=size, multiple=multiple
         )
     noise = parse(config.noise)
-    return noisy_examples(
-        images.validation_clean, noise, spec.channels, size=size, multiple=multiple, seed=config.seed
-    )
+    return noisy_examples(images.validation_clean, noise, spec.channels, size=size, multiple=multiple, seed=config.seed)
 
 
-def _work(
-    config: RunConfig, run: Run, images: TrainingImages, stop_after: float | None, listener: Listener
-) -> Outcome:
+def _work(config: RunConfig, run: Run, images: TrainingImages, stop_after: float | None, listener: Listener) -> Outcome:
     if not run.fabric.is_global_zero:
         quiet = Hooks(_never, _never, lambda status: None, lambda status, scores: None)
         ending = fit(run, quiet, stop_after=None)
@@ -332,66 +328,3 @@ def _opening(run: Run, images: TrainingImages, *, resumed: bool) -> str:
     if resumed:
         return f"Resuming at step {run.progress.step:,} ({run.spent:.0%} of the budget spent): {what}"
     return f"Training on {what}"
-
-
-def describe(config: RunConfig, run: Run, images: TrainingImages, curve: list[dict[str, float]]) -> dict[str, Any]:
-    """What a bundle says of the run that made it: name, noise, card and record."""
-    record = {
-        "recipe": to_mapping(config),
-        "seed": config.seed,
-        "versions": versions(),
-        "commit": git_commit(),
-        "data": {
-            "images": [f"{entry.path} {entry.sha256[:16]}" for entry in images.manifest.entries],
-            "licences": images.manifest.licences(),
-        },
-        "steps": run.progress.step,
-        "seconds": round(run.progress.seconds, 1),
-        "best_psnr": run.progress.best,
-        "curve": curve,
-    }
-    return {
-        "name": config.name,
-        "network_name": config.network,
-        "arguments": dict(config.arguments),
-        "noise": parse(config.noise).to_dict() if config.noise else None,
-        "card": _card(config, run, images),
-        "train": record,
-    }
-
-
-def _card(config: RunConfig, run: Run, images: TrainingImages) -> str:
-    noise = config.noise or "that of the pairs"
-    return f"""# {config.name}
-
-A `{config.network}` denoiser, trained with noiseless {noiseless.__version__}.
-
-- Noise: {noise}
-- Data: {len(images.clean)} training images, {len(images.validation_clean)} validation images
-- Recipe: {config.objective} objective, {config.loss} loss, {run.progress.step:,} steps, {run.progress.seconds / 60:.0f} minutes
-- Best validation PSNR: {run.progress.best:.2f} dB, mean over the validation images, float input, result clipped to [0, 1]
-
-`train.json` holds the resolved recipe, the versions, the data and the training curve.
-"""
-
-
-def versions() -> dict[str, str]:
-    """Versions of noiseless, Python, PyTorch and NumPy, and the machine."""
-    import numpy
-
-    return {
-        "noiseless": noiseless.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "machine": platform.machine(),
-    }
-
-
-def git_commit() -> str | None:
-    """The commit of the working folder, where it is a git checkout."""
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

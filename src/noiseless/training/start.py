@@ -25,8 +25,9 @@ def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:
     others = sorted({*wanted} ^ {*state})
     if others:
         raise BundleError(f"the weights of {path} do not fit the network", got=f"other tensors, as {others[0]}")
-    channels = source.spec.channels, network.spec.channels  # type: ignore[union-attr]
-    return {name: fit(state[name], wanted[name].shape, *channels, name=name) for name in wanted}
+    spec: bundle.NetworkSpec = network.spec  # type: ignore[assignment]
+    have, want = source.spec.channels, spec.channels
+    return {name: fit(state[name], wanted[name].shape, have, want, name=name) for name in wanted}
 
 
 def fit(weight: Tensor, shape: torch.Size, have: int, want: int, *, name: str = "weight") -> Tensor:
@@ -59,7 +60,7 @@ def fit(weight: Tensor, shape: torch.Size, have: int, want: int, *, name: str = 
 def _fit_inputs(weight: Tensor, count: int, have: int, want: int) -> Tensor:
     if weight.shape[1] == count or weight.shape[1] % have or count % want:
         return weight
-    colours = weight.unflatten(1, (have, -1))[:, :, : count // want]
+    colours = torch.unflatten(weight, 1, (have, -1))[:, :, : count // want]
     if have != want:
         colours = colours.sum(1, keepdim=True).expand(-1, want, -1, -1, -1) / want
     return colours.flatten(1, 2)
@@ -68,5 +69,5 @@ def _fit_inputs(weight: Tensor, count: int, have: int, want: int) -> Tensor:
 def _fit_outputs(weight: Tensor, count: int, have: int, want: int) -> Tensor:
     if weight.shape[0] == count or weight.shape[0] % have or count % want:
         return weight
-    colours = weight.unflatten(0, (have, -1))
+    colours = torch.unflatten(weight, 0, (have, -1))
     return colours.mean(0, keepdim=True).expand(want, -1, -1, -1, -1).flatten(0, 1)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from noiseless.errors import MissingExtraError
-from noiseless.training.loop import Status
+from noiseless.training.state import Status
 from noiseless.training.validation import Scores
 
 COLUMNS = ("step", "spent", "seconds", "loss", "lr", "psnr", "ssim", "noisy_psnr")
@@ -33,7 +33,7 @@ class Tracker:
     def __init__(self, folder: Path, settings: dict[str, Any], *, wandb: bool = False) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._board = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._board = SummaryWriter(str(folder / "tensorboard"))
         path = folder / "metrics.csv"
         fresh = not path.exists()
         self._file = path.open("a", newline="", encoding="utf-8")
@@ -57,19 +57,19 @@ class Tracker:
         for number, sides in enumerate(scores.pictures):
             strip = np.concatenate([_rgb(side) for side in sides], axis=2)
             name = f"noisy, restored, clean/{number}"
-            self._board.add_image(name, strip, status.step)  # type: ignore[no-untyped-call]
-        self._board.flush()  # type: ignore[no-untyped-call]
+            self._board.add_image(name, strip, status.step)
+        self._board.flush()
 
     def graph(self, network: nn.Module, example: tuple[torch.Tensor, ...]) -> None:
         """Draw the network in TensorBoard's graph tab."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tracing warns about Python control flow; the picture is the same
-            self._board.add_graph(network, example)  # type: ignore[no-untyped-call]
+            self._board.add_graph(network, example)
 
     def close(self) -> None:
         """Write everything out."""
         self._file.close()
-        self._board.close()  # type: ignore[no-untyped-call]
+        self._board.close()
         if self._wandb is not None:
             self._wandb.finish()
 
@@ -79,7 +79,7 @@ class Tracker:
 
     def _scalars(self, step: int, values: dict[str, float]) -> None:
         for name, value in values.items():
-            self._board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._board.add_scalar(name, value, step)
         if self._wandb is not None:
             self._wandb.log(values, step=step)
 

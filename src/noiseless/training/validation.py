@@ -16,7 +16,7 @@ from noiseless.metrics import psnr, ssim
 from noiseless.noise import Noise
 from noiseless.training.objectives import apply
 
-MOST_IMAGES = 24
+MOST_IMAGES = 48
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,15 @@ def pair_examples(
 def validate(network: nn.Module, examples: Sequence[Example], device: torch.device, bf16: bool) -> Scores:
     """PSNR and SSIM of a network over the examples, the result clipped to [0, 1]; the network is left in eval mode."""
     network.eval()
-    rows, pictures = [], []
+    rows: list[tuple[float, float, float]] = []
+    pictures: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for example in examples:
         noisy = torch.from_numpy(example.noisy)[None].to(device, memory_format=torch.channels_last)
         sigma = None if example.sigma is None else torch.from_numpy(example.sigma)[None].to(device)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             restored = apply(network, noisy, sigma).float().clamp(0, 1)[0].cpu().numpy()
         clipped = example.noisy.clip(0, 1)
-        rows.append(
-            (psnr(restored, example.clean), ssim(restored, example.clean), psnr(clipped, example.clean))
-        )
+        rows.append((psnr(restored, example.clean), ssim(restored, example.clean), psnr(clipped, example.clean)))
         if len(pictures) < 4:
             pictures.append((clipped, restored, example.clean))
     means = np.mean(rows, axis=0)

@@ -1,0 +1,84 @@
+"""The record of a run: what its bundles say of how they were made."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from typing import Any
+
+import numpy as np
+import torch
+
+from noiseless._version import __version__
+from noiseless.noise import parse
+from noiseless.training.config import RunConfig, to_mapping
+from noiseless.training.images import TrainingImages
+from noiseless.training.state import Run
+
+
+def describe(config: RunConfig, run: Run, images: TrainingImages, curve: list[dict[str, float]]) -> dict[str, Any]:
+    """What a bundle says of the run that made it: the arguments of `BundleWriter.write`.
+
+    Args:
+        config: the resolved configuration.
+        run: where it stands.
+        images: what it learned from.
+        curve: step, PSNR and SSIM of each validation.
+    """
+    record = {
+        "recipe": to_mapping(config),
+        "seed": config.seed,
+        "versions": versions(),
+        "commit": git_commit(),
+        "data": {
+            "images": [f"{entry.path} {entry.sha256[:16]}" for entry in images.manifest.entries],
+            "licences": images.manifest.licences(),
+        },
+        "steps": run.progress.step,
+        "seconds": round(run.progress.seconds, 1),
+        "best_psnr": run.progress.best,
+        "curve": curve,
+    }
+    return {
+        "name": config.name,
+        "network_name": config.network,
+        "arguments": dict(config.arguments),
+        "noise": parse(config.noise).to_dict() if config.noise else None,
+        "card": _card(config, run, images),
+        "train": record,
+    }
+
+
+def _card(config: RunConfig, run: Run, images: TrainingImages) -> str:
+    noise, minutes = config.noise or "that of the pairs", run.progress.seconds / 60
+    return f"""# {config.name}
+
+A `{config.network}` denoiser, trained with noiseless {__version__}.
+
+- Noise: {noise}
+- Data: {len(images.clean)} training images, {len(images.validation_clean)} validation images
+- Recipe: {config.objective} objective, {config.loss} loss, {run.progress.step:,} steps in {minutes:.0f} minutes
+- Best validation PSNR: {run.progress.best:.2f} dB (mean over images, float input, result clipped to [0, 1])
+
+`train.json` holds the resolved recipe, the versions, the data and the training curve.
+"""
+
+
+def versions() -> dict[str, str]:
+    """Versions of noiseless, Python, PyTorch and NumPy, and the machine."""
+    return {
+        "noiseless": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of the working folder, where it is a git checkout."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
