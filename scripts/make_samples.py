@@ -2,7 +2,7 @@
 
     python scripts/make_samples.py FOLDER_OF_BUDGIE_BACKGROUNDS src/noiseless/samples
 
-Clean samples are scaled down until neither JPEG artefacts nor sensor noise are left; the noisy one is not scaled.
+Clean samples are scaled down until neither JPEG artefacts nor sensor noise are left; the noisy ones are not scaled.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ SAMPLES = (
     Sample("test", "kitten-on-lawn", 3, 390, 230, 320),
     Sample("test", "perched-osprey", 3, 380, 70, 320),
     Sample("test", "singaporean-cityscape", 3, 640, 170, 320),
+    Sample("noisy", "abstract-spiral", 1, 2000, 1200, 384),
     Sample("noisy", "beacon-street-sunset", 1, 540, 900, 384),
 )
 
