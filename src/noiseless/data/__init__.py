@@ -8,7 +8,7 @@ luma (ITU-R BT.601: 0.299 red + 0.587 green + 0.114 blue, as the field's grey te
 that grey and colour images may be mixed; see `noiseless.data.augment.to_channels`.
 """
 
-from noiseless.data.decode import Arrays, Decoded, decode, decode_split, normalise
+from noiseless.data.decode import Arrays, Decoded, decode, decode_split
 from noiseless.data.gather import View, gather
 from noiseless.data.manifest import Manifest, ManifestEntry
 from noiseless.data.pairing import Matching, match
@@ -38,7 +38,6 @@ __all__ = [
     "gather",
     "group_of",
     "match",
-    "normalise",
     "samples",
     "split",
     "write_store",

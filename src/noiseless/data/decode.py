@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,13 +12,11 @@ from typing import Any, overload
 import numpy as np
 
 from noiseless.data.gather import open_store
-from noiseless.data.manifest import Manifest, ManifestEntry, entries_of
+from noiseless.data.manifest import Manifest, ManifestEntry
 from noiseless.data.sources import Item, Source
 from noiseless.data.split import Split
 from noiseless.data.store import PackedStore, write_store
-from noiseless.errors import DataError, ImageError, ValueRangeError
-
-SANE_FLOATS = (-1.0, 2.0)
+from noiseless.errors import DataError, ImageError
 
 
 class Arrays(Sequence[np.ndarray]):
@@ -84,8 +81,10 @@ def decode(source: Source, folder: str | Path, *, side: str = "train") -> Decode
     key = _key(source, side)
     store = _existing(Path(folder), key)
     if store is None:
-        skipped: list[str] = []  # filled while the store is written, saved when it is complete
-        store = write_store(folder, _decoded(source, side, skipped), info={"key": key, "skipped": skipped})
+        entries: list[dict[str, Any]] = []  # filled, as is `skipped`, while the store is written; then saved with it
+        skipped: list[str] = []
+        info = {"key": key, "entries": entries, "skipped": skipped}
+        store = write_store(folder, _decoded(source, side, entries, skipped), info=info)
     return _opened(source, store)
 
 
@@ -94,90 +93,78 @@ def decode_split(split: Split, folder: str | Path) -> dict[str, Decoded]:
     return {side: decode(source, Path(folder) / side, side=side) for side, source in split.sides().items()}
 
 
-def normalise(pixels: np.ndarray, data_range: tuple[float, float] | None, *, name: str) -> np.ndarray:
-    """Pixels as a store holds them: integers that span their dtype, or float32 in [0, 1] units.
-
-    Args:
-        pixels: any shape; uint8, uint16 or float32.
-        data_range: values (low, high) that become 0 and 1; ``None`` leaves the pixels as they are.
-        name: what an error calls the image.
-
-    Raises:
-        ImageError: a value is NaN or infinite.
-        ValueRangeError: floats whose 0.1 or 99.9 percentile lies outside [-1, 2] without a `data_range`.
-    """
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise ImageError(f"{name} holds NaN or infinite values", expected="finite numbers")
-    if data_range is not None:
-        low, high = data_range
-        return ((pixels - np.float64(low)) / (high - low)).astype(np.float32)
-    if pixels.dtype.kind == "f":
-        low, high = np.percentile(pixels, [0.1, 99.9])
-        if low < SANE_FLOATS[0] or high > SANE_FLOATS[1]:
-            raise ValueRangeError(
-                f"{name}: float values far outside [0, 1]",
-                got=f"{low:g} to {high:g}",
-                expected="values in [0, 1], or a data range",
-                fix="Say which values map to 0 and 1 with data_range (low, high).",
-            )
-    return pixels
-
-
 def _in_place(source: Source, side: str) -> Decoded:
+    """The arrays of the stores that a source lies in."""
+    views = list(zip(*(item.views for item in source.items), strict=True))
     arrays = {
-        role: Arrays([(open_store(view.path), view.entry) for view in views if view.entry is not None])
-        for role, views in zip(source.roles, zip(*(item.views for item in source.items), strict=True), strict=True)
+        role: Arrays([(open_store(view.path), view.entry) for view in column if view.entry is not None])
+        for role, column in zip(source.roles, views, strict=True)
     }
-    scenes = list(zip(source.items, zip(*arrays.values(), strict=True), strict=True))
-    _refuse_unequal([_sizes(item, pixels) for item, pixels in scenes if _differ(pixels)], len(source))
-    entries = [entries_of(item.views, pixels, side=side, roles=source.roles) for item, pixels in scenes]
-    return Decoded(arrays, Manifest(tuple(itertools.chain.from_iterable(entries))))
+    planes = [[[array] for array in scene] for scene in zip(*arrays.values(), strict=True)]
+    _refuse_unequal([_sizes(item, found) for item, found in zip(source.items, planes, strict=True) if _differ(found)])
+    entries = [
+        entry for item, found in zip(source.items, planes, strict=True) for entry in _entries(source, item, found, side)
+    ]
+    return Decoded(arrays, Manifest(tuple(entries)))
 
 
-def _decoded(source: Source, side: str, skipped: list[str]) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
-    """The views of every readable item, one after another; the others are added to `skipped`."""
+def _decoded(
+    source: Source, side: str, entries: list[dict[str, Any]], skipped: list[str]
+) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
+    """The planes of every readable item, its views in turn; fills `entries`, and `skipped` with the other items."""
     unequal: list[str] = []
     for item in source.items:
         try:
-            raw = [view.read() for view in item.views]
-            pixels = [normalise(a, source.data_range, name=v.name) for a, v in zip(raw, item.views, strict=True)]
+            planes = [view.read(source.data_range) for view in item.views]
         except ImageError as error:
             skipped.append(str(error))
             continue
-        if _differ(pixels):
-            unequal.append(_sizes(item, pixels))
-        for entry, array in zip(entries_of(item.views, raw, side=side, roles=source.roles), pixels, strict=True):
-            yield entry.path, array, asdict(entry)
-    _refuse_unequal(unequal, len(source))
+        if _differ(planes):
+            unequal.append(_sizes(item, planes))
+            continue
+        entries += [asdict(entry) for entry in _entries(source, item, planes, side)]
+        for number, scene in enumerate(zip(*planes, strict=True)):
+            for view, array in zip(item.views, scene, strict=True):
+                yield view.name, array, {"sha256": view.sha256, "plane": number}
+    _refuse_unequal(unequal)
     if len(skipped) == len(source):
         raise DataError(f"none of {len(source)} images can be read", got="; ".join(skipped[:3]))
+
+
+def _entries(source: Source, item: Item, planes: Sequence[Sequence[np.ndarray]], side: str) -> list[ManifestEntry]:
+    return [
+        ManifestEntry.of(view, found, side=side, role=role)
+        for view, found, role in zip(item.views, planes, source.roles, strict=True)
+    ]
 
 
 def _opened(source: Source, store: PackedStore) -> Decoded:
     roles = len(source.roles)
     chosen = [(store, entry) for entry in range(len(store))]
     arrays = {role: Arrays(chosen[number::roles]) for number, role in enumerate(source.roles)}
-    entries = tuple(ManifestEntry(**entry.info) for entry in store.entries)
+    entries = tuple(ManifestEntry(**entry) for entry in store.info["entries"])
     return Decoded(arrays, Manifest(entries, tuple(store.info["skipped"])))
 
 
-def _differ(pixels: Sequence[np.ndarray]) -> bool:
-    return len({array.shape[-2:] for array in pixels}) > 1
+def _differ(planes: Sequence[Sequence[np.ndarray]]) -> bool:
+    return len({(len(view), view[0].shape[-2:]) for view in planes}) > 1
 
 
-def _refuse_unequal(unequal: Sequence[str], number: int) -> None:
+def _refuse_unequal(unequal: Sequence[str]) -> None:
     if unequal:
         more = f" and {len(unequal) - 5} more" if len(unequal) > 5 else ""
         raise DataError(
-            f"{len(unequal)} of {number} pairs differ in size",
+            f"{len(unequal)} {'pair differs' if len(unequal) == 1 else 'pairs differ'} in size",
             got="; ".join(unequal[:5]) + more,
             expected="both images of a pair of one width and height",
         )
 
 
-def _sizes(item: Item, pixels: Sequence[np.ndarray]) -> str:
-    sizes = (f"{view.name} {array.shape[-1]}x{array.shape[-2]}" for view, array in zip(item.views, pixels, strict=True))
-    return " and ".join(sizes)
+def _sizes(item: Item, planes: Sequence[Sequence[np.ndarray]]) -> str:
+    return " and ".join(
+        f"{view.name} {found[0].shape[-1]}x{found[0].shape[-2]}" + (f", {len(found)} planes" if len(found) > 1 else "")
+        for view, found in zip(item.views, planes, strict=True)
+    )
 
 
 def _key(source: Source, side: str) -> str:

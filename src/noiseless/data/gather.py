@@ -15,7 +15,8 @@ import numpy as np
 
 from noiseless.data.store import PackedStore
 from noiseless.errors import DataError
-from noiseless.io import find_images, read_pixels
+from noiseless.io import find_images, read
+from noiseless.io.picture import ceiling, in_depth
 
 MAGIC = re.compile(r"[*?\[]")
 
@@ -56,16 +57,32 @@ class View:
         if self.entry is None:
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
-        known = open_store(self.path).entries[self.entry].info.get("sha256")
-        return str(known) if known else hashlib.sha256(np.ascontiguousarray(self.read()).data).hexdigest()
+        store = open_store(self.path)
+        known = store.entries[self.entry].info.get("sha256")
+        return str(known) if known else hashlib.sha256(store[self.entry].data).hexdigest()
 
-    def read(self) -> np.ndarray:
-        """Pixels (C, H, W) in uint8, uint16 or float32; a store's are a view of its memory-mapped file.
+    def read(self, data_range: tuple[float, float] | None = None) -> list[np.ndarray]:
+        """The planes of the image, most often one: arrays (C, H, W) without alpha.
+
+        Integers of up to 16 bits become uint8 or uint16 that span their range, whatever the depth of the file;
+        anything else float32 in [0, 1] units. A store's arrays are views of its memory-mapped file.
+
+        Args:
+            data_range: values (low, high) of a file that map to 0 and 1; the planes are then float32. A store holds
+                [0, 1] units already.
 
         Raises:
-            ImageError: the file cannot be read.
+            ImageError: the file cannot be read, or holds NaN or infinite values.
+            ValueRangeError: float values far outside [0, 1] and no `data_range`.
         """
-        return read_pixels(self.path) if self.entry is None else open_store(self.path)[self.entry]
+        if self.entry is not None:
+            return [open_store(self.path)[self.entry]]
+        image = read(self.path, data_range=data_range)
+        if data_range is not None or image.array.dtype.kind not in "bu" or image.array.dtype.itemsize > 2:
+            return list(image.planes())
+        bits = 16 if image.array.dtype.itemsize == 2 else 8
+        planes = image.colours().reshape(-1, image.channels, image.height, image.width)
+        return [in_depth(plane, ceiling(image), bits) for plane in planes]
 
 
 @lru_cache(maxsize=32)

@@ -38,9 +38,9 @@ class ManifestEntry:
         role: ``clean``, ``noisy`` or ``noisy-again``.
         sha256: of the file.
         width, height: in pixels.
+        planes: how many pictures the file holds.
         channels: 1 for grey, 3 for colour.
-        dtype: ``uint8``, ``uint16`` or ``float32``.
-        bits: of each value.
+        bits: of each value as it is trained on: 8 or 16 for integers, 32 for floats.
         licence: what a licence file beside the image says, where there is one.
     """
 
@@ -50,18 +50,18 @@ class ManifestEntry:
     sha256: str
     width: int
     height: int
+    planes: int
     channels: int
-    dtype: str
     bits: int
     licence: str | None = None
 
     @classmethod
-    def of(cls, view: View, pixels: np.ndarray, *, side: str, role: str) -> ManifestEntry:
-        """The entry of one image, from its pixels as they were read, (C, H, W)."""
-        channels, height, width = pixels.shape
-        bits = 8 * pixels.dtype.itemsize
+    def of(cls, view: View, planes: Sequence[np.ndarray], *, side: str, role: str) -> ManifestEntry:
+        """The entry of one image, from what `View.read` gave: arrays (C, H, W)."""
+        channels, height, width = planes[0].shape
+        bits = 8 * planes[0].dtype.itemsize
         licence = licence_of(view)
-        return cls(view.name, side, role, view.sha256, width, height, channels, pixels.dtype.name, bits, licence)
+        return cls(view.name, side, role, view.sha256, width, height, len(planes), channels, bits, licence)
 
 
 @dataclass(frozen=True)
@@ -140,13 +140,3 @@ def _recognised(path: Path) -> str | None:
     known = (name for pattern, name in KNOWN_LICENCES.items() if re.search(pattern, text, re.IGNORECASE))
     lines = (line.strip()[:120] for line in text.splitlines() if line.strip())
     return next(known, None) or next(lines, None)
-
-
-def entries_of(
-    views: Sequence[View], pixels: Sequence[np.ndarray], *, side: str, roles: Sequence[str]
-) -> tuple[ManifestEntry, ...]:
-    """The entries of one scene: as many views, arrays and roles."""
-    return tuple(
-        ManifestEntry.of(view, array, side=side, role=role)
-        for view, array, role in zip(views, pixels, roles, strict=True)
-    )

@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 from noiseless.data.augment import LUMA
-from noiseless.data.decode import normalise
 from noiseless.data.gather import View, gather
 from noiseless.data.manifest import ManifestEntry
 from noiseless.data.store import PackedStore, as_unit_float, write_store
@@ -141,15 +140,18 @@ def _all_crops(
     seen: set[str] = set()
     for number, view in enumerate(views):
         try:
-            pixels = normalise(view.read(), None, name=view.name)
-            digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
-            if digest in seen:
+            planes = view.read()
+            digest = hashlib.sha256()
+            for plane in planes:
+                digest.update(np.ascontiguousarray(plane).data)
+            if digest.hexdigest() in seen:
                 report.repeated.append(view.name)
                 continue
-            seen.add(digest)
-            entry = ManifestEntry.of(view, pixels, side="train", role="clean")
+            seen.add(digest.hexdigest())
+            entry = ManifestEntry.of(view, planes, side="train", role="clean")
             sources.append(asdict(entry))
-            yield from _crops_of(entry, pixels, preparation, report)
+            for plane in planes:
+                yield from _crops_of(entry, plane, preparation, report)
         except ImageError as error:
             report.skipped.append(str(error))
         finally:
