@@ -1,0 +1,82 @@
+"""A file that appears whole or not at all: written beside its place, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from noiseless.errors import OutputError
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """Open a file for writing and reading that takes the place of `path` when the block ends without an error.
+
+    What lay at `path` before stays untouched until then, and is left as it was after an error. A symbolic link is
+    replaced, not followed.
+
+    Args:
+        path: where the file goes; its folder must exist.
+        overwrite: whether a file that lies there may be replaced.
+
+    Raises:
+        OutputError: the file cannot be written (no such folder, no permission, disk full), or is there already.
+    """
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}", got="a folder", expected="a file name")
+    if not overwrite and path.exists():
+        raise _already_there(path)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}-", suffix=".part", dir=path.parent)
+    except (OSError, ValueError) as error:
+        raise _failure(path, error) from error
+    os.close(handle)
+    beside = Path(name)
+    try:
+        with beside.open("w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _move(beside, path, overwrite)
+    except OSError as error:
+        raise _failure(path, error) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _move(beside: Path, path: Path, overwrite: bool) -> None:
+    beside.chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask())
+    if overwrite:
+        beside.replace(path)
+        return
+    try:
+        path.hardlink_to(beside)  # unlike a rename, fails where another process was faster
+    except FileExistsError:
+        raise _already_there(path) from None
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise _already_there(path) from None
+        beside.replace(path)
+
+
+def _umask() -> int:
+    """The permissions that new files are not given; there is no way to ask but to set it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _already_there(path: Path) -> OutputError:
+    return OutputError(f"{path} is there already", fix="Choose another name, or allow overwriting.")
+
+
+def _failure(path: Path, error: Exception) -> OutputError:
+    hints = {28: "Free some space on the disk.", 2: f"Create the folder {path.parent} first."}
+    reason = getattr(error, "strerror", None) or str(error)
+    return OutputError(
+        f"cannot write {path}", got=reason, fix=hints.get(getattr(error, "errno", None) or 0, "Check the path.")
+    )

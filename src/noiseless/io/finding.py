@@ -1,0 +1,101 @@
+"""Finding images: files, folders and patterns become a list of files that are images by their content."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from noiseless.errors import DataError, ImageError
+from noiseless.io import formats
+
+
+def find_images(inputs: Sequence[str | Path], *, recursive: bool = False) -> list[Path]:
+    """The image files that files, folders and patterns stand for.
+
+    Args:
+        inputs: a file is taken as it is; of a folder the images in it, hidden files and folders left out; a pattern
+            (``*``, ``?``, ``[...]``, ``**``) stands for the images and folders that it matches.
+        recursive: whether folders are searched to their depth.
+
+    Returns:
+        Paths, each once, sorted within every input.
+
+    Raises:
+        ImageError: something named does not exist.
+        DataError: a folder or a pattern with no image.
+    """
+    found: dict[Path, None] = {}
+    for given in inputs:
+        found.update(dict.fromkeys(_found(given, recursive)))
+    if not found:
+        raise DataError("no input given", expected="image files, folders or patterns")
+    return list(found)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file begins like an image that noiseless reads."""
+    return formats.recognise(_head(path)) is not None
+
+
+def _found(given: str | Path, recursive: bool) -> list[Path]:
+    path = Path(given)
+    if path.is_dir():
+        return _in_folder(path, recursive)
+    if path.exists():
+        return [path]
+    if not glob.has_magic(str(given)):
+        raise ImageError(f"{path} does not exist", fix="Check the path.")
+    matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]  # noqa: PTH207
+    images = [match for match in matches if match.is_file() and is_image(match)]
+    for folder in (match for match in matches if match.is_dir() and recursive):
+        images += (image for image in _files(folder, recursive) if is_image(image))
+    if not images:
+        raise DataError(f"no image matches {given}", got=_described(matches))
+    return sorted(images)
+
+
+def _in_folder(folder: Path, recursive: bool) -> list[Path]:
+    files = list(_files(folder, recursive))
+    images = sorted(file for file in files if is_image(file))
+    if images:
+        return images
+    deeper = not recursive and any(entry.is_dir() for entry in folder.iterdir())
+    raise DataError(
+        f"no image in the folder {folder}",
+        got=_described(files),
+        fix="Search its folders too with recursive (-r)." if deeper else None,
+    )
+
+
+def _files(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Files of a folder that are not hidden; folders that are links are not followed, so that no loop is endless."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"cannot look into the folder {folder}", got=error.strerror) from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_file():
+            yield Path(entry.path)
+        elif recursive and entry.is_dir(follow_symlinks=False):
+            yield from _files(Path(entry.path), recursive)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(formats.HEAD)
+    except OSError:
+        return b""
+
+
+def _described(files: Iterable[Path]) -> str:
+    """What there is instead of images, for example ``"3 files, 2 of them a GIF"``."""
+    heads = [formats.unsupported_kind(_head(file)) for file in files]
+    kinds = Counter(kind for kind in heads if kind is not None)
+    known = "".join(f", {count} of them {kind}" for kind, count in kinds.most_common(3))
+    return f"{len(heads)} {'file' if len(heads) == 1 else 'files'}{known}"

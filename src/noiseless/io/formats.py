@@ -1,0 +1,156 @@
+"""The table of formats. A file is recognised by its first bytes, never by its suffix; an output by its suffix.
+
+Third parties add a format with an entry point of the group ``noiseless.formats`` that loads a `Format`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import BinaryIO, Protocol, cast
+
+from noiseless.errors import UnknownNameError
+from noiseless.image import Image
+
+HEAD = 132
+"""Bytes from the beginning of a file that recognition looks at."""
+
+ENTRY_POINTS = "noiseless.formats"
+
+
+class Codec(Protocol):
+    """What the module of a format family has."""
+
+    def decode(self, file: BinaryIO, max_pixels: int) -> Image:
+        """Read an image from an open, seekable file; any exception means that the file is damaged."""
+
+    def encode(self, file: BinaryIO, image: Image) -> None:
+        """Write an image that `refusal` accepts to an open, seekable, empty file."""
+
+    def refusal(self, image: Image) -> str | None:
+        """What about this image the format cannot hold, in a few words; ``None`` where it can hold all."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format family.
+
+    Attributes:
+        name: as people write it.
+        suffixes: lower case, with the dot; the first is the usual one.
+        magic: matches the beginning of every file of the format.
+        module: where its codec is; imported when first needed.
+        holds_metadata: whether profile, EXIF, resolution and the mark of a denoised image fit in.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    magic: re.Pattern[bytes]
+    module: str
+    holds_metadata: bool = True
+
+    def codec(self) -> Codec:
+        """The module that reads and writes the format."""
+        return cast(Codec, importlib.import_module(self.module))
+
+
+def _magic(pattern: bytes) -> re.Pattern[bytes]:
+    return re.compile(pattern, re.DOTALL)
+
+
+FORMATS: dict[str, Format] = {
+    "png": Format("PNG", (".png",), _magic(rb"\x89PNG\r\n\x1a\n"), "noiseless.io.png"),
+    "jpeg": Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), _magic(rb"\xff\xd8\xff"), "noiseless.io.jpeg"),
+    "webp": Format("WebP", (".webp",), _magic(rb"RIFF.{4}WEBP"), "noiseless.io.webp"),
+    "tiff": Format(
+        "TIFF", (".tif", ".tiff", ".btf"), _magic(rb"II[\x2a\x2b]\0(?!.{4}CR)|MM\0[\x2a\x2b]"), "noiseless.io.tiff"
+    ),
+    "bmp": Format(
+        "BMP", (".bmp", ".dib"), _magic(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0"), "noiseless.io.bmp", False
+    ),
+    "netpbm": Format(
+        "PPM / PGM", (".ppm", ".pgm", ".pbm", ".pnm"), _magic(rb"P[1-6][\s#]"), "noiseless.io.netpbm", False
+    ),
+    "npy": Format("NumPy", (".npy",), _magic(rb"\x93NUMPY"), "noiseless.io.npy", False),
+}
+
+UNSUPPORTED: dict[str, re.Pattern[bytes]] = {
+    "a GIF": _magic(rb"GIF8[79]a"),
+    "an AVIF": _magic(rb".{4}ftyp(avif|avis)"),
+    "an HEIF": _magic(rb".{4}ftyp(heic|heix|hevc|heim|heis|mif1|msf1)"),
+    "a Canon raw": _magic(rb".{4}ftypcrx |II\x2a\0.{4}CR"),
+    "a Fuji raw": _magic(rb"FUJIFILMCCD-RAW"),
+    "an Olympus raw": _magic(rb"IIR[OS]"),
+    "a Panasonic raw": _magic(rb"IIU\0"),
+    "a JPEG XL": _magic(rb"\xff\x0a|\0\0\0\x0cJXL "),
+    "a JPEG 2000": _magic(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
+    "a Photoshop": _magic(rb"8BPS"),
+    "an OpenEXR": _magic(rb"\x76\x2f\x31\x01"),
+    "a DICOM": _magic(rb".{128}DICM"),
+    "a FITS": _magic(rb"SIMPLE  ="),
+    "an HDF5": _magic(rb"\x89HDF\r\n\x1a\n"),
+    "a PDF": _magic(rb"%PDF"),
+    "an icon": _magic(rb"\x00\x00\x01\x00[^\x00]"),
+    "a video": _magic(rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI "),
+    "a zip": _magic(rb"PK\x03\x04"),
+}
+"""Files that are known, so that the error can name them, but not read."""
+
+
+@functools.cache
+def all_formats() -> Mapping[str, Format]:
+    """The table and what third parties added; looks through the installed packages, so not at import."""
+    from importlib.metadata import entry_points
+
+    added = {point.name: cast(Format, point.load()) for point in entry_points(group=ENTRY_POINTS)}
+    return {**added, **FORMATS}
+
+
+def recognise(head: bytes) -> str | None:
+    """The key of the format that a file begins like, or ``None``.
+
+    Args:
+        head: the first `HEAD` bytes, fewer where the file is shorter.
+    """
+    for key, format_ in FORMATS.items():
+        if format_.magic.match(head):
+            return key
+    return next((key for key, format_ in all_formats().items() if format_.magic.match(head)), None)
+
+
+def unsupported_kind(head: bytes) -> str | None:
+    """What a file is that noiseless knows but does not read, for example ``"a GIF"``; else ``None``."""
+    return next((kind for kind, magic in UNSUPPORTED.items() if magic.match(head)), None)
+
+
+def by_suffix(path: PurePath) -> str:
+    """The key of the format that a file name asks for.
+
+    Raises:
+        UnknownNameError: no format has this suffix.
+    """
+    suffix = path.suffix.lower()
+    for table in (FORMATS, all_formats()):
+        for key, format_ in table.items():
+            if suffix in format_.suffixes:
+                return key
+    known = [suffix for format_ in all_formats().values() for suffix in format_.suffixes]
+    raise UnknownNameError(f"image format of {path.name!r}: suffix", suffix, known)
+
+
+def named(key: str) -> Format:
+    """The format of a key such as ``"png"``.
+
+    Raises:
+        UnknownNameError: no format of this name.
+    """
+    if key in FORMATS:
+        return FORMATS[key]
+    table = all_formats()
+    if key not in table:
+        raise UnknownNameError("image format", key, table)
+    return table[key]

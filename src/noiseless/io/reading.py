@@ -1,0 +1,128 @@
+"""Reading: from a path or a stream to an Image, or to the bare pixels that training needs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy.typing as npt
+
+from noiseless.errors import ImageError, NoiselessError, ValueRangeError
+from noiseless.image import DataRange, Image
+from noiseless.io import formats
+from noiseless.io.limits import pixel_limit
+from noiseless.io.picture import ceiling, in_depth
+
+Source = str | Path | BinaryIO
+
+
+def read(source: Source, *, data_range: DataRange | None = None, max_pixels: int | None = None) -> Image:
+    """Read an image; the format is recognised by the content.
+
+    The pixels are as stored: the EXIF orientation is kept in the metadata, not applied.
+
+    Args:
+        source: a path, or a binary stream (read to its end).
+        data_range: a number (0 to that) or a pair (low, high). Without it integers span the bits that the file
+            says they have, and floats [0, 1].
+        max_pixels: a file that claims more is refused before it is decoded; see `noiseless.io.limits`.
+
+    Raises:
+        ImageError: missing, empty, truncated, damaged, enormous, not an image or of an unsupported kind; NaN or
+            infinite values.
+        ValueRangeError: float values far outside [0, 1] and no data range.
+    """
+    with _opened(source) as (file, name):
+        return _decoded(file, name, pixel_limit(max_pixels), data_range)
+
+
+def read_pixels(path: Source, *, max_pixels: int | None = None) -> npt.NDArray[Any]:
+    """The pixels alone, for training data.
+
+    Args:
+        path: as for `read`.
+        max_pixels: as for `read`.
+
+    Returns:
+        (C, H, W) without alpha: uint8 or uint16 that span their range, or float32 in [0, 1] units. C is 1, 3 or the
+        number of channels; the planes of a stack count as channels. It may be a view that is not contiguous.
+
+    Raises:
+        ImageError, ValueRangeError: as for `read`.
+    """
+    image = read(path, max_pixels=max_pixels)
+    if image.array.dtype.kind not in "bu" or image.array.dtype.itemsize > 2:
+        planes = image.planes()
+        return planes.reshape(-1, *planes.shape[2:])
+    bits = 16 if image.array.dtype.itemsize == 2 else 8
+    return in_depth(image.colours().reshape(-1, image.height, image.width), ceiling(image), bits)
+
+
+def _decoded(file: BinaryIO, name: str, limit: int, data_range: DataRange | None) -> Image:
+    key = _recognised(file, name)
+    format_ = formats.named(key)
+    file.seek(0)
+    try:
+        image = format_.codec().decode(file, limit)
+        return replace(image, metadata={**image.metadata, "format": key}).checked(data_range)
+    except (ImageError, ValueRangeError) as error:  # says what is wrong, but not in which file
+        raise type(error)(f"{name}: {error}") from error
+    except NoiselessError:
+        raise
+    except MemoryError as error:
+        raise ImageError(f"{name} does not fit into memory", fix="Use a machine with more, or cut it up.") from error
+    except Exception as error:  # decoders of other people meet bytes of other people: any exception means "damaged"
+        raise ImageError(
+            f"cannot read {name}",
+            got=f"a damaged or unusual {format_.name} file ({_first_line(error)})",
+            fix="Save it again with another program, or leave it out.",
+        ) from error
+
+
+def _recognised(file: BinaryIO, name: str) -> str:
+    head = file.read(formats.HEAD)
+    if not head:
+        raise ImageError(f"{name} is empty", got="0 bytes", expected="an image")
+    key = formats.recognise(head)
+    if key is not None:
+        return key
+    kind = formats.unsupported_kind(head)
+    readable = ", ".join(format_.name for format_ in formats.FORMATS.values())
+    if kind is not None:
+        raise ImageError(f"{name} is {kind} file, which is not supported", fix=f"Convert it to one of {readable}.")
+    raise ImageError(f"{name} is not an image", got=f"a file that begins with {head[:8]!r}", expected=readable)
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
+    """An open, seekable file and what to call it."""
+    if not isinstance(source, str | Path):
+        yield io.BytesIO(_drained(source)), "the stream"
+        return
+    path = Path(source)
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise ImageError(f"{path} does not exist", fix="Check the path.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a folder", expected="an image file") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise ImageError(f"cannot open {path}", got=_first_line(error)) from error
+    with file:
+        yield (file if file.seekable() else io.BytesIO(_drained(file))), str(path)
+
+
+def _drained(stream: BinaryIO) -> bytes:
+    try:
+        return stream.read()
+    except OSError as error:
+        raise ImageError("cannot read the stream", got=_first_line(error)) from error
+
+
+def _first_line(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text.split())[:120]
