@@ -7,6 +7,7 @@ resumed ends with the same weights, bit for bit, as one that ran through.
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import closing
 
@@ -124,15 +125,18 @@ def _update_average(run: Run) -> None:
 def _report(run: Run, hooks: Hooks, pending: list[Tensor], logs: dict[str, float], spent: float) -> None:
     loss = float(torch.stack(pending).mean())
     pending.clear()
-    if not torch.isfinite(torch.tensor(loss)):
-        raise DivergedError(
-            f"training diverged at step {run.progress.step}",
-            got=f"a loss of {loss}",
-            fix=f"Lower training.lr (now {run.config.lr}); the best weights so far are kept in {run.folder / 'best'}.",
-        )
+    if not math.isfinite(loss):
+        raise _diverged(run, f"a loss of {loss}")
     if run.fabric.is_global_zero:
         lr = run.optimizer.param_groups[0]["lr"]
         hooks.log(Status(run.progress.step, spent, run.progress.seconds, loss, lr, run.progress.best, logs))
+
+
+def _diverged(run: Run, got: str) -> DivergedError:
+    kept = run.folder / "best"
+    fix = f"Lower training.lr (now {run.config.lr})."
+    fix += f" The best weights so far are kept in {kept}." if kept.exists() else ""
+    return DivergedError(f"training diverged at step {run.progress.step}", got=got, fix=fix)
 
 
 def _validate(run: Run, hooks: Hooks, spent: float) -> None:
@@ -141,6 +145,8 @@ def _validate(run: Run, hooks: Hooks, spent: float) -> None:
         scores = hooks.validate(run.average)
         score = scores.psnr
     score = run.fabric.broadcast(score)
+    if math.isnan(score):
+        raise _diverged(run, "a validation PSNR of nan")
     progress.validations = int(min(spent, 1.0) * run.config.validations)
     better = score > progress.best
     progress.best, progress.since_best = (score, 0) if better else (progress.best, progress.since_best + 1)
