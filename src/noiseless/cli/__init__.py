@@ -21,7 +21,7 @@ VERBS = {
     "demo": "Train, measure and use a denoiser on shipped photographs, in minutes.",
     "train": "Train a denoiser from scratch.",
     "evaluate": "Measure denoisers on images.",
-    "data": "Pack images into a training store: scaled down until clean, cut into crops with content.",
+    "data": "Pack photographs into a store of clean crops to train on.",
     "models": "List the models and networks there are.",
 }
 """Each verb and its first line of help; the function is `noiseless.cli.<verb>.<verb>`."""

@@ -31,10 +31,10 @@ def data(
         list[str], typer.Option(metavar="GLOB...", help="Names of files to leave out, for example graphics.")
     ] = [],  # noqa: B006 (typer copies it)
 ) -> None:
-    """Pack images into a training store: scaled down until clean, cut into crops with content.
+    """Pack photographs into a store of clean crops to train on.
 
-    Each file is decoded once; dark crops and graphics are left out; the same images give the same store. Train with
-    it as with a folder: noiseless train --clean STORE.
+    Large ones are scaled down until noise and JPEG traces are gone; dark crops and graphics are left out. Each file
+    is decoded once, and the same images give the same store. Then: noiseless train --clean STORE --noise gaussian:25
     """
     if task not in TASKS:
         raise UnknownNameError("task of data", task, TASKS)

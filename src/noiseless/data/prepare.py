@@ -156,7 +156,7 @@ def _all_crops(
             report.skipped.append(str(error))
         finally:
             progress(number + 1, len(views), view.name)
-    if not report.kept:
+    if not report.kept.total():
         raise DataError("no crop worth packing", got="; ".join(report.lines()))
 
 
