@@ -61,7 +61,7 @@ class BundleWriter:
             noise: what it was trained for, as `Noise.to_dict` writes it.
             card: the model card, Markdown.
             train: how it was trained; plain data.
-            dtype: of the stored weights, ``"float16"`` or ``"float32"``; vectors (biases, norms) stay float32.
+            dtype: of the stored weights, ``"float16"`` or ``"float32"``; vectors (biases, norms) keep theirs.
 
         Raises:
             OutputError: the folder cannot be written.

@@ -194,10 +194,29 @@ def _detach(model: onnx.ModelProto, network: nn.Module) -> None:
     for item in (*model.graph.node, *model.graph.input, *model.graph.output):
         item.ClearField("metadata_props")
         item.ClearField("doc_string")
+    _shorten_names(model)
+    inline = _inline_bytes(model)
+    if inline > MOST_INLINE_BYTES:
+        raise _NotParametric(f"{inline} bytes of constants: some weights went into it")
+
+
+def _shorten_names(model: onnx.ModelProto) -> None:
+    """Number the nodes' results: their names would make up most of the graph."""
+    kept = {value.name for value in (*model.graph.input, *model.graph.output, *model.graph.initializer)}
+    results = (name for node in model.graph.node for name in node.output if name not in kept)
+    short = {name: f"_{number}" for number, name in enumerate(results)}
     for node in model.graph.node:
         node.ClearField("name")
-    if model.ByteSize() > MOST_INLINE_BYTES:
-        raise _NotParametric(f"{model.ByteSize()} bytes of graph: some weights went into it")
+        node.input[:] = [short.get(name, name) for name in node.input]
+        node.output[:] = [short.get(name, name) for name in node.output]
+
+
+def _inline_bytes(model: onnx.ModelProto) -> int:
+    """Bytes of constants in the graph itself."""
+    constants = [weight for weight in model.graph.initializer if weight.data_location != TensorProto.EXTERNAL]
+    attributes = (attribute for node in model.graph.node for attribute in node.attribute)
+    tensors = [*constants, *(attribute.t for attribute in attributes)]
+    return sum(int(tensor.ByteSize()) for tensor in tensors)
 
 
 def _bytes_per_pixel(skeleton: bytes, network: nn.Module) -> float:

@@ -1,0 +1,478 @@
+"""Denoiser: a network with all that is needed to apply it to an image; `load` finds one, `denoise` is one call.
+
+Only a denoiser knows preprocessing: how an array becomes planes in [0, 1] units, which noise level the network is
+told, how a grey network serves any number of channels, and how much of the result is taken.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from noiseless import bundle as bundles
+from noiseless.bundle import Bundle, NetworkSpec
+from noiseless.errors import BundleError, ConfigError, ImageError, SigmaError, UnknownNameError
+from noiseless.image import DataRange, Image
+from noiseless.inference import Cancel, Progress, restore
+from noiseless.runtime import Array, Engine, choose, open_engine
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from noiseless.noise import Noise
+
+    NoiseLevel: TypeAlias = str | Noise | npt.ArrayLike
+    """``"auto"``, a noise model or its text, or standard deviations in [0, 1] units."""
+
+PREFERRED = {
+    "colour": ("color-small", "color-base", "color-nano", "gray-small", "gray-base", "gray-nano"),
+    "grey": ("gray-small", "gray-base", "gray-nano"),
+}
+"""Shipped models that ``model="auto"`` takes, the first there is."""
+
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
+
+
+@dataclass(frozen=True)
+class Controls:
+    """How a denoiser works, where the usual way does not suit.
+
+    Attributes:
+        tile: side of a tile's core in pixels; chosen to fit the memory where ``None``.
+        max_memory: bytes that the process may hold; what it holds and half of what is free where ``None``.
+        ensemble: average over the eight turns and flips, at eight times the cost.
+        luma: strength for the brightness of colour images, 0 to 1.
+        chroma: strength for their colours, 0 to 1.
+    """
+
+    tile: int | None = None
+    max_memory: int | None = None
+    ensemble: bool = False
+    luma: float = 1.0
+    chroma: float = 1.0
+
+
+DEFAULT_CONTROLS = Controls()
+
+
+class Denoiser:
+    """A model that is ready to use.
+
+    ```python
+    denoiser = noiseless.load("gray-small")
+    clean = denoiser(noisy)
+    ```
+
+    Args:
+        bundle: what the model is.
+        engine: runs its network.
+        controls: how to work.
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine, controls: Controls = DEFAULT_CONTROLS) -> None:
+        _check_strength("luma", controls.luma)
+        _check_strength("chroma", controls.chroma)
+        self.bundle = bundle
+        self.engine = engine
+        self.controls = controls
+
+    @classmethod
+    def of(cls, network: nn.Module, name: str = "network", *, controls: Controls = DEFAULT_CONTROLS) -> Denoiser:
+        """A denoiser for a PyTorch network that is already there, on the device that it is on.
+
+        Args:
+            network: with an attribute ``spec``; put into eval mode.
+            name: to show.
+            controls: how to work.
+        """
+        from noiseless.runtime.torch import TorchEngine
+
+        spec: NetworkSpec = network.spec  # type: ignore[assignment]
+        device = next((str(tensor.device) for tensor in network.parameters()), "cpu")
+        bundle = Bundle(Path(name), name, type(network).__name__, {}, spec)
+        return cls(bundle, TorchEngine.of(network, device=device), controls)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.bundle.name
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """How its network is applied."""
+        return self.bundle.spec
+
+    @property
+    def takes_sigma(self) -> bool:
+        """Whether its network is told the noise level."""
+        return self.spec.conditioning == "sigma"
+
+    def __repr__(self) -> str:
+        return f"Denoiser({self.name!r}, network={self.bundle.network!r}, engine={self.engine.name!r})"
+
+    def __call__(
+        self,
+        array: npt.ArrayLike,
+        *,
+        noise: NoiseLevel = "auto",
+        strength: float | npt.ArrayLike = 1.0,
+        channel_axis: int | None = None,
+        data_range: DataRange | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> npt.NDArray[Any]:
+        """Denoise an array.
+
+        Args:
+            array: two axes or more; any integer or float dtype.
+            noise: ``"auto"`` estimates the level for each plane and channel; else a noise model, its text, or
+                standard deviations in [0, 1] units that broadcast to (N, C, H, W). A blind network ignores it.
+            strength: 0 returns the input exactly, 1 the full result; an array of (H, W) holds for each pixel.
+            channel_axis: axis of colours or channels. Without it a last axis of 3 or 4 is colour (and alpha).
+            data_range: a number (0 to that) or a pair: the values that mean black and white. Without it an
+                integer image spans its dtype and a float image [0, 1].
+            progress: told the share that is done, 0 to 1.
+            cancel: asked between tiles whether to stop.
+
+        Returns:
+            The same shape and dtype. Floats are not clipped; integers are rounded and clipped.
+
+        Raises:
+            ImageError: no image, or NaN or infinite values, or channels that the model does not take.
+            ValueRangeError: float values far outside [0, 1] and no data range.
+            SigmaError: the network must be told the noise level, and `noise` does not say it.
+            MemoryLimitError: the work does not fit into the memory allowed.
+            Cancelled: `cancel` said so.
+        """
+        image = Image.from_array(array, channel_axis=channel_axis, data_range=data_range)
+        return self.image(image, noise=noise, strength=strength, progress=progress, cancel=cancel).array
+
+    def image(
+        self,
+        image: Image,
+        *,
+        noise: NoiseLevel = "auto",
+        strength: float | npt.ArrayLike = 1.0,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Image:
+        """Denoise an `Image`; see `__call__`."""
+        share = _check_strength("strength", strength)
+        if not share.any():
+            return image
+        planes = image.planes()
+        sigma = self.sigma(planes, noise)
+        return image.with_planes(self.planes(planes, sigma, strength=share, progress=progress, cancel=cancel))
+
+    def batch(
+        self,
+        arrays: Sequence[npt.ArrayLike],
+        *,
+        noise: NoiseLevel = "auto",
+        strength: float = 1.0,
+        channel_axis: int | None = None,
+        data_range: DataRange | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> list[npt.NDArray[Any]]:
+        """Denoise many small images; those of one size are run together. See `__call__`."""
+        images = [Image.from_array(array, channel_axis=channel_axis, data_range=data_range) for array in arrays]
+        share = _check_strength("strength", strength)
+        if not share.any():
+            return [image.array for image in images]
+        planes = [image.planes() for image in images]
+        restored: list[Array] = [np.empty(0, np.float32)] * len(images)
+        done, total = 0, sum(each.size for each in planes)
+        for group in _alike(planes):
+            together = np.concatenate([planes[number] for number in group])
+            start, part = done / total, together.size / total
+            report = None if progress is None else lambda s, at=start, of=part: progress(at + of * s)
+            sigma = self.sigma(together, noise)
+            result = self.planes(together, sigma, strength=share, progress=report, cancel=cancel)
+            ends = np.cumsum([len(planes[number]) for number in group])
+            for number, part_result in zip(group, np.split(result, ends[:-1]), strict=True):
+                restored[number] = part_result
+            done += together.size
+        return [image.with_planes(each).array for image, each in zip(images, restored, strict=True)]
+
+    def sigma(self, planes: Array, noise: NoiseLevel = "auto") -> Array | None:
+        """The noise level that the network is told for planes, or ``None`` for a blind network.
+
+        Args:
+            planes: (N, C, H, W) in [0, 1] units.
+            noise: as of `__call__`.
+
+        Returns:
+            Standard deviations in [0, 1] units, broadcastable to the planes.
+
+        Raises:
+            SigmaError: `noise` does not say a level.
+            SpecError: `noise` is a text that is no noise model, or one for another number of channels.
+        """
+        if not self.takes_sigma:
+            return None
+        if noise is None:
+            raise SigmaError(f"{self.name} must be told the noise level", fix='Give noise="auto" or "gaussian:25".')
+        if isinstance(noise, str) and noise == "auto":
+            return estimate_sigma(planes)
+        from noiseless.noise import Noise, parse
+
+        model = parse(noise) if isinstance(noise, str) else noise
+        if isinstance(model, Noise):
+            return _sigma_of(model, planes)
+        return _checked_sigma(model, planes)
+
+    def planes(
+        self,
+        planes: Array,
+        sigma: Array | None,
+        *,
+        strength: float | npt.ArrayLike = 1.0,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Array:
+        """Denoise planes: what the other calls come down to.
+
+        Args:
+            planes: (N, C, H, W) float32, in [0, 1] units.
+            sigma: standard deviations of the noise, from `sigma`.
+            strength: as of `__call__`.
+            progress: told the share that is done, 0 to 1.
+            cancel: asked between tiles whether to stop.
+
+        Returns:
+            (N, C, H, W) float32, not clipped.
+        """
+        stacked, told = self._fit_channels(planes, sigma)
+        restored = restore(
+            self.engine,
+            stacked,
+            told,
+            self.spec,
+            tile=self.controls.tile,
+            max_memory=self.controls.max_memory,
+            ensemble=self.controls.ensemble,
+            progress=progress,
+            cancel=cancel,
+        ).reshape(planes.shape)
+        return self._blend(planes, restored, _check_strength("strength", strength))
+
+    def _fit_channels(self, planes: Array, sigma: Array | None) -> tuple[Array, Array | None]:
+        """Planes with the network's channels: a grey network takes each channel as an image of its own."""
+        count, channels, height, width = planes.shape
+        if channels == self.spec.channels:
+            return planes, sigma
+        if self.spec.channels != 1:
+            raise ImageError(
+                f"{self.name} takes images of {self.spec.channels} channels",
+                got=channels,
+                fix='Take a grey model, which runs on each channel: model="gray-small" (--model gray-small).',
+            )
+        if sigma is not None:
+            sigma = np.broadcast_to(sigma, (count, channels, *sigma.shape[-2:]))
+            sigma = sigma.reshape(count * channels, 1, *sigma.shape[-2:])
+        return planes.reshape(count * channels, 1, height, width), sigma
+
+    def _blend(self, noisy: Array, restored: Array, strength: Array) -> Array:
+        luma, chroma = self.controls.luma, self.controls.chroma
+        coloured = noisy.shape[1] == len(LUMA_WEIGHTS) and (luma, chroma) != (1.0, 1.0)
+        if not coloured and strength.ndim == 0 and strength == 1:
+            return restored
+        change = restored - noisy
+        if coloured:
+            weights = np.asarray(LUMA_WEIGHTS, np.float32)
+            grey = np.einsum("nchw,c->nhw", change, weights)[:, np.newaxis]
+            change = luma * grey + chroma * (change - grey)
+        try:
+            blended: Array = (noisy + strength * change).astype(np.float32, copy=False)
+        except ValueError as error:
+            raise ImageError(
+                "the strength map does not fit the image", got=strength.shape, expected=noisy.shape[-2:]
+            ) from error
+        return blended
+
+
+def estimate_sigma(planes: Array) -> Array:
+    """Estimate the noise level of each plane and channel from the image alone.
+
+    Args:
+        planes: (N, C, H, W) in [0, 1] units.
+
+    Returns:
+        Standard deviations (N, C, 1, 1) in the same units.
+    """
+    from noiseless.calibration import noise_level
+
+    levels = np.stack([np.asarray(noise_level(plane), np.float32) for plane in planes])
+    return levels.reshape(*planes.shape[:2], 1, 1)
+
+
+def load(
+    name: str | Path,
+    *,
+    precision: str = "exact",
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    controls: Controls = DEFAULT_CONTROLS,
+) -> Denoiser:
+    """Load a model.
+
+    Args:
+        name: a shipped model, the folder of a bundle, a run folder (its ``best``), or a checkpoint of another project.
+        precision: ``exact`` (float32), ``fast`` (bf16 where the processor has it) or ``int8``; where the model or the
+            machine lacks it, the next best, and ``denoiser.engine.note`` says so.
+        engine: ``auto``, ``onnxruntime``, ``openvino`` or ``torch``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: to compute with; all processors that this process may use where ``None``.
+        controls: tiles, memory, self-ensemble, and strengths of luma and chroma.
+
+    Raises:
+        UnknownNameError: neither a shipped model nor a path; names the closest.
+        BundleError: the model cannot be used.
+        MissingExtraError: an optional package is needed.
+    """
+    path = find(name)
+    options: dict[str, Any] = {"precision": precision, "engine": engine, "device": device, "threads": threads}
+    if path.is_file():
+        return _load_foreign(path, options, controls)
+    bundle = bundles.read(path)
+    return Denoiser(bundle, open_engine(bundle, **options), controls)
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a bundle, or the file of a checkpoint, that a model name stands for.
+
+    Raises:
+        UnknownNameError: neither a shipped model nor a path.
+        BundleError: a path that is not there.
+    """
+    shipped = bundles.shipped()
+    if str(name) in shipped:
+        return shipped[str(name)]
+    path = Path(name)
+    for folder in (path, path / "best", path / "last"):
+        if (folder / bundles.CONFIG).is_file():
+            return folder
+    if path.exists():
+        return path
+    if len(path.parts) > 1 or path.suffix in CHECKPOINT_SUFFIXES:
+        raise BundleError(f"no model at {path}", got="no such file or folder")
+    raise UnknownNameError("model", str(name), shipped)
+
+
+def choose_model(image: Image) -> tuple[str, str]:
+    """The shipped model that ``model="auto"`` takes for an image.
+
+    Returns:
+        Its name, and the reason in words.
+
+    Raises:
+        BundleError: no model is shipped.
+    """
+    shipped = bundles.shipped()
+    kind = "colour" if image.is_colour else "grey"
+    name = next((name for name in PREFERRED[kind] if name in shipped), None)
+    if name is None:
+        raise BundleError("no model comes with this installation", fix="Name one: --model PATH (model=PATH).")
+    if kind == "colour":
+        return name, "a colour image" if name.startswith("color") else "channel by channel: no colour model is shipped"
+    return name, "a grey image" if image.channels == 1 else f"each of {image.channels} channels by itself"
+
+
+def denoise(
+    array: npt.ArrayLike,
+    model: str | Path = "auto",
+    *,
+    noise: NoiseLevel = "auto",
+    strength: float | npt.ArrayLike = 1.0,
+    channel_axis: int | None = None,
+    data_range: DataRange | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> npt.NDArray[Any]:
+    """Denoise an array in one call.
+
+    ```python
+    clean = noiseless.denoise(noisy)
+    clean = noiseless.denoise(stack, model="gray-small", noise="gaussian:25", data_range=4095)
+    ```
+
+    Args:
+        array: two axes or more; any integer or float dtype.
+        model: as `load` takes it, or ``"auto"``: the shipped model for this kind of image, see `choose_model`.
+        noise: as of `Denoiser`, and so are the others.
+        strength: 0 returns the input exactly, 1 the full result.
+        channel_axis: axis of colours or channels.
+        data_range: the values that mean black and white.
+        progress: told the share that is done, 0 to 1.
+        cancel: asked between tiles whether to stop.
+
+    Returns:
+        The same shape and dtype.
+
+    Raises:
+        NoiselessError: what `load` and `Denoiser.__call__` raise.
+    """
+    image = Image.from_array(array, channel_axis=channel_axis, data_range=data_range)
+    name = choose_model(image)[0] if model == "auto" else model
+    denoiser = _load_shipped(str(name)) if str(name) in bundles.shipped() else load(name)
+    return denoiser.image(image, noise=noise, strength=strength, progress=progress, cancel=cancel).array
+
+
+@functools.lru_cache(maxsize=4)
+def _load_shipped(name: str) -> Denoiser:
+    return load(name)
+
+
+def _load_foreign(path: Path, options: dict[str, Any], controls: Controls) -> Denoiser:
+    """A denoiser from another project's checkpoint, which torch runs."""
+    from noiseless.runtime.torch import TorchEngine, load_foreign
+
+    if options["engine"] not in ("auto", "torch"):
+        raise ConfigError("only torch runs a checkpoint of another project", got=f"engine={options['engine']}")
+    bundle, network = load_foreign(path)
+    choice = choose(bundle, engine="torch", precision=options["precision"], device=options["device"])
+    engine = TorchEngine.of(network, precision=choice.precision, device=options["device"], threads=options["threads"])
+    engine.note = choice.note
+    return Denoiser(bundle, engine, controls)
+
+
+def _check_strength(what: str, value: float | npt.ArrayLike) -> Array:
+    strength = np.asarray(value, np.float32)
+    if not (np.isfinite(strength).all() and strength.min(initial=0) >= 0 and strength.max(initial=1) <= 1):
+        raise ConfigError(f"{what} does not fit", got=value if strength.ndim == 0 else None, expected="0 to 1")
+    return strength
+
+
+def _sigma_of(noise: Noise, planes: Array) -> Array:
+    if noise.ranged:
+        raise SigmaError("a range is no noise level", got=noise.spec, fix="Give one level, or auto to estimate it.")
+    constant = noise.name == "gaussian"
+    return noise.sigma_map(planes[..., :1, :1] if constant else planes)
+
+
+def _checked_sigma(sigma: npt.ArrayLike, planes: Array) -> Array:
+    try:
+        array = np.asarray(sigma, np.float32)
+        np.broadcast_to(array, planes.shape)
+    except (TypeError, ValueError) as error:
+        raise SigmaError("this noise level does not fit the image", got=str(error), expected=planes.shape) from error
+    if not (np.isfinite(array).all() and array.min(initial=0) >= 0):
+        raise SigmaError("a noise level is negative or not finite")
+    return array
+
+
+def _alike(planes: Sequence[Array]) -> list[list[int]]:
+    """Numbers of the images that have one shape, for each shape."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for number, each in enumerate(planes):
+        groups.setdefault(each.shape[1:], []).append(number)
+    return list(groups.values())

@@ -1,0 +1,173 @@
+"""Engines: what runs a bundle's network on arrays.
+
+    engine = open_engine(bundle, precision="exact")
+    restored = engine.run(batch, sigma)            # (B, C, H, W) float32 in and out
+
+Importing this package imports no engine.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from noiseless import tables
+from noiseless.bundle import Bundle
+from noiseless.errors import ConfigError, UnknownNameError
+
+Array = npt.NDArray[np.float32]
+Precision = Literal["exact", "fast", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("exact", "fast", "int8")
+
+ENGINES: dict[str, str] = {
+    "onnxruntime": "noiseless.runtime.onnxruntime:OnnxRuntimeEngine",
+    "openvino": "noiseless.runtime.openvino:OpenVinoEngine",
+    "torch": "noiseless.runtime.torch:TorchEngine",
+}
+GROUP = "noiseless.engines"
+
+PREFERRED: dict[str, tuple[str, ...]] = {
+    "exact": ("onnxruntime", "openvino", "torch"),
+    "fast": ("openvino", "torch"),
+    "int8": ("onnxruntime", "openvino"),
+}
+"""Which engine to take for a precision, the first that has it."""
+
+FALLBACKS: dict[str, tuple[Precision, ...]] = {"exact": (), "fast": ("exact",), "int8": ("fast", "exact")}
+
+UNKNOWN_BYTES_PER_PIXEL = 2000.0
+"""Of a network whose bundle does not say; more than most need."""
+
+
+class Engine(Protocol):
+    """Runs a network.
+
+    Attributes:
+        name: key of `ENGINES`.
+        precision: what it computes in.
+        bytes_per_pixel: memory that a run needs for each pixel of the batch.
+        fixed_bytes: memory that a run needs besides.
+        note: why the precision is not what was asked for; empty where it is.
+    """
+
+    name: str
+    precision: Precision
+    bytes_per_pixel: float
+    fixed_bytes: float
+    note: str
+
+    def run(self, batch: Array, sigma: Array | None) -> Array:
+        """Restore images.
+
+        Args:
+            batch: (B, C, H, W) in [0, 1] units; H and W fit the network.
+            sigma: noise standard deviation in the same units, broadcastable to the batch, for a conditioned
+                network.
+
+        Raises:
+            MemoryError: the memory does not suffice.
+        """
+        ...
+
+
+class EngineClass(Protocol):
+    """What a table entry stands for."""
+
+    def __call__(self, bundle: Bundle, *, precision: Precision, device: str, threads: int | None) -> Engine:
+        """Load the network of a bundle."""
+        ...
+
+    def offers(self, bundle: Bundle, precision: Precision, device: str) -> bool:
+        """Whether this machine, with what is installed, can run the bundle so."""
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which engine and precision was chosen.
+
+    Attributes:
+        engine: key of `ENGINES`.
+        precision: what it will compute in.
+        note: why this is not what was asked for; empty where it is.
+    """
+
+    engine: str
+    precision: Precision
+    note: str = ""
+
+
+def open_engine(
+    bundle: Bundle,
+    *,
+    engine: str = "auto",
+    precision: str = "exact",
+    device: str = "auto",
+    threads: int | None = None,
+) -> Engine:
+    """Load a bundle's network into an engine.
+
+    Args:
+        bundle: the model.
+        engine: a key of `ENGINES`, or ``"auto"``.
+        precision: ``exact`` (float32), ``fast`` (bf16 where the processor has it) or ``int8``; the next best where
+            the model or the machine does not have it, see `choose`.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: how many to compute with; all processors that this process may use where ``None``.
+
+    Raises:
+        UnknownNameError: no such engine or precision.
+        MissingExtraError: the engine is not installed.
+        BundleError: the engine cannot load the model.
+    """
+    choice = choose(bundle, engine=engine, precision=precision, device=device)
+    opened: Engine = _engine_class(choice.engine)(bundle, precision=choice.precision, device=device, threads=threads)
+    opened.note = choice.note
+    return opened
+
+
+def choose(bundle: Bundle, *, engine: str = "auto", precision: str = "exact", device: str = "auto") -> Choice:
+    """The engine and precision that `open_engine` takes.
+
+    Raises:
+        UnknownNameError: no such engine or precision.
+        ConfigError: no engine can run this model on this device.
+    """
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+    candidates: tuple[Precision, ...] = (precision, *FALLBACKS[precision])
+    for candidate in candidates:
+        names = PREFERRED[candidate] if engine == "auto" else (engine,)
+        for name in names:
+            if _offers(name, bundle, candidate, device, insist=engine != "auto"):
+                note = "" if candidate == precision else _note(bundle, precision, candidate)
+                return Choice(name, candidate, note)
+    raise ConfigError(
+        f"no engine can run {bundle.name}",
+        got=f"engine {engine}, device {device}",
+        fix=None if bundle.graph_path.is_file() else 'Install PyTorch: pip install "noiseless[train]"',
+    )
+
+
+def _offers(name: str, bundle: Bundle, precision: Precision, device: str, *, insist: bool) -> bool:
+    if name in ENGINES and not insist and importlib.util.find_spec(name) is None:
+        return False
+    return bool(_engine_class(name).offers(bundle, precision, device))
+
+
+def _engine_class(name: str) -> Any:
+    return tables.load("engine", name, ENGINES, GROUP)
+
+
+def _note(bundle: Bundle, wanted: str, found: str) -> str:
+    reasons: dict[str, Callable[[], str]] = {
+        "int8": lambda: f"{bundle.name} has no int8 graph" if not bundle.int8_graph_path.is_file() else "",
+        "fast": lambda: "",
+    }
+    reason = reasons[wanted]() or "no installed engine computes so on this processor"
+    return f"{wanted} precision is not available ({reason}); using {found}"

@@ -1,0 +1,61 @@
+"""What this machine offers to the process: processors, memory, bf16."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+ASSUMED_MEMORY = 2 << 30
+"""Bytes taken to be free where the system does not say."""
+
+
+def processors() -> int:
+    """How many processors this process may use: those of its affinity, within a container's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (CGROUP / "cpu.max").read_text().split()
+        count = min(count, max(1, -(-int(quota) // int(period))))
+    return count
+
+
+def free_memory() -> int:
+    """Bytes that can be taken without swapping, within a container's limit."""
+    free = ASSUMED_MEMORY
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = 1024 * int(next(line.split()[1] for line in lines if line.startswith("MemAvailable:")))
+    with contextlib.suppress(OSError, ValueError):
+        limit = int((CGROUP / "memory.max").read_text())
+        free = min(free, max(0, limit - int((CGROUP / "memory.current").read_text())))
+    return free
+
+
+def resident_memory() -> int:
+    """Bytes of memory that this process holds now; its peak where the system does not tell."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    return peak_memory()
+
+
+def peak_memory() -> int:
+    """Most bytes of memory that this process has held; 0 where the system does not tell."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@functools.cache
+def has_bf16() -> bool:
+    """Whether the processor multiplies bf16 faster than float32, as far as Linux tells."""
+    with contextlib.suppress(OSError):
+        text = Path("/proc/cpuinfo").read_text()
+        return "avx512_bf16" in text or "amx_bf16" in text
+    return False

@@ -1,0 +1,75 @@
+"""OpenVINO: an engine for Intel and AMD processors that also computes in bf16 (the [openvino] extra)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from noiseless.bundle import Bundle
+from noiseless.errors import BundleError, MissingExtraError, WorkError
+from noiseless.runtime import UNKNOWN_BYTES_PER_PIXEL, Array, Precision
+from noiseless.runtime.machine import processors
+
+HINTS = {"exact": "f32", "fast": "bf16", "int8": "f32"}
+"""Precision to compute in; left to itself OpenVINO takes bf16 where the processor has it, and does not say so."""
+
+OVERHEAD = 2.0
+FIXED_BYTES = 160e6
+
+
+class OpenVinoEngine:
+    """A bundle's graph, compiled by OpenVINO for the processor; see `noiseless.runtime.Engine`."""
+
+    name = "openvino"
+    note = ""
+
+    def __init__(
+        self, bundle: Bundle, *, precision: Precision = "exact", device: str = "cpu", threads: int | None = None
+    ) -> None:
+        self.precision = precision
+        self.bytes_per_pixel = OVERHEAD * (bundle.bytes_per_pixel or UNKNOWN_BYTES_PER_PIXEL)
+        self.fixed_bytes = FIXED_BYTES
+        self._request = _compile(bundle, precision, threads).create_infer_request()
+        self._told = bundle.spec.conditioning == "sigma"
+
+    @staticmethod
+    def offers(bundle: Bundle, precision: Precision, device: str) -> bool:
+        """Float32, bf16 where the processor has it, and int8 where the bundle has such a graph."""
+        graph = bundle.int8_graph_path if precision == "int8" else bundle.graph_path
+        if device not in ("auto", "cpu") or not graph.is_file():
+            return False
+        return precision != "fast" or "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+    def run(self, batch: Array, sigma: Array | None) -> Array:
+        """Restore a batch (B, C, H, W); see `noiseless.runtime.Engine.run`."""
+        feeds = [batch, sigma] if self._told else [batch]
+        try:
+            restored: Array = self._request.infer(feeds)[0].copy()
+        except RuntimeError as error:
+            if "alloc" in str(error):
+                raise MemoryError(str(error)) from error
+            raise WorkError("OpenVINO failed", got=str(error)) from error
+        return restored
+
+
+def _compile(bundle: Bundle, precision: Precision, threads: int | None) -> Any:
+    path = bundle.int8_graph_path if precision == "int8" else bundle.graph_path
+    settings = {
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "INFERENCE_NUM_THREADS": threads or processors(),
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+    }
+    try:
+        return _core().compile_model(str(path), "CPU", settings)
+    except RuntimeError as error:
+        raise BundleError(f"OpenVINO cannot load {path}", got=str(error)) from error
+
+
+@functools.cache
+def _core() -> Any:
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the openvino engine", "openvino") from error
+    return openvino.Core()

@@ -1,0 +1,188 @@
+"""PyTorch: the engine for CUDA devices, and for networks that are not exported (the [train] extra)."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+
+from noiseless.bundle import Bundle
+from noiseless.errors import BundleError, ConfigError, MissingExtraError, UnknownNameError, WorkError
+from noiseless.runtime import UNKNOWN_BYTES_PER_PIXEL, Array, Precision
+from noiseless.runtime.machine import has_bf16
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+OVERHEAD = 2.5
+FIXED_BYTES = 200e6
+OUT_OF_MEMORY = ("allocate memory", "out of memory")
+
+
+class TorchEngine:
+    """A network in PyTorch, on the processor or a CUDA device; see `noiseless.runtime.Engine`."""
+
+    name = "torch"
+    note = ""
+
+    def __init__(
+        self, bundle: Bundle, *, precision: Precision = "exact", device: str = "auto", threads: int | None = None
+    ) -> None:
+        self._start(load_network(bundle), bundle.bytes_per_pixel, precision, device, threads)
+
+    @classmethod
+    def of(
+        cls,
+        network: nn.Module,
+        *,
+        bytes_per_pixel: float | None = None,
+        precision: Precision = "exact",
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> TorchEngine:
+        """An engine for a network that is already there; it is moved to the device and put into eval mode."""
+        engine = cls.__new__(cls)
+        engine._start(network, bytes_per_pixel, precision, device, threads)
+        return engine
+
+    def _start(
+        self,
+        network: nn.Module,
+        bytes_per_pixel: float | None,
+        precision: Precision,
+        device: str,
+        threads: int | None,
+    ) -> None:
+        import torch
+
+        self.precision = precision
+        self.bytes_per_pixel = OVERHEAD * (bytes_per_pixel or UNKNOWN_BYTES_PER_PIXEL)
+        self.fixed_bytes = FIXED_BYTES
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._device = find_device(device)
+        self._network = network.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @staticmethod
+    def offers(bundle: Bundle, precision: Precision, device: str) -> bool:
+        """Float32 everywhere, bf16 where the device has it."""
+        return precision == "exact" or (precision == "fast" and _multiplies_bf16(find_device(device)))
+
+    def run(self, batch: Array, sigma: Array | None) -> Array:
+        """Restore a batch (B, C, H, W); see `noiseless.runtime.Engine.run`."""
+        import torch
+
+        fast = self.precision == "fast"
+        try:
+            with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=fast):
+                inputs = [torch.from_numpy(array).to(self._device) for array in (batch, sigma) if array is not None]
+                inputs[0] = inputs[0].contiguous(memory_format=torch.channels_last)
+                restored: Array = self._network(*inputs).float().cpu().contiguous().numpy()
+        except RuntimeError as error:
+            if any(sign in str(error) for sign in OUT_OF_MEMORY):
+                raise MemoryError(str(error)) from error
+            raise WorkError("PyTorch failed", got=str(error)) from error
+        return restored
+
+
+def check_torch() -> None:
+    """Raise MissingExtraError where PyTorch is not installed."""
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the torch engine", "train") from error
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name: ``auto`` is CUDA where there is one.
+
+    Raises:
+        MissingExtraError: PyTorch is not installed.
+        ConfigError: there is no such device.
+    """
+    check_torch()
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {name!r} cannot be used", got=str(error), expected="auto, cpu or cuda") from error
+
+
+def load_network(bundle: Bundle) -> nn.Module:
+    """Build a bundle's network and load its weights.
+
+    Raises:
+        BundleError: the network is unknown, its arguments or weights do not fit.
+    """
+    check_torch()
+    import torch
+
+    from noiseless import networks
+
+    try:
+        network = networks.create(bundle.network, **bundle.arguments)
+        tensors = {name: torch.from_numpy(array) for name, array in bundle.tensors().items()}
+        network.load_state_dict(tensors)
+    except UnknownNameError as error:
+        raise BundleError(f"{bundle.path} needs a network that this version lacks", got=str(error)) from error
+    except (ConfigError, TypeError, RuntimeError) as error:
+        raise BundleError(f"{bundle.path} does not fit the network {bundle.network}", got=str(error)) from error
+    return network
+
+
+def load_foreign(path: Path) -> tuple[Bundle, nn.Module]:
+    """Read a checkpoint of another project and recognise its network by the keys.
+
+    Nothing in the file is executed: only tensors and plain data are read.
+
+    Raises:
+        BundleError: not a checkpoint, one that holds code, or one of an unknown network.
+        MissingExtraError: PyTorch is not installed.
+    """
+    check_torch()
+    from noiseless import networks
+    from noiseless.networks import foreign
+
+    name, arguments, state = foreign.recognise(read_checkpoint(path))
+    network = networks.create(name, **arguments)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise BundleError(f"the weights of {path} do not fit {name}", got=str(error)) from error
+    return Bundle(path, path.stem, name, arguments, network.spec), network  # type: ignore[arg-type]
+
+
+def read_checkpoint(path: Path) -> Any:
+    """What a checkpoint file holds: tensors and plain data, never code.
+
+    Raises:
+        BundleError: it cannot be read so.
+    """
+    import torch
+
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BundleError(
+            f"{path} holds more than tensors and plain data and is not loaded",
+            got=str(error).partition("\n")[0],
+            fix="Ask for its state dict; files that can run code are refused.",
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
+        raise BundleError(f"{path} is not a whole checkpoint", got=str(error).partition("\n")[0]) from error
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    import torch
+
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else has_bf16()
