@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
-from noiseless import losses, networks
+from noiseless import losses, networks, tables
 from noiseless.bundle import NetworkSpec
 from noiseless.errors import ConfigError, OutputError
 from noiseless.exporting import BundleWriter
@@ -147,6 +147,10 @@ def _check(config: RunConfig, folder: Path, resume: bool) -> None:
         raise ConfigError("a run needs one budget", got=got, expected="one of steps, minutes, epochs")
     if getattr(config, budgets[0]) <= 0:
         raise ConfigError(f"{budgets[0]} must be positive", got=getattr(config, budgets[0]))
+    if config.noise:
+        parse(config.noise)  # a mistake in an expression or a name shows before any image is read
+    losses.parse(config.loss)
+    tables.load("network", config.network, networks.NETWORKS, networks.GROUP)
     if not resume and (folder / "config.toml").exists():
         raise ConfigError(f"{folder} already holds a run", fix="Go on with --resume, or name another folder.")
     try:
