@@ -8,18 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from noiseless import bundle
+from noiseless.denoiser import find
 from noiseless.errors import BundleError
 
 
 def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:
-    """The weights of a bundle or run folder, fitted to `network`; see `fit`.
+    """The weights of a shipped model, a bundle or a run folder, fitted to `network`; see `fit`.
 
     Raises:
         BundleError: the weights do not fit.
     """
     from safetensors.torch import load_file
 
-    source = bundle.read(path)
+    source = bundle.read(find(path))
     state = {name: tensor.float() for name, tensor in load_file(source.weights_path).items()}
     wanted = network.state_dict()
     others = sorted({*wanted} ^ {*state})

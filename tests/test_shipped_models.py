@@ -1,0 +1,103 @@
+"""Every shipped model on a shipped photograph: it denoises, leaves clean images alone, keeps the brightness."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import noiseless
+from noiseless import bundle
+from noiseless.data import samples
+from noiseless.data.augment import to_channels
+from noiseless.data.store import as_unit_float
+from noiseless.io import read_pixels
+from noiseless.metrics import psnr
+from noiseless.noise import Gaussian
+
+SHIPPED = sorted(bundle.shipped())
+CONDITIONED = [name for name in SHIPPED if bundle.read(bundle.shipped()[name]).spec.conditioning == "sigma"]
+FLOORS = {15: 30.5, 25: 28.0, 50: 25.0}
+"""PSNR in dB at each noise level, mean over the shipped test photographs, that every conditioned model exceeds."""
+
+
+def photographs(channels: int) -> list[np.ndarray]:
+    """The shipped test photographs, (H, W) or (H, W, 3), float32 in [0, 1]."""
+    clean = [to_channels(as_unit_float(read_pixels(path)), channels) for path in samples("test")]
+    return [image[0] if channels == 1 else np.moveaxis(image, 0, -1) for image in clean]
+
+
+def noisy(clean: np.ndarray, sigma: float, seed: int = 0) -> np.ndarray:
+    return Gaussian(sigma=sigma / 255).sample(clean, np.random.default_rng(seed))
+
+
+def quality(denoiser: noiseless.Denoiser, sigma: float, told: float | None = None) -> float:
+    """Mean PSNR over the photographs with noise `sigma`, when the model is told `told`."""
+    level = Gaussian(sigma=(sigma if told is None else told) / 255)
+    values = []
+    for clean in photographs(denoiser.spec.channels):
+        restored = denoiser(noisy(clean, sigma), noise=level)
+        values.append(psnr(restored.clip(0, 1), clean))
+    return float(np.mean(values))
+
+
+def test_there_are_shipped_models() -> None:
+    assert "gray-small" in SHIPPED
+
+
+@pytest.mark.parametrize("name", CONDITIONED)
+@pytest.mark.parametrize("sigma", FLOORS)
+def test_quality_is_above_its_floor(name: str, sigma: int) -> None:
+    assert quality(noiseless.load(name), sigma) > FLOORS[sigma]
+
+
+@pytest.mark.parametrize("name", CONDITIONED)
+def test_sigma_zero_returns_the_image_nearly_untouched(name: str) -> None:
+    denoiser = noiseless.load(name)
+    for clean in photographs(denoiser.spec.channels):
+        assert psnr(denoiser(clean, noise=Gaussian(sigma=0.0)), clean) >= 45
+
+
+@pytest.mark.parametrize("name", CONDITIONED)
+def test_a_sigma_20_percent_too_high_costs_little(name: str) -> None:
+    denoiser = noiseless.load(name)
+    assert quality(denoiser, 25) - quality(denoiser, 25, told=30) <= 0.5
+
+
+@pytest.mark.parametrize("name", sorted(set(SHIPPED) - set(CONDITIONED)))
+def test_a_blind_model_leaves_clean_8_bit_images_alone(name: str) -> None:
+    denoiser = noiseless.load(name)
+    for clean in photographs(denoiser.spec.channels):
+        image = np.rint(clean * 255).astype(np.uint8)
+        assert psnr(denoiser(image) / 255, image / 255) >= 45
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("level", [0.06, 0.25, 0.5, 0.75])
+def test_the_brightness_of_flat_images_is_kept(name: str, level: float) -> None:
+    denoiser = noiseless.load(name)
+    sigma = min(15 / 255, level / 5)  # nothing clips
+    shape = (192, 192) if denoiser.spec.channels == 1 else (192, 192, 3)
+    flat = noisy(np.full(shape, level, np.float32), sigma * 255)
+    restored = denoiser(flat, noise=Gaussian(sigma=sigma))
+    shift = np.abs((restored - flat).mean(axis=(0, 1)))
+    assert shift.max() <= 0.25 / 255
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_brightness_of_dark_photographs_is_kept(name: str) -> None:
+    denoiser = noiseless.load(name)
+    for clean in photographs(denoiser.spec.channels):
+        dark = noisy(0.06 + 0.1 * clean, 3)
+        restored = denoiser(dark, noise=Gaussian(sigma=3 / 255))
+        assert np.abs((restored - dark).mean(axis=(0, 1))).max() <= 0.25 / 255
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_bundle_is_complete_and_its_card_says_what_matters(name: str) -> None:
+    folder = bundle.shipped()[name]
+    assert {"config.json", "model.safetensors", "model.onnx", "README.md", "train.json"} <= {
+        path.name for path in folder.iterdir()
+    }
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for heading in ("Intended use", "Data", "Recipe", "Numbers", "Limits"):
+        assert f"## {heading}" in card
