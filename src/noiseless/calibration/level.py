@@ -159,7 +159,8 @@ def _flat_variance(patches: _Patches, limits: tuple[float, float]) -> tuple[floa
 
 def _still(patches: _Patches) -> np.ndarray:
     """Which patches hold a single value: a frame, a mask, an artificial picture."""
-    return patches.low + np.einsum("nk,nk->n", patches.high, patches.high) < 1e-11
+    energy: np.ndarray = patches.low + np.einsum("nk,nk->n", patches.high, patches.high)
+    return energy < 1e-11
 
 
 def _flattest(patches: _Patches, count: int) -> np.ndarray:

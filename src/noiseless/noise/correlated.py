@@ -63,12 +63,20 @@ def correlated_noise(shape: tuple[int, ...], length: float, generator: np.random
 
     if length < _WHITE or 0 in shape:
         return generator.standard_normal(shape, np.float32)
-    spread = length / math.sqrt(2)
-    radius = math.ceil(4 * spread)
-    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / spread) ** 2)
-    weights /= np.sqrt(np.sum(weights**2))
+    weights = _weights(length)
+    radius = len(weights) // 2
     *planes, height, width = shape
     noise = generator.standard_normal((*planes, height + 2 * radius, width + 2 * radius), np.float32)
     noise = correlate1d(noise, weights, axis=-2, mode="constant")[..., radius : radius + height, :]
     noise = correlate1d(noise, weights, axis=-1, mode="constant")[..., radius : radius + width]
     return np.ascontiguousarray(noise)
+
+
+def _weights(length: float) -> np.ndarray:
+    """The symmetric window, (2 * radius + 1,), of norm 1: its spectrum is the root of that of the autocorrelation."""
+    radius = math.ceil(4 * length / math.sqrt(2)) + 4
+    distances = np.fft.fftfreq(8 * radius + 1, 1 / (8 * radius + 1))
+    spectrum = np.fft.fft(np.exp(-(distances**2) / (2 * length**2))).real
+    window = np.fft.ifft(np.sqrt(np.maximum(spectrum, 0))).real
+    weights = np.concatenate([window[-radius:], window[: radius + 1]])
+    return np.asarray(weights / np.sqrt(np.sum(weights**2)))

@@ -10,7 +10,7 @@ LEVELS = 128
 SAMPLES = 512
 """Of each level: the standard deviation of a pixel is right within about 2%."""
 
-REPEATS = 8
+REPEATS = 16
 BLOCK = 8
 NEIGHBOURHOOD = 4.0
 """Standard deviation in pixels of the Gaussian window over which errors are averaged where pixels depend on others."""

@@ -1,0 +1,42 @@
+"""The standard deviation map that a conditioned network is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from noiseless.noise import Gaussian, PoissonGaussian, parse
+
+
+def test_is_constant_where_the_noise_is() -> None:
+    noisy = np.random.default_rng(0).standard_normal((3, 16, 16))
+    np.testing.assert_array_equal(Gaussian(sigma=0.1).sigma_map(noisy), np.float32(0.1))
+    np.testing.assert_allclose(parse("gaussian:sigma=0.3+stripes:0.4").sigma_map(noisy), 0.5, rtol=1e-6)
+
+
+def test_follows_brightness_with_little_noise_of_its_own() -> None:
+    noise = PoissonGaussian(gain=0.02, read=0.01)
+    clean = np.full((1, 96, 96), 0.2, np.float32)
+    clean[..., 48:] = 0.8
+    sigma = noise.sigma_map(noise.sample(clean, np.random.default_rng(0)))
+    truth = np.sqrt(noise.variance(clean))
+    assert np.abs(sigma / truth - 1)[..., :40].mean() < 0.1
+    assert np.abs(sigma / truth - 1)[..., 56:].mean() < 0.1
+
+
+def test_dark_pixels_are_not_told_to_be_free_of_noise() -> None:
+    noise = parse("poisson:gain=0.05")
+    clean = np.full((1, 128, 128), 0.05, np.float32)
+    noisy = noise.sample(clean, np.random.default_rng(0))
+    assert (noisy == 0).mean() > 0.3
+    assert (noise.sigma_map(noisy) == 0).mean() < 0.001
+
+
+def test_negative_values_count_as_zero() -> None:
+    assert parse("poisson-gaussian:gain=0.1,read=0.2").sigma_map(np.full((8, 8), -3.0)) == pytest.approx(0.2)
+
+
+def test_of_a_batch_is_that_of_its_images() -> None:
+    noise = parse("speckle:4")
+    batch = np.random.default_rng(0).random((2, 3, 16, 16))
+    np.testing.assert_array_equal(noise.sigma_map(batch)[1], noise.sigma_map(batch[1]))
