@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from noiseless.errors import SpecError
-from noiseless.noise import developing, scenery, shaping
+from noiseless.noise import developing, parse, scenery, shaping
 from noiseless.noise.camera import Camera
 
 PLAIN = Camera(untouched=0.0, soft=0.0, relit=0.0, sharpened=0.0)
@@ -183,3 +183,17 @@ def test_makes_150_patches_a_second() -> None:
     for _ in range(100):
         Camera().pair(clean, generator)
     assert 100 / (time.process_time() - start) > 100
+
+
+def test_found_by_name_and_sampled_at_any_size() -> None:
+    camera = parse("camera")
+    ranged = parse("camera:untouched=0.1-0.3")
+    assert ranged.sample(np.full((3, 8, 8), 0.5), np.random.default_rng(0)).shape == (3, 8, 8)
+    assert camera == Camera()
+    assert not camera.analytic
+    for shape in ((1, 1), (3, 1, 1), (3, 0, 4), (1, 5, 2)):
+        clean = np.full(shape, 0.5, np.float32)
+        for seed in range(10):
+            noisy = camera.sample(clean, np.random.default_rng(seed))
+            assert noisy.shape == shape
+            assert np.isfinite(noisy).all()

@@ -212,8 +212,6 @@ def _begin(partial: Path, index: Mapping[str, Any]) -> int:
     return 0
 
 
-
-
 def _note(partial: Path, done: int) -> None:
     """Write the progress in one step, so that an interruption leaves the old note or the new one."""
     beside = partial / "done.json.new"

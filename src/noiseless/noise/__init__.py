@@ -14,6 +14,7 @@ from noiseless.noise.table import NOISES as NOISES
 from noiseless.noise.table import find as find
 
 if TYPE_CHECKING:
+    from noiseless.noise.camera import Camera as Camera
     from noiseless.noise.chain import Chain as Chain
     from noiseless.noise.clip import Clip as Clip
     from noiseless.noise.correlated import Correlated as Correlated

@@ -57,7 +57,7 @@ class Camera(Noise):
 
     name: ClassVar[str] = "camera"
     level: Annotated[Value, Level(low=1e-4, high=0.5)] = (0.6 / 255, 16 / 255)
-    chroma: Annotated[Value, Number(high=3.0)] = (0.22, 1.1)
+    chroma: Annotated[Value, Level(low=1e-3, high=3.0)] = (0.18, 1.2)
     quality: Annotated[Value, Number(low=1, high=100, integer=True)] = (60, 100)
     raw: Annotated[float, _SHARE] = 0.6
     compressed: Annotated[float, _SHARE] = 0.7
@@ -107,13 +107,13 @@ class Camera(Noise):
             raise SpecError("camera noise needs colour", got=f"shape {clean.shape}", expected="(3, H, W)")
         drawn = self.draw(generator)
         target = drawn._prepare(clean, generator)
-        if generator.random() < self.untouched:
+        if generator.random() < drawn.untouched:
             return scenery.to_bytes(target).astype(np.float32) / np.float32(255), target
-        if generator.random() < self.resampled:
+        if generator.random() < drawn.resampled:
             noisy, target = drawn._resampled(target, generator)
         else:
             noisy = drawn._noisy(target, generator)
-        if generator.random() < self.compressed:
+        if generator.random() < drawn.compressed:
             noisy = _compress(noisy, int(bounds(drawn.quality)[0]), generator)
         return scenery.to_bytes(noisy).astype(np.float32) / np.float32(255), np.clip(target, 0, 1)
 

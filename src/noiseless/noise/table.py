@@ -17,6 +17,7 @@ NOISES: dict[str, str] = {
     "jpeg": "noiseless.noise.jpeg:Jpeg",
     "quantize": "noiseless.noise.quantize:Quantize",
     "clip": "noiseless.noise.clip:Clip",
+    "camera": "noiseless.noise.camera:Camera",
 }
 """Names to classes; other packages add theirs through the entry point group ``noiseless.noises``."""
 
