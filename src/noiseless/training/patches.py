@@ -15,6 +15,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from noiseless.bundle import NetworkSpec
+from noiseless.calibration import noise_level
 from noiseless.data.augment import (
     change_tone,
     crop_window,
@@ -103,28 +105,42 @@ class PairPatches:
         clean: the same number of arrays of the same shapes.
         channels: of the network.
         config: shares of the augmentations.
+        levels: noise standard deviation of each noisy image, (C, 1, 1), for a network that is told; see `pair_levels`.
     """
 
     def __init__(
-        self, noisy: Sequence[np.ndarray], clean: Sequence[np.ndarray], channels: int, config: TrainingConfig
+        self,
+        noisy: Sequence[np.ndarray],
+        clean: Sequence[np.ndarray],
+        channels: int,
+        config: TrainingConfig,
+        levels: Sequence[np.ndarray] | None = None,
     ) -> None:
-        self.noisy, self.clean, self.channels, self.config = noisy, clean, channels, config
+        self.noisy, self.clean, self.channels, self.config, self.levels = noisy, clean, channels, config, levels
         self._weighted = Weighted(clean)
 
     def draw(self, generator: np.random.Generator, size: int) -> Patch:
-        """One pair of patches; the noise level is not known."""
-        both = self._both(generator, size)
-        if generator.random() < self.config.mixup:
-            both = mixup(both, self._both(generator, size), generator)
-        noisy, clean = both
-        return Patch(noisy, clean, None)
-
-    def _both(self, generator: np.random.Generator, size: int) -> np.ndarray:
+        """One pair of patches, and the estimated noise level where the network is told one."""
         index = self._weighted.choose(generator)
+        both = self._both(index, generator, size)
+        if self.levels is None and generator.random() < self.config.mixup:
+            both = mixup(both, self._both(self._weighted.choose(generator), generator, size), generator)
+        noisy, clean = both
+        return Patch(noisy, clean, None if self.levels is None else self.levels[index])
+
+    def _both(self, index: int, generator: np.random.Generator, size: int) -> np.ndarray:
         sides = self.noisy[index], self.clean[index]
         cut = crop_window(sides[1], size, generator)
         both = np.stack([to_channels(as_unit_float(cut(side)), self.channels) for side in sides])
         return random_orientation(both, generator)
+
+
+def pair_levels(noisy: Sequence[np.ndarray], spec: NetworkSpec) -> list[np.ndarray] | None:
+    """The estimated noise level of each image, (C, 1, 1) in [0, 1] units; ``None`` for a network that works blind."""
+    if spec.conditioning == "none":
+        return None
+    images = (to_channels(as_unit_float(image), spec.channels) for image in noisy)
+    return [np.asarray(noise_level(image), np.float32).reshape(-1, 1, 1) for image in images]
 
 
 def make_batch(source: PatchSource, stage: Stage, seed: int, step: int, rows: slice) -> Batch:

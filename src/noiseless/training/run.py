@@ -19,11 +19,12 @@ from noiseless.errors import ConfigError, OutputError
 from noiseless.exporting import BundleWriter
 from noiseless.noise import parse
 from noiseless.training import objectives
+from noiseless.training.adaptation import NO_ADAPTATION, Adaptation
 from noiseless.training.config import Precision, RunConfig, from_mapping, read_recipe, to_mapping, write_toml
 from noiseless.training.images import TrainingImages, open_images
 from noiseless.training.loop import fit, restore
 from noiseless.training.optimizer import averaged, build_optimizer
-from noiseless.training.patches import CleanPatches, PairPatches, PatchSource
+from noiseless.training.patches import CleanPatches, PairPatches, PatchSource, pair_levels
 from noiseless.training.precision import faster_precision
 from noiseless.training.record import describe
 from noiseless.training.start import starting_weights
@@ -114,8 +115,9 @@ def run_training(
     resume: bool = False,
     stop_after: float | None = None,
     listener: Listener | None = None,
+    adaptation: Adaptation = NO_ADAPTATION,
 ) -> Outcome:
-    """As `train`, but returns how the run ended instead of a denoiser."""
+    """As `train`, but returns how the run ended instead of a denoiser; fine-tuning brings its `adaptation`."""
     folder, listener = Path(output), listener or Listener()
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # known before the processes meet
     if first:
@@ -126,10 +128,10 @@ def run_training(
         listener = Listener()
     images = _images(config, folder, fabric, listener)
     config = _settle(config, folder, images, precision, resume=resume)
-    run = _assemble(config, folder, fabric, images)
+    run = _assemble(config, folder, fabric, images, adaptation)
     resumed = resume and restore(run)
     listener.say(_opening(run, images, resumed=resumed))
-    return _work(config, run, images, stop_after, listener)
+    return _work(config, run, images, stop_after, listener, adaptation)
 
 
 def _images(config: RunConfig, folder: Path, fabric: Fabric, listener: Listener) -> TrainingImages:
@@ -190,6 +192,9 @@ def _settle(
     """The configuration with nothing left open; a resumed run must not differ from what it was."""
     arguments = dict(config.arguments)
     arguments.setdefault("channels", images.channels)
+    constructor = tables.load("network", config.network, networks.NETWORKS, networks.GROUP)
+    if images.noisy is not None and "conditioning" in networks.accepted_arguments(constructor):
+        arguments.setdefault("conditioning", "none")  # pairs do not say their noise level
     objective = config.objective if config.objective != "auto" else "supervised"
     training = replace(config.training, precision=precision)
     name = config.name or folder.resolve().name
@@ -225,22 +230,19 @@ def _budget(config: RunConfig, images: TrainingImages) -> Budget:
     return Budget(steps=max(1, round(steps)))
 
 
-def _assemble(config: RunConfig, folder: Path, fabric: Fabric, images: TrainingImages) -> Run:
+def _assemble(config: RunConfig, folder: Path, fabric: Fabric, images: TrainingImages, adaptation: Adaptation) -> Run:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        plain = build_network(config)
-    spec: NetworkSpec = plain.spec  # type: ignore[assignment]
-    if spec.conditioning == "sigma" and not config.noise:
-        raise ConfigError(
-            f"{config.network} is told the noise level, and pairs do not say it",
-            fix="Use --set arguments.conditioning=none or another network.",
-        )
-    plain = plain.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = averaged(plain)
-    optimizer = build_optimizer(plain.parameters(), config.training)
-    network, optimizer = fabric.setup(plain, optimizer)
-    objective = objectives.create(config.objective, losses.parse(config.loss))
-    source = patch_source(config, images, spec.channels)
+        base = build_network(config)
+        adapted = adaptation.apply(copy.deepcopy(base))
+    spec: NetworkSpec = base.spec  # type: ignore[assignment]
+    base = averaged(base).to(fabric.device)
+    adapted = adapted.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = averaged(adapted)
+    optimizer = build_optimizer(adaptation.groups(adapted, config.training.lr), config.training)
+    network, optimizer = fabric.setup(adapted, optimizer)
+    objective = adaptation.objective(objectives.create(config.objective, losses.parse(config.loss)), base)
+    source = patch_source(config, images, spec)
     budget = _budget(config, images)
     return Run(fabric, network, optimizer, average, objective, source, config.training, budget, folder, config.seed)
 
@@ -253,24 +255,32 @@ def build_network(config: RunConfig) -> nn.Module:
     return network
 
 
-def patch_source(config: RunConfig, images: TrainingImages, channels: int) -> PatchSource:
+def patch_source(config: RunConfig, images: TrainingImages, spec: NetworkSpec) -> PatchSource:
     """Where patches come from: pairs where there are any, else clean images and the noise."""
     if images.noisy is not None:
-        return PairPatches(images.noisy, images.clean, channels, config.training)
-    return CleanPatches(images.clean, parse(config.noise), channels, config.training)
+        levels = pair_levels(images.noisy, spec)
+        return PairPatches(images.noisy, images.clean, spec.channels, config.training, levels)
+    if not config.noise:
+        raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
+    return CleanPatches(images.clean, parse(config.noise), spec.channels, config.training)
 
 
 def _examples(config: RunConfig, images: TrainingImages, spec: NetworkSpec) -> list[Example]:
     size, multiple = config.training.validation_size, max(spec.multiple_of, spec.minimum_size)
     if images.validation_noisy is not None:
-        return pair_examples(
-            images.validation_noisy, images.validation_clean, spec.channels, size=size, multiple=multiple
-        )
+        return pair_examples(images.validation_noisy, images.validation_clean, spec, size=size, multiple=multiple)
     noise = parse(config.noise)
     return noisy_examples(images.validation_clean, noise, spec.channels, size=size, multiple=multiple, seed=config.seed)
 
 
-def _work(config: RunConfig, run: Run, images: TrainingImages, stop_after: float | None, listener: Listener) -> Outcome:
+def _work(
+    config: RunConfig,
+    run: Run,
+    images: TrainingImages,
+    stop_after: float | None,
+    listener: Listener,
+    adaptation: Adaptation,
+) -> Outcome:
     if not run.fabric.is_global_zero:
         quiet = Hooks(_never, _never, lambda status: None, lambda status, scores: None)
         ending = fit(run, quiet, stop_after=None)
@@ -279,7 +289,8 @@ def _work(config: RunConfig, run: Run, images: TrainingImages, stop_after: float
     examples = _examples(config, images, spec)
     _write_records(config, run.folder, images)
     tracker = Tracker(run.folder, to_mapping(config), wandb=config.training.wandb)
-    writer = BundleWriter(run.average)
+    plain = adaptation.merged(run.average)
+    writer = BundleWriter(plain)
     curve: list[dict[str, float]] = []
     last: list[Scores] = []
 
@@ -287,6 +298,7 @@ def _work(config: RunConfig, run: Run, images: TrainingImages, stop_after: float
         return validate(network, examples, run.fabric.device, config.training.precision == "bf16")
 
     def save(network: nn.Module, which: Literal["best", "last"]) -> None:
+        plain.load_state_dict(adaptation.merged(network).state_dict())
         writer.write(run.folder / which, **describe(config, run, images, curve))
 
     def log(status: Status) -> None:
@@ -300,7 +312,9 @@ def _work(config: RunConfig, run: Run, images: TrainingImages, stop_after: float
         listener.scored(status, scores)
 
     try:
-        _draw_graph(tracker, run.average, examples[0])
+        _draw_graph(tracker, plain, examples[0])
+        if config.start and run.progress.step == 0:
+            run.progress.best = check(run.average).psnr  # what is to be beaten
         ending = fit(run, Hooks(check, save, log, scored), stop_after=None if stop_after is None else 60 * stop_after)
     finally:
         tracker.close()

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from noiseless.bundle import NetworkSpec
 from noiseless.data.augment import to_channels
 from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError
 from noiseless.metrics import psnr, ssim
 from noiseless.noise import Noise
 from noiseless.training.objectives import apply
+from noiseless.training.patches import pair_levels
 
 MOST_IMAGES = 48
 
@@ -53,14 +55,20 @@ def noisy_examples(
 
 
 def pair_examples(
-    noisy: Sequence[np.ndarray], clean: Sequence[np.ndarray], channels: int, *, size: int, multiple: int
+    noisy: Sequence[np.ndarray], clean: Sequence[np.ndarray], spec: NetworkSpec, *, size: int, multiple: int
 ) -> list[Example]:
-    """The middles of noisy / clean pairs."""
+    """The middles of noisy / clean pairs, with the estimated noise level where the network is told one."""
 
     def ready(image: np.ndarray) -> np.ndarray:
-        return to_channels(as_unit_float(_middle(image, size, multiple)), channels)
+        return to_channels(as_unit_float(_middle(image, size, multiple)), spec.channels)
 
-    return [Example(ready(noisy[number]), ready(clean[number]), None) for number in _spread(len(clean))]
+    numbers = _spread(len(clean))
+    middles = [ready(noisy[number]) for number in numbers]
+    levels: Sequence[np.ndarray | None] = pair_levels(middles, spec) or [None] * len(middles)
+    return [
+        Example(middle, ready(clean[number]), level)
+        for number, middle, level in zip(numbers, middles, levels, strict=True)
+    ]
 
 
 def validate(network: nn.Module, examples: Sequence[Example], device: torch.device, bf16: bool) -> Scores:

@@ -1,0 +1,43 @@
+"""What is done to a network before training and undone when it is saved; training from scratch does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from noiseless.training.objectives import Objective
+
+
+def _same(network: nn.Module) -> nn.Module:
+    return network
+
+
+def _all_parameters(network: nn.Module, lr: float) -> list[dict[str, Any]]:
+    return [{"params": [parameter for parameter in network.parameters() if parameter.requires_grad]}]
+
+
+def _plain(objective: Objective, base: nn.Module) -> Objective:
+    return objective
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How a run changes its network around the training loop.
+
+    Attributes:
+        apply: makes the network that is trained from the one that was built; may change it in place.
+        merged: a plain network of the original architecture that computes what a trained one does.
+        groups: the parameters to optimise, as groups for the optimiser; ``scale`` multiplies the learning rate.
+        objective: wraps the objective; told the network before the adaptation, frozen.
+    """
+
+    apply: Callable[[nn.Module], nn.Module] = _same
+    merged: Callable[[nn.Module], nn.Module] = _same
+    groups: Callable[[nn.Module, float], list[dict[str, Any]]] = _all_parameters
+    objective: Callable[[Objective, nn.Module], Objective] = _plain
+
+
+NO_ADAPTATION = Adaptation()
