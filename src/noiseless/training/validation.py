@@ -64,10 +64,10 @@ def pair_examples(
 
     numbers = _spread(len(clean))
     middles = [ready(noisy[number]) for number in numbers]
-    levels: Sequence[np.ndarray | None] = pair_levels(middles, spec) or [None] * len(middles)
+    levels = pair_levels(middles, spec)
     return [
-        Example(middle, ready(clean[number]), level)
-        for number, middle, level in zip(numbers, middles, levels, strict=True)
+        Example(middle, ready(clean[number]), None if levels is None else levels[position])
+        for position, (number, middle) in enumerate(zip(numbers, middles, strict=True))
     ]
 
 
