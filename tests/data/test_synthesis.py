@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from noiseless.data import synthesis
-from noiseless.data.synthesis import is_pair_store, open_pairs, synthesise
+from noiseless.data.synthesis import draw_patch, find_grainy, is_pair_store, open_pairs, synthesise
 from noiseless.errors import DataError, OutputError
 from noiseless.noise import Gaussian
 from noiseless.noise.camera import Camera
@@ -87,3 +87,13 @@ def test_what_cannot_be_made_is_refused(images: list[np.ndarray], tmp_path: Path
     with pytest.raises(DataError, match="not a store of pairs"):
         open_pairs(tmp_path / "there")
     assert not is_pair_store(tmp_path / "there")
+
+
+def test_grain_of_clean_pictures_is_averaged_away() -> None:
+    generator = np.random.default_rng(0)
+    smooth = np.full((3, 128, 128), 120.0) + np.linspace(0, 20, 128)
+    grain = smooth + generator.normal(0, 2, smooth.shape)
+    images = [np.rint(each).astype(np.uint8) for each in (grain, smooth)]
+    assert find_grainy(images) == {0}
+    patch = draw_patch(images[:1], 32, generator, grainy={0})
+    assert np.diff(patch, axis=-1).std() * 255 < 0.75 * np.diff(images[0].astype(float), axis=-1).std()

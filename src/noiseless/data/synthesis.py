@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -18,6 +18,7 @@ import numpy as np
 
 from noiseless._version import __version__
 from noiseless.data.augment import random_crop, random_orientation, rescale, to_channels
+from noiseless.data.prepare import FALL_OF_NOISE, noise_level, scale_down
 from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError, OutputError
 from noiseless.noise import Noise
@@ -25,6 +26,9 @@ from noiseless.noise import Noise
 FORMAT = "noiseless pairs 1"
 CHUNK = 200
 """Pairs that are made between two notes of the progress."""
+
+GRAIN = 0.5
+"""Noise of a clean picture, in grey levels of 255, that a network should not learn to keep."""
 
 
 @runtime_checkable
@@ -77,11 +81,18 @@ def synthesise(
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         done = _begin(partial, index)
+        grainy = find_grainy(images)
+
+        def make(number: int) -> tuple[np.ndarray, np.ndarray]:
+            generator = np.random.default_rng([seed, number])
+            return _make_pair(noise, draw_patch(images, patch, generator, grainy), generator)
+
         for first in range(done, count, CHUNK):
-            _make_chunk(partial, images, noise, range(first, min(first + CHUNK, count)), seed, workers)
-            _note(partial, min(first + CHUNK, count))
+            end = min(first + CHUNK, count)
+            _make_chunk(partial, make, range(first, end), workers)
+            _note(partial, end)
             if progress:
-                progress(min(first + CHUNK, count), count)
+                progress(end, count)
         (partial / "done.json").unlink()
         partial.rename(folder)
     except OSError as error:
@@ -119,27 +130,43 @@ def open_pairs(folder: str | Path) -> tuple[np.ndarray, np.ndarray]:
     return noisy, clean
 
 
-def draw_patch(images: Sequence[np.ndarray], size: int, generator: np.random.Generator) -> np.ndarray:
+def find_grainy(images: Sequence[np.ndarray]) -> frozenset[int]:
+    """Numbers of the pictures whose smoothest places hold noise above half a grey level of 255.
+
+    It is noise and not texture where it falls when pixels are averaged.
+    """
+    return frozenset(number for number, image in enumerate(images) if _is_grainy(image))
+
+
+def draw_patch(
+    images: Sequence[np.ndarray], size: int, generator: np.random.Generator, grainy: Container[int] = ()
+) -> np.ndarray:
     """A clean patch: of a larger area in a quarter of the cases; in half of them the livelier of two.
 
     Args:
         images: pictures (C, H, W).
         size: side of the patch.
         generator: draws picture, place, scale and orientation.
+        grainy: numbers of the pictures that are always made smaller, which takes their grain away.
 
     Returns:
         float32 (3, size, size) in [0, 1].
     """
 
     def one() -> np.ndarray:
-        image = images[int(generator.integers(len(images)))]
-        cut = rescale if generator.random() < 0.25 else random_crop
-        return as_unit_float(cut(image, size, generator))
+        number = int(generator.integers(len(images)))
+        cut = rescale if generator.random() < 0.25 or number in grainy else random_crop
+        return as_unit_float(cut(images[number], size, generator))
 
     chosen = one()
     if generator.random() < 0.5:
         chosen = max(chosen, one(), key=_liveliness)
     return random_orientation(to_channels(chosen, 3), generator)
+
+
+def _is_grainy(image: np.ndarray) -> bool:
+    level = noise_level(image)
+    return level > GRAIN and noise_level(scale_down(image, 2.0)) < FALL_OF_NOISE * level
 
 
 def _liveliness(patch: np.ndarray) -> float:
@@ -148,20 +175,15 @@ def _liveliness(patch: np.ndarray) -> float:
 
 
 def _make_chunk(
-    folder: Path, images: Sequence[np.ndarray], noise: Noise, numbers: range, seed: int, workers: int
+    folder: Path, make: Callable[[int], tuple[np.ndarray, np.ndarray]], numbers: range, workers: int
 ) -> None:
-    noisy, clean = (np.load(folder / f"{side}.npy", mmap_mode="r+") for side in ("noisy", "clean"))
-
-    def make(number: int) -> None:
-        generator = np.random.default_rng([seed, number])
-        patch = draw_patch(images, noisy.shape[-1], generator)
-        for side, array in zip((noisy, clean), _make_pair(noise, patch, generator), strict=True):
-            side[number] = np.rint(np.clip(array, 0, 1) * 255)
-
+    sides = [np.load(folder / f"{side}.npy", mmap_mode="r+") for side in ("noisy", "clean")]
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(make, numbers))
-    noisy.flush()
-    clean.flush()
+        for number, pair in zip(numbers, pool.map(make, numbers), strict=True):
+            for side, array in zip(sides, pair, strict=True):
+                side[number] = np.rint(np.clip(array, 0, 1) * 255)
+    for side in sides:
+        side.flush()
 
 
 def _make_pair(noise: Noise, patch: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
