@@ -101,7 +101,12 @@ def test_missing_optional_package_names_the_command(tmp_path: Path, monkeypatch:
 
 def test_extras_table_agrees_with_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    distributions = {"skimage": "scikit-image", "cv2": "opencv-python-headless", "lightning_fabric": "lightning-fabric"}
+    distributions = {
+        "pywt": "PyWavelets",
+        "skimage": "scikit-image",
+        "cv2": "opencv-python-headless",
+        "lightning_fabric": "lightning-fabric",
+    }
     for module, extra in EXTRAS.items():
         needed = distributions.get(module, module)
         assert any(line.startswith(needed) for line in project["optional-dependencies"][extra]), module
