@@ -189,7 +189,7 @@ def _sigma_map(name: str, planes: Array, noise: NoiseLevel) -> npt.NDArray[Any]:
     return level
 
 
-# -- the methods: (C, H, W) float32 and sigma (C,) to (C, H, W) ---------------------------------------------------------
+# -- the methods: (C, H, W) float32 and sigma (C,) to (C, H, W) ---------------------------------------------
 
 
 def bm3d(image: Array, sigma: Array) -> npt.NDArray[Any]:
@@ -203,7 +203,8 @@ def bm3d(image: Array, sigma: Array) -> npt.NDArray[Any]:
     from bm3d import bm3d_rgb as colour
 
     values = image.astype(np.float64)
-    if len(image) == 3 and np.ptp(np.tensordot(OPPONENT, values, axes=1), axis=(1, 2)).min() > 0:  # it divides by that
+    spread = np.ptp(np.tensordot(OPPONENT, values, axes=1), axis=(1, 2)) if len(image) == 3 else np.zeros(1)
+    if spread.min() > 1e-6:  # bm3d_rgb divides by that
         restored = colour(values.transpose(1, 2, 0), [float(level) for level in sigma])
         return np.asarray(restored).transpose(2, 0, 1)
     return np.stack([grey(channel, float(level)) for channel, level in zip(values, sigma, strict=True)])

@@ -32,7 +32,8 @@ class EvaluationSettings:
 
 def evaluate(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="Models, run folders, or bm3d, nlm, wavelet, tv, median, identity.")
+        list[str],
+        typer.Argument(metavar="MODEL...", help="Models, run folders, or bm3d, nlm, wavelet, tv, median, identity."),
     ],
     clean: Annotated[list[str], typer.Option(metavar="DIR...", help="Clean images; --noise is added.")] = NONE,
     noise: Annotated[
@@ -66,9 +67,7 @@ def evaluate(
             if report:
                 pictures.add(name, *result)  # type: ignore[arg-type]
 
-        made = measure(
-            models, source, noise=noise, group=group, limit=limit, watch=watch, **asdict(chosen)
-        )
+        made = measure(models, source, noise=noise, group=group, limit=limit, watch=watch, **asdict(chosen))
     for rows in (made.rows(), made.group_rows()):
         if rows:
             print("\n".join(["", *text_table(rows)]))

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol as TypingProtocol
+from typing import Any
+from typing import Protocol as TypingProtocol
 
 import numpy as np
 
@@ -34,7 +35,9 @@ class Model(TypingProtocol):
         """What tables call it."""
         ...
 
-    def __call__(self, array: np.ndarray, **options: Any) -> np.ndarray:
+    def __call__(
+        self, array: Any, *, noise: Any = "auto", channel_axis: int | None = None, data_range: Any = None
+    ) -> Any:
         """Denoise an array; see `noiseless.Denoiser`."""
         ...
 
@@ -100,7 +103,7 @@ def evaluate(
         ConfigError: no images named, or two kinds; clean images without noise.
         DataError: no image, or sides of a pair that differ in size.
     """
-    chosen = [_resolved(model) for model in ([models] if _single(models) else models)]  # type: ignore[union-attr]
+    chosen = [_resolved(model) for model in _listed(models)]
     source, truth = _source(source, clean, pairs, noise)
     functions = {name: metric_table.find(name) for name in metrics}
     items = source.items[:limit]
@@ -205,13 +208,13 @@ def measure(
 def _run(model: Model, noisy: np.ndarray, told: Noise | str) -> np.ndarray:
     data_range = None if noisy.dtype == np.uint8 else 1.0
     if len(noisy) == 1:
-        return model(noisy[0], noise=told, data_range=data_range)[None]
-    return model(noisy, noise=told, channel_axis=0, data_range=data_range)
+        return np.asarray(model(noisy[0], noise=told, data_range=data_range))[None]
+    return np.asarray(model(noisy, noise=told, channel_axis=0, data_range=data_range))
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """[0, 1] units to 8 bit, clipped and rounded to the nearest."""
-    return np.rint(image.clip(0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(image.clip(0, 1) * 255), np.uint8)
 
 
 def _told(scene: Scene, told: str, truth: Noise | None) -> Noise | str:
@@ -221,8 +224,8 @@ def _told(scene: Scene, told: str, truth: Noise | None) -> Noise | str:
     return scene.noise or truth or "auto"
 
 
-def _single(models: object) -> bool:
-    return isinstance(models, str | Path) or not isinstance(models, Sequence)
+def _listed(models: Sequence[str | Path | Model] | str | Path | Model) -> Sequence[str | Path | Model]:
+    return models if isinstance(models, Sequence) and not isinstance(models, str) else [models]
 
 
 def _resolved(model: str | Path | Model) -> Model:
@@ -241,7 +244,7 @@ class _Named:
     model: Model
     name: str
 
-    def __call__(self, array: np.ndarray, **options: Any) -> np.ndarray:
+    def __call__(self, array: Any, **options: Any) -> Any:
         return self.model(array, **options)
 
 

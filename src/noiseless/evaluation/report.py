@@ -144,7 +144,11 @@ class Report:
         """The main table as text: a head, then a row for each model, in their order."""
         head = ["model", *(_heading(metric) for metric in self.metrics), "seconds an image"]
         body = [
-            [result.model, *(_shown(metric, result.interval(metric)) for metric in self.metrics), f"{result.seconds:.2f}"]
+            [
+                result.model,
+                *(_shown(metric, result.interval(metric)) for metric in self.metrics),
+                f"{result.seconds:.2f}",
+            ]
             for result in self.results
         ]
         return [head, *body]
