@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from typing import Any
 
 from noiseless.errors import UnknownNameError
@@ -16,6 +15,8 @@ from noiseless.errors import UnknownNameError
 
 def names(table: Mapping[str, str], group: str) -> list[str]:
     """All names of a table: its own in their order, then those of the entry points of `group`."""
+    from importlib.metadata import entry_points
+
     added = sorted({point.name for point in entry_points(group=group)} - set(table))
     return [*table, *added]
 
@@ -35,6 +36,8 @@ def load(kind: str, name: str, table: Mapping[str, str], group: str) -> Any:
     if name in table:
         module, attribute = table[name].split(":")
         return getattr(importlib.import_module(module), attribute)
+    from importlib.metadata import entry_points  # takes as long to import as much of numpy
+
     for point in entry_points(group=group, name=name):
         return point.load()
     raise UnknownNameError(kind, name, names(table, group))

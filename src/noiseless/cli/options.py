@@ -11,7 +11,6 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from noiseless.errors import ConfigError, UnknownNameError
-from noiseless.training.config import convert
 
 Config = TypeVar("Config")
 
@@ -72,6 +71,8 @@ def _replaced(config: Any, key: str, path: list[str], value: str, known: list[st
 
 def _fitting(value: str, kind: Any, key: str) -> Any:
     """`value` read as TOML, or else taken as text, whichever fits the field; ``a,b`` fits a tuple."""
+    from noiseless.training.config import convert
+
     try:
         return convert(_literal(value), kind, key)
     except ConfigError:

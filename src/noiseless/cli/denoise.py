@@ -1,0 +1,211 @@
+"""noiseless denoise: remove noise from images."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
+from noiseless.cli.progress import progress
+from noiseless.errors import ConfigError, OutputError, SpecError
+
+if TYPE_CHECKING:
+    from noiseless.noise import Noise
+    from noiseless.workflows.restoring import Summary, Task
+
+INTERRUPTED = 130
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+
+
+@dataclass(frozen=True)
+class Rare:
+    """Rare controls, reached through ``--set``.
+
+    Attributes:
+        tile: side of a tile's core in pixels; its halo comes on top.
+        engine: auto, onnxruntime, openvino or torch.
+        device: auto, cpu or cuda.
+        threads: to compute with.
+        ensemble: average over eight turns and flips.
+        luma: strength for brightness.
+        chroma: strength for colours.
+        sigma_map: an image of standard deviations, in [0, 1] units.
+        feather: pixels over which the edge of a black and white mask fades.
+        data_range: the values that mean black and white; one number stands for 0 to that.
+    """
+
+    tile: int | None = None
+    engine: str = "auto"
+    device: str = "auto"
+    threads: int | None = None
+    ensemble: bool = False
+    luma: float = 1.0
+    chroma: float = 1.0
+    sigma_map: str | None = None
+    feather: float = 8.0
+    data_range: tuple[float, ...] = ()
+
+
+def denoise(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files, folders, patterns, or - for a pipe.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="A file, a folder, or - for a pipe.")],
+    model: Annotated[str, typer.Option(metavar="auto|NAME|PATH", help="See noiseless models.")] = "auto",
+    noise: Annotated[
+        str | None, typer.Option(metavar="auto|SPEC|FILE.json", help="auto (estimated), or as gaussian:25.")
+    ] = None,
+    sigma: Annotated[float | None, typer.Option(metavar="N", help="The same as --noise gaussian:N.")] = None,
+    strength: Annotated[float, typer.Option(help="0 returns the input, 1 the full result.")] = 1.0,
+    mask: Annotated[Path | None, typer.Option(metavar="FILE", help="Denoise only where this image is white.")] = None,
+    precision: Annotated[
+        Literal["exact", "fast", "int8"], typer.Option(help="float32, bf16 where there is any, or int8.")
+    ] = "exact",
+    max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="As 2GB; else half of what is free.")] = None,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search folders to their depth.")] = False,
+    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave out what is done.")] = False,
+    summary: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write what became of each file.")
+    ] = None,
+    settings: Settings = NO_SETTINGS,
+) -> int:
+    """Remove noise from images; results keep bit depth, colour profile and metadata.
+
+    Rare controls go through --set: tile, engine, device, threads, ensemble, luma, chroma, sigma_map, feather,
+    data_range.
+    """
+    from noiseless.workflows.files import plan_jobs
+    from noiseless.workflows.restoring import Task
+
+    rare = apply_settings(Rare(), settings)
+    task = Task(
+        model=model,
+        noise=noise_level(noise, sigma),
+        strength=strength,
+        mask=mask,
+        feather=rare.feather,
+        sigma_map=None if rare.sigma_map is None else Path(rare.sigma_map),
+        data_range=data_range(rare.data_range),
+        options=load_options(rare, precision, max_memory),
+        skip_existing=skip_existing,
+    )
+    jobs, failures = plan_jobs(inputs, output, recursive=recursive)
+    done = work(jobs, task, "-" if output == "-" else "")
+    done.failures[:0] = failures
+    if summary is not None:
+        write_summary(summary, done)
+    return finish(done, alone=len(jobs) + len(failures) == 1)
+
+
+def work(jobs: Sequence[Any], task: Task, output: str) -> Summary:
+    """Denoise with progress; what there is to say goes beside the result, never into a pipe."""
+    from noiseless.workflows.restoring import restore_files
+
+    with progress("Denoising", 1.0) as step:
+        reached = [0.0]
+
+        def report(share: float, name: str) -> None:
+            step(share - reached[0], note=name)
+            reached[0] = share
+
+        stream = sys.stderr if output == "-" else sys.stdout
+        return restore_files(jobs, task, say=lambda line: print(line, file=stream, flush=True), report=report)
+
+
+def finish(summary: Summary, *, alone: bool) -> int:
+    """Say what went wrong and return the exit code; the error of a single file is raised."""
+    if alone and summary.failures:
+        raise summary.failures[0].error
+    skipped = sum(result.skipped for result in summary.results)
+    if skipped:
+        print(f"{skipped} skipped: their results are there", file=sys.stderr)
+    if summary.failures:
+        count = len(summary.failures) + len(summary.results)
+        print(f"{len(summary.failures)} of {count} could not be denoised:", file=sys.stderr)
+        for failure in summary.failures:
+            print(f"  {failure.name}: {failure.error}", file=sys.stderr)
+    if summary.interrupted:
+        return INTERRUPTED
+    return max((failure.error.exit_code for failure in summary.failures), default=0)
+
+
+def noise_level(noise: str | None, sigma: float | None) -> str | Noise:
+    """The noise that `--noise` and `--sigma` say.
+
+    Raises:
+        ConfigError: both are given.
+        SpecError: a file that holds no noise model, or a text that is none.
+    """
+    if noise is not None and sigma is not None:
+        raise ConfigError("--noise and --sigma say the same thing twice", fix="Give one of them.")
+    if sigma is not None:
+        noise = f"gaussian:{sigma:g}"
+    if noise is None or noise == "auto":
+        return "auto"
+    from noiseless.noise import Noise, parse
+
+    if not noise.endswith(".json"):
+        return parse(noise)
+    try:
+        plain = json.loads(Path(noise).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(f"cannot read the noise model {noise}", got=str(error)) from error
+    return Noise.from_dict(plain.get("noise", plain) if isinstance(plain, dict) else plain)
+
+
+def load_options(rare: Rare, precision: str, max_memory: str | None) -> dict[str, Any]:
+    """The options of `noiseless.load`."""
+    from noiseless.denoiser import Controls
+
+    limit = None if max_memory is None else size_in_bytes(max_memory)
+    controls = Controls(rare.tile, limit, rare.ensemble, rare.luma, rare.chroma)
+    return {
+        "precision": precision,
+        "engine": rare.engine,
+        "device": rare.device,
+        "threads": rare.threads,
+        "controls": controls,
+    }
+
+
+def size_in_bytes(text: str) -> int:
+    """``2GB``, ``500 MB``, ``1.5GiB`` or a number of bytes.
+
+    Raises:
+        ConfigError: none of these.
+    """
+    match = re.fullmatch(r"\s*([\d.]+)\s*([kmgt]?i?)b?\s*", text.lower())
+    try:
+        if match is None:
+            raise ValueError
+        return int(float(match[1]) * UNITS[match[2]])
+    except (ValueError, KeyError):
+        raise ConfigError("--max-memory does not fit", got=repr(text), expected="a size such as 2GB") from None
+
+
+def data_range(values: Sequence[float]) -> float | tuple[float, float] | None:
+    """One number or a pair.
+
+    Raises:
+        ConfigError: more than two.
+    """
+    if len(values) > 2:
+        raise ConfigError("data_range does not fit", got=list(values), expected="one number or two")
+    return (values[0], values[1]) if len(values) == 2 else values[0] if values else None
+
+
+def write_summary(path: Path, summary: Summary) -> None:
+    """Write what became of each file as JSON.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(summary.to_json(), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}", got=error.strerror) from error
