@@ -27,6 +27,7 @@ PUBLIC = [
     "denoise",
     "errors",
     "evaluate",
+    "finetune",
     "load",
     "losses",
     "metrics",

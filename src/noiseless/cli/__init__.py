@@ -20,6 +20,7 @@ VERBS = {
     "denoise": "Remove noise from images.",
     "demo": "Train, measure and use a denoiser on shipped photographs, in minutes.",
     "train": "Train a denoiser from scratch.",
+    "finetune": "Adapt a model to other noise or other images.",
     "evaluate": "Measure denoisers on images.",
     "data": "Pack photographs into a store of clean crops to train on.",
     "models": "List the models and networks there are.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -23,6 +24,10 @@ def _plain(objective: Objective, base: nn.Module) -> Objective:
     return objective
 
 
+def _nothing(network: nn.Module, folder: Path) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Adaptation:
     """How a run changes its network around the training loop.
@@ -32,12 +37,14 @@ class Adaptation:
         merged: a plain network of the original architecture that computes what a trained one does.
         groups: the parameters to optimise, as groups for the optimiser; ``scale`` multiplies the learning rate.
         objective: wraps the objective; told the network before the adaptation, frozen.
+        saved: told the trained network and the bundle's folder whenever one was written.
     """
 
     apply: Callable[[nn.Module], nn.Module] = _same
     merged: Callable[[nn.Module], nn.Module] = _same
     groups: Callable[[nn.Module, float], list[dict[str, Any]]] = _all_parameters
     objective: Callable[[Objective, nn.Module], Objective] = _plain
+    saved: Callable[[nn.Module, Path], None] = _nothing
 
 
 NO_ADAPTATION = Adaptation()

@@ -22,7 +22,8 @@ class Progress:
         step: optimiser steps taken.
         seconds: time spent in the loop, over all resumptions.
         validations: how often it was validated.
-        best: best validation PSNR so far, in dB.
+        best: best validation PSNR so far, in dB; at first that of the weights that the run starts from.
+        start: validation PSNR of the weights that the run starts from, nan where they are random.
         since_best: validations without gain.
         plateau_factor: what the plateau schedule has made of the learning rate.
         finished: the budget is spent, or early stopping ended the run.
@@ -32,6 +33,7 @@ class Progress:
     seconds: float = 0.0
     validations: int = 0
     best: float = float("-inf")
+    start: float = float("nan")
     since_best: int = 0
     plateau_factor: float = 1.0
     finished: bool = False

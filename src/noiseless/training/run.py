@@ -50,6 +50,7 @@ class Outcome:
         step: optimiser steps taken.
         seconds: training time over all resumptions.
         test: PSNR in dB of the noisy and of the restored test images, where there are any and the run finished.
+        start_psnr: validation PSNR in dB of the weights that the run started from; nan where they were random.
     """
 
     ending: Ending
@@ -59,6 +60,7 @@ class Outcome:
     step: int
     seconds: float
     test: tuple[float, float] | None = None
+    start_psnr: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,7 @@ def _settle(
     settled = replace(config, arguments=arguments, objective=objective, training=training, name=name)
     saved = folder / "config.toml"
     if resume and saved.exists():
-        before = from_mapping(RunConfig, read_recipe(saved))
+        before = from_mapping(type(config), read_recipe(saved))
         settled = replace(settled, training=replace(training, precision=before.training.precision))
         _same(before, settled, saved)
     return settled
@@ -282,6 +284,8 @@ def _work(
     adaptation: Adaptation,
 ) -> Outcome:
     if not run.fabric.is_global_zero:
+        if config.start and run.progress.step == 0:
+            _score_start(run, _never)
         quiet = Hooks(_never, _never, lambda status: None, lambda status, scores: None)
         ending = fit(run, quiet, stop_after=None)
         return Outcome(ending, run.folder, run.progress.best, 0.0, run.progress.step, run.progress.seconds)
@@ -300,6 +304,7 @@ def _work(
     def save(network: nn.Module, which: Literal["best", "last"]) -> None:
         plain.load_state_dict(adaptation.merged(network).state_dict())
         writer.write(run.folder / which, **describe(config, run, images, curve))
+        adaptation.saved(network, run.folder / which)
 
     def log(status: Status) -> None:
         tracker.status(status)
@@ -314,12 +319,19 @@ def _work(
     try:
         _draw_graph(tracker, plain, examples[0])
         if config.start and run.progress.step == 0:
-            run.progress.best = check(run.average).psnr  # what is to be beaten
+            _score_start(run, check)
         ending = fit(run, Hooks(check, save, log, scored), stop_after=None if stop_after is None else 60 * stop_after)
     finally:
         tracker.close()
     noisy = last[0].noisy_psnr if last else float("nan")
-    return Outcome(ending, run.folder, run.progress.best, noisy, run.progress.step, run.progress.seconds)
+    done = run.progress
+    return Outcome(ending, run.folder, done.best, noisy, done.step, done.seconds, start_psnr=done.start)
+
+
+def _score_start(run: Run, check: Callable[[nn.Module], Scores]) -> None:
+    """Score the weights that a run starts from: what is to be beaten."""
+    score = check(run.average).psnr if run.fabric.is_global_zero else 0.0
+    run.progress.start = run.progress.best = run.fabric.broadcast(score)
 
 
 def _never(*arguments: Any) -> Any:

@@ -5,23 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from noiseless import bundle
 from noiseless.denoiser import find
 from noiseless.errors import BundleError
+from noiseless.runtime.torch import load_foreign
 
 
 def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:
-    """The weights of a shipped model, a bundle or a run folder, fitted to `network`; see `fit`.
+    """The weights of a shipped model, a bundle, a run folder or a foreign checkpoint, fitted to `network`; see `fit`.
 
     Raises:
         BundleError: the weights do not fit.
     """
-    from safetensors.torch import load_file
-
-    source = bundle.read(find(path))
-    state = {name: tensor.float() for name, tensor in load_file(source.weights_path).items()}
+    found = find(path)
+    if found.is_file():
+        source, foreign = load_foreign(found)
+        tensors = foreign.state_dict()
+    else:
+        source = bundle.read(found)
+        tensors = load_file(source.weights_path)
+    state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     wanted = network.state_dict()
     others = sorted({*wanted} ^ {*state})
     if others:

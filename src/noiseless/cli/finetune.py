@@ -1,0 +1,106 @@
+"""noiseless finetune: adapt a model to other noise or other images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
+from noiseless.cli.progress import clock, progress
+from noiseless.cli.train import listener
+from noiseless.errors import ConfigError
+from noiseless.finetuning.config import FinetuningConfig, default_config
+from noiseless.training.config import from_mapping, to_mapping
+from noiseless.training.recipe import load_recipe
+
+if TYPE_CHECKING:
+    from noiseless.finetuning.run import FinetuningOutcome
+
+NONE: list[str] = []
+
+
+def finetune(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a bundle or a run folder.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="RUN", help="The run folder.")],
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="full, head, bias, norm, lora (the default) or adapter.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(metavar="FILE.toml", help="Settings to begin with.")] = None,
+    clean: Annotated[
+        list[str], typer.Option(metavar="DIR...", help="Clean images: folders, files, globs, packed stores.")
+    ] = NONE,
+    noise: Annotated[str | None, typer.Option(metavar="SPEC", help="What is added to them.")] = None,
+    pairs: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="NOISY CLEAN", help="Two folders or globs, paired by name.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DIR", help="A folder with train/ and, where there is any, validation/.")
+    ] = None,
+    validation: Annotated[
+        list[str], typer.Option(metavar="DIR...", help="Images to validate on; else some are split off.")
+    ] = NONE,
+    objective: Annotated[str | None, typer.Option(metavar="NAME", help="auto, or as of noiseless train.")] = None,
+    loss: Annotated[str | None, typer.Option(metavar="SPEC", help="A weighted sum, as mse+0.1*ssim.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Budget in minutes, over all resumptions.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Budget in steps.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Budget in passes over the images.")] = None,
+    stop_after: Annotated[
+        float | None, typer.Option(metavar="MINUTES", help="Write a checkpoint and leave; go on with --resume.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    settings: Settings = NO_SETTINGS,
+) -> None:
+    """Adapt a model to other noise or other images.
+
+    Leaves the adapted model in RUN/best, and what was trained in RUN/adapter.safetensors. Settings of the method go
+    through --set: method.rank, method.scale, method.freeze, method.first_layer_rate.
+    """
+    plain = load_recipe(recipe) if recipe else {}
+    budget = {"minutes": minutes, "steps": steps, "epochs": epochs}
+    if any(value is not None for value in budget.values()):
+        plain = {key: value for key, value in plain.items() if key not in budget} | budget
+    given = {"noise": noise, "objective": objective, "loss": loss}
+    plain |= {key: value for key, value in given.items() if value is not None}
+    images = {"clean": clean, "pairs": pairs, "data": data, "validation": validation}
+    plain["data"] = plain.get("data", {}) | {key: value for key, value in images.items() if value}
+    config = apply_settings(_with_defaults(plain, method), settings)
+    if config.minutes is config.steps is config.epochs is None:
+        raise ConfigError("how long to train is not said", fix="Add --minutes M, --steps N or --epochs E.")
+    from noiseless.finetuning.run import run_finetuning
+
+    with progress("Fine-tuning", 1.0) as step:
+        outcome = run_finetuning(model, config, output, resume=resume, stop_after=stop_after, listener=listener(step))
+    print("\n".join(summary(outcome)))
+
+
+def _with_defaults(plain: dict[str, object], method: str | None) -> FinetuningConfig:
+    """The settings of a recipe over those that suit the method."""
+    tables = {key: value for key, value in plain.items() if isinstance(value, dict)}
+    name = method or str(tables.get("method", {}).get("name", "lora"))
+    defaults = to_mapping(default_config(name))
+    for key in ("training", "method"):
+        tables[key] = defaults[key] | tables.get(key, {})
+    tables["method"]["name"] = name
+    return from_mapping(FinetuningConfig, {**defaults, **plain, **tables})
+
+
+def summary(outcome: FinetuningOutcome) -> list[str]:
+    """What to say at the end of a run."""
+    run = outcome.run
+    how = {
+        "finished": f"Fine-tuned {run.step:,} steps in {clock(run.seconds)}",
+        "stopped": f"Stopped at step {run.step:,}; go on with the same command and --resume",
+        "interrupted": f"Interrupted at step {run.step:,}; go on with the same command and --resume",
+    }[run.ending]
+    share = outcome.trainable / outcome.parameters
+    lines = [f"{how}; {outcome.method}: {outcome.trainable:,} of {outcome.parameters:,} numbers trained ({share:.2%})"]
+    if not outcome.better:
+        worse = f"Nothing was better than {outcome.base.model} on the validation images ({run.start_psnr:.2f} dB)"
+        return [*lines, f"{worse}: nothing is saved as best. Try more images, more time or another learning rate."]
+    lines.append(
+        f"Validation PSNR {run.start_psnr:.2f} -> {run.psnr:.2f} dB ({outcome.gain:+.2f}; noisy {run.noisy_psnr:.2f})"
+    )
+    if outcome.adapter is not None:
+        lines.append(f"What was trained: {outcome.adapter} ({outcome.adapter.stat().st_size / 1000:,.0f} kB)")
+    return [*lines, f"Use it: noiseless denoise INPUT -o OUTPUT --model {run.folder / 'best'}"]

@@ -1,0 +1,227 @@
+"""Adapter files: what fine-tuning changed, kept beside the model that it changed.
+
+An adapter is a safetensors file. For a weight that an update was learned for it holds the two factors,
+``NAME.up`` and ``NAME.down``; for a weight that was trained itself, ``NAME``: the new value less the old one. Its
+metadata say how the change was learned and, by the hash of the weights, of which model. So a change is always something
+added to a weight: it can be scaled, added, and taken away again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from noiseless import networks
+from noiseless.denoiser import DEFAULT_CONTROLS, Controls, Denoiser
+from noiseless.errors import BundleError, ConfigError, OutputError
+from noiseless.finetuning.base import Base, find_base
+from noiseless.finetuning.layers import plain_name
+from noiseless.finetuning.lowrank import LowRank, merged, update
+from noiseless.runtime import choose
+from noiseless.runtime.torch import TorchEngine
+from noiseless.training.start import starting_weights
+
+FORMAT = "noiseless-adapter-1"
+FACTORS = (".up", ".down")
+ADAPTER = "adapter.safetensors"
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A change of a model's weights.
+
+    Attributes:
+        method: that learned it, a key of `METHODS`.
+        settings: of the method; plain data.
+        base: the model it changes, as it was named.
+        base_sha256: of the file of that model's weights.
+        network: key of the network table.
+        arguments: constructor arguments of the changed network.
+        noise: the noise it was trained for, as `Noise.to_dict` writes it, where known.
+        tensors: factors and differences by name, float32.
+    """
+
+    method: str
+    settings: Mapping[str, Any]
+    base: str
+    base_sha256: str
+    network: str
+    arguments: Mapping[str, Any]
+    noise: Mapping[str, Any] | None
+    tensors: Mapping[str, Tensor]
+
+    def change(self, name: str, weight: Tensor) -> Tensor | None:
+        """What is added to a weight, in its shape; ``None`` where it stays."""
+        if name in self.tensors:
+            return self.tensors[name]
+        factors = [self.tensors.get(f"{name}{end}") for end in FACTORS]
+        if factors[0] is None or factors[1] is None:
+            return None
+        return update(weight, factors[0], factors[1], self.method, float(self.settings.get("scale", 1.0)))
+
+
+def merge(state: Mapping[str, Tensor], adapter: Adapter, strength: float = 1.0) -> dict[str, Tensor]:
+    """Weights with an adapter's change added.
+
+    Args:
+        state: weights by name; not changed.
+        adapter: what to add.
+        strength: 0 gives the same weights bit for bit, 1 the whole change.
+
+    Raises:
+        BundleError: the adapter changes weights that are not there, or of another shape.
+    """
+    names = {name.removesuffix(".up").removesuffix(".down") for name in adapter.tensors}
+    unknown = sorted(names - {*state})
+    if unknown:
+        raise BundleError("the adapter does not fit the network", got=f"a change of {unknown[0]}")
+    return {name: _added(adapter, name, weight, strength) for name, weight in state.items()}
+
+
+def unmerge(state: Mapping[str, Tensor], adapter: Adapter, strength: float = 1.0) -> dict[str, Tensor]:
+    """Weights with an adapter's change taken away again; exact to float rounding. See `merge`."""
+    return merge(state, adapter, -strength)
+
+
+def _added(adapter: Adapter, name: str, weight: Tensor, strength: float) -> Tensor:
+    try:
+        change = adapter.change(name, weight) if strength else None
+        if change is None:
+            return weight.clone()
+        if change.shape != weight.shape:
+            raise BundleError(f"the adapter's change of {name} does not fit", got=tuple(change.shape))
+        return weight + strength * change
+    except RuntimeError as error:
+        raise BundleError(f"the adapter's change of {name} does not fit", got=str(error)) from error
+
+
+def extract(network: nn.Module, before: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of an adapter: the updates of a trained network, and what else in it differs from `before`.
+
+    Args:
+        network: as the method left it, trained.
+        before: weights of the plain network before, by name.
+    """
+    updated = {
+        f"{plain_name(name)}.{end}": getattr(layer, end)
+        for name, layer in network.named_modules()
+        if isinstance(layer, LowRank)
+        for end in ("up", "down")
+    }
+    tensors = {name: tensor.detach().cpu().clone() for name, tensor in updated.items()}
+    for name, tensor in merged(network).state_dict().items():
+        old, new = before[name].cpu(), tensor.cpu()
+        if f"{name}.up" not in tensors and new.is_floating_point() and not torch.equal(old, new):
+            tensors[name] = new - old
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+
+def write_adapter(path: Path, adapter: Adapter) -> None:
+    """Write an adapter file, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    facts = {
+        "format": FORMAT,
+        "method": adapter.method,
+        "settings": json.dumps(dict(adapter.settings)),
+        "base": adapter.base,
+        "base_sha256": adapter.base_sha256,
+        "network": adapter.network,
+        "arguments": json.dumps(dict(adapter.arguments)),
+        "noise": json.dumps(adapter.noise),
+    }
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        beside.write_bytes(save(dict(adapter.tensors), facts))
+        beside.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}", got=error.strerror) from error
+
+
+def read_adapter(path: str | Path) -> Adapter:
+    """Read an adapter file, or the one of a run folder.
+
+    Raises:
+        BundleError: it is missing, truncated, or no adapter.
+    """
+    file = Path(path) / ADAPTER if Path(path).is_dir() else Path(path)
+    try:
+        with safe_open(file, "pt") as opened:
+            facts = opened.metadata() or {}
+            if facts.get("format") != FORMAT:
+                raise BundleError(f"{file} is no adapter", got=facts.get("format", "no format"), expected=FORMAT)
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
+        plain = {key: json.loads(facts[key]) for key in ("settings", "arguments", "noise")}
+        named = {key: facts[key] for key in ("method", "base", "base_sha256", "network")}
+        return Adapter(**plain, **named, tensors=tensors)
+    except FileNotFoundError as error:
+        raise BundleError(f"no adapter at {file}", got="no such file") from error
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise BundleError(f"{file} is not a whole adapter", got=str(error)) from error
+
+
+def load_adapter(
+    path: str | Path,
+    model: str | Path | None = None,
+    *,
+    strength: float = 1.0,
+    precision: str = "exact",
+    device: str = "auto",
+    threads: int | None = None,
+    controls: Controls = DEFAULT_CONTROLS,
+) -> Denoiser:
+    """A model with an adapter, run by torch.
+
+    Args:
+        path: the adapter file, or the run folder that holds one.
+        model: the model it was made for; the one that the adapter names where ``None``.
+        strength: 0 gives the model as it was, bit for bit, 1 the whole change, and between them a part of it.
+        precision: ``exact`` or ``fast``, as of `noiseless.load`, and so are the others.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: to compute with.
+        controls: tiles, memory and the like.
+
+    Raises:
+        BundleError: no adapter, or one for another model (told by the hash of the weights).
+        ConfigError: a strength outside 0 to 1.
+    """
+    if not 0 <= strength <= 1:
+        raise ConfigError("the strength of an adapter does not fit", got=strength, expected="0 to 1")
+    adapter = read_adapter(path)
+    base = find_base(adapter.base if model is None else model)
+    if base.sha256 != adapter.base_sha256:
+        raise BundleError(
+            f"the adapter {path} was made for another model than {base.model}",
+            got=f"weights {base.sha256[:12]}",
+            expected=f"{adapter.base_sha256[:12]}, those of {adapter.base}",
+        )
+    network = _adapted(base, adapter, strength)
+    bundle = base.bundle
+    if strength:
+        arguments, noise = dict(adapter.arguments), adapter.noise
+        bundle = replace(bundle, name=f"{bundle.name}+{adapter.method}", arguments=arguments, noise=noise)
+    bundle = replace(bundle, spec=network.spec)  # type: ignore[arg-type]
+    choice = choose(bundle, engine="torch", precision=precision, device=device)
+    engine = TorchEngine.of(
+        network, bytes_per_pixel=bundle.bytes_per_pixel, precision=choice.precision, device=device, threads=threads
+    )
+    engine.note = choice.note
+    return Denoiser(bundle, engine, controls)
+
+
+def _adapted(base: Base, adapter: Adapter, strength: float) -> nn.Module:
+    if not strength:
+        return base.network()
+    network = networks.create(adapter.network, **adapter.arguments)
+    network.load_state_dict(merge(starting_weights(base.model, network), adapter, strength))
+    return network

@@ -1,0 +1,82 @@
+"""What fine-tuning is told: a training run's settings and those of the method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from noiseless import tables
+from noiseless.errors import UnknownNameError
+from noiseless.training.config import RunConfig, TrainingConfig
+
+METHODS: dict[str, str] = {
+    "full": "noiseless.finetuning.freezing:full",
+    "head": "noiseless.finetuning.freezing:head",
+    "bias": "noiseless.finetuning.freezing:bias",
+    "norm": "noiseless.finetuning.freezing:norm",
+    "lora": "noiseless.finetuning.lowrank:lora",
+    "adapter": "noiseless.finetuning.lowrank:adapter",
+}
+"""Methods by name: functions ``(network, MethodConfig) -> network``; others come through entry points."""
+
+GROUP = "noiseless.methods"
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """What of a network is trained.
+
+    Attributes:
+        name: a key of `METHODS`.
+        rank: of the updates of ``lora`` and ``adapter``.
+        scale: multiplies their updates.
+        freeze: patterns, as ``encoder.*``, of the names of weights that stay as they are, whatever the method.
+        first_layer_rate: learning rate of the first layer as a share of that of the last; between them it grows
+            evenly on a logarithmic scale. 1 for one rate.
+    """
+
+    name: str = "lora"
+    rank: int = 4
+    scale: float = 1.0
+    freeze: tuple[str, ...] = ()
+    first_layer_rate: float = 1.0
+
+
+@dataclass(frozen=True)
+class FinetuningConfig(RunConfig):
+    """A whole fine-tuning run: a training run whose network and weights are those of the model it starts from.
+
+    Attributes:
+        method: what of the network is trained.
+    """
+
+    method: MethodConfig = MethodConfig()
+
+
+TRAINING = TrainingConfig(
+    batch_size=8,
+    patch_size=64,
+    weight_decay=0.0,
+    warmup=0.05,
+    ema=0.98,
+    validations=12,
+)
+"""How the loop runs while fine-tuning, but for the learning rate: made for hundreds of steps, not for hours."""
+
+RATES = {"full": 3e-4, "head": 1e-3, "bias": 3e-3, "norm": 3e-3, "lora": 3e-3, "adapter": 3e-3}
+RANKS = {"lora": 4, "adapter": 16}
+
+
+def default_config(method: str = "lora") -> FinetuningConfig:
+    """The settings that suit a method; data, noise and a budget are still to be given.
+
+    Args:
+        method: a key of `METHODS`.
+
+    Raises:
+        UnknownNameError: no method of this name.
+    """
+    known = tables.names(METHODS, GROUP)
+    if method not in known:
+        raise UnknownNameError("method", method, known)
+    training = replace(TRAINING, lr=RATES.get(method, TrainingConfig.lr))
+    return FinetuningConfig(training=training, method=MethodConfig(method, RANKS.get(method, MethodConfig.rank)))

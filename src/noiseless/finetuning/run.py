@@ -1,0 +1,191 @@
+"""`finetune`: from a model and a configuration to a run folder and a denoiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from noiseless import tables
+from noiseless.finetuning.adapter import ADAPTER, Adapter, extract, write_adapter
+from noiseless.finetuning.base import Base, find_base, start_from
+from noiseless.finetuning.config import GROUP, METHODS, FinetuningConfig, MethodConfig
+from noiseless.finetuning.layers import call_order, plain_name
+from noiseless.finetuning.lowrank import merged
+from noiseless.noise import parse
+from noiseless.training.adaptation import Adaptation
+from noiseless.training.run import Listener, Outcome, run_training
+
+if TYPE_CHECKING:
+    from noiseless.denoiser import Denoiser
+
+
+@dataclass(frozen=True)
+class FinetuningOutcome:
+    """How fine-tuning ended.
+
+    Attributes:
+        run: how its run ended; `run.start_psnr` is the validation PSNR of the model it started from.
+        base: the model it started from.
+        method: how.
+        trainable: numbers that were trained.
+        parameters: numbers that the network has.
+        adapter: the file of what was trained, where it is better than the model was.
+    """
+
+    run: Outcome
+    base: Base
+    method: str
+    trainable: int
+    parameters: int
+    adapter: Path | None
+
+    @property
+    def gain(self) -> float:
+        """Validation PSNR gained, in dB; 0 where nothing was better than the model was."""
+        return self.run.psnr - self.run.start_psnr
+
+    @property
+    def better(self) -> bool:
+        """Whether any validation was better than the model was."""
+        return self.gain > 0
+
+
+def finetune(
+    model: str | Path,
+    config: FinetuningConfig,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    stop_after: float | None = None,
+    listener: Listener | None = None,
+) -> Denoiser:
+    """Adapt a model to other noise or other images and leave a run folder.
+
+    ```python
+    from dataclasses import replace
+    from noiseless.finetuning import default_config
+
+    config = replace(default_config("lora"), data=DataConfig(clean=("photos",)), noise="rician:sigma=0.08", minutes=3)
+    denoiser = noiseless.finetune("gray-small", config, "runs/mine")
+    ```
+
+    Args:
+        model: a shipped model, the folder of a bundle, or a run folder.
+        config: the method, on what, for how long; from `default_config`.
+        output: the run folder, as `noiseless.train` leaves it; ``best/`` is the merged model, and
+            ``adapter.safetensors`` holds what was trained.
+        resume: go on from the newest checkpoint there; without one, start anew.
+        stop_after: minutes after which to write a checkpoint and leave, annealing nothing.
+        listener: told how it goes.
+
+    Returns:
+        The denoiser with the best validation PSNR; the model as it was where none was better.
+
+    Raises:
+        ConfigError: settings that contradict each other, the model or an existing run.
+        BundleError: the model cannot be used.
+        DataError: no usable images.
+        DivergedError: the loss became infinite; the best weights so far are kept.
+    """
+    from noiseless.denoiser import load
+
+    outcome = run_finetuning(model, config, output, resume=resume, stop_after=stop_after, listener=listener)
+    return load(output) if outcome.better or outcome.run.ending != "finished" else load(model)
+
+
+def run_finetuning(
+    model: str | Path,
+    config: FinetuningConfig,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    stop_after: float | None = None,
+    listener: Listener | None = None,
+) -> FinetuningOutcome:
+    """As `finetune`, but returns how it ended instead of a denoiser."""
+    listener = listener or Listener()
+    base = find_base(model)
+    config = start_from(base, config)
+    work = Work(base, config, Path(output), listener.say)
+    run = run_training(
+        config, output, resume=resume, stop_after=stop_after, listener=listener, adaptation=work.adaptation()
+    )
+    adapter = Path(output) / ADAPTER
+    kept = adapter if adapter.is_file() else None
+    return FinetuningOutcome(run, base, config.method.name, work.trainable, work.parameters, kept)
+
+
+class Work:
+    """What one run does to its network, and remembers of it.
+
+    Args:
+        base: the model it starts from.
+        config: the settings.
+        folder: of the run.
+        say: told what is trained.
+
+    Attributes:
+        trainable: numbers that are trained, once the network is there.
+        parameters: numbers that the network has.
+    """
+
+    def __init__(self, base: Base, config: FinetuningConfig, folder: Path, say: Callable[[str], None]) -> None:
+        self.base, self.config, self.folder, self.say = base, config, folder, say
+        self.trainable = self.parameters = 0
+        self._before: dict[str, Tensor] = {}
+        self._order: list[str] = []
+
+    def adaptation(self) -> Adaptation:
+        """What the training loop asks."""
+        return Adaptation(apply=self.apply, merged=merged, groups=self.groups, saved=self.saved)
+
+    def apply(self, network: nn.Module) -> nn.Module:
+        """Prepare the network for the method, in place."""
+        self._before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        self._order = call_order(network)
+        self.parameters = sum(parameter.numel() for parameter in network.parameters())
+        method: Callable[[nn.Module, MethodConfig], nn.Module] = tables.load(
+            "method", self.config.method.name, METHODS, GROUP
+        )
+        adapted = method(network, self.config.method)
+        self.trainable = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+        share = self.trainable / self.parameters
+        self.say(
+            f"Method {self.config.method.name}: {self.trainable:,} numbers are trained, {share:.2%} of the network's"
+        )
+        return adapted
+
+    def groups(self, network: nn.Module, lr: float) -> list[dict[str, Any]]:
+        """One group for each learning rate: the same for all, or falling towards the first layer."""
+        trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+        by_scale: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in trained:
+            by_scale.setdefault(self._scale(plain_name(name)), []).append(parameter)
+        return [{"params": parameters, "scale": scale} for scale, parameters in by_scale.items()]
+
+    def _scale(self, name: str) -> float:
+        layer, last = name.rpartition(".")[0], len(self._order) - 1
+        if layer not in self._order or not last:
+            return 1.0
+        rate: float = self.config.method.first_layer_rate ** (1 - self._order.index(layer) / last)
+        return rate
+
+    def saved(self, network: nn.Module, folder: Path) -> None:
+        """Write what was trained beside the best model."""
+        if folder.name != "best":
+            return
+        adapter = Adapter(
+            method=self.config.method.name,
+            settings=asdict(self.config.method),
+            base=self.base.model,
+            base_sha256=self.base.sha256,
+            network=self.config.network,
+            arguments=self.config.arguments,
+            noise=parse(self.config.noise).to_dict() if self.config.noise else None,
+            tensors=extract(network, self._before),
+        )
+        write_adapter(self.folder / ADAPTER, adapter)

@@ -1,0 +1,152 @@
+"""Fine-tuning runs: they gain, resume exactly, keep what they changed beside the model."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import noiseless
+from noiseless.__main__ import main
+from noiseless.bundle import Bundle
+from noiseless.errors import BundleError, ConfigError
+from noiseless.finetuning import FinetuningConfig, default_config, load_adapter, read_adapter
+from noiseless.finetuning.run import FinetuningOutcome, run_finetuning
+from noiseless.training.config import DataConfig
+from noiseless.training.run import Listener
+from noiseless.training.state import Status
+
+NOISE = "rician:sigma=0.15"
+
+
+def config(data: DataConfig, method: str = "lora", steps: int = 40, **training: Any) -> FinetuningConfig:
+    settings = default_config(method)
+    quick = {
+        "batch_size": 4,
+        "patch_size": 32,
+        "precision": "float32",
+        "accelerator": "cpu",
+        "validations": 4,
+        "ema": 0.8,
+    }
+    loop = replace(settings.training, **{**quick, **training})
+    return replace(settings, data=data, noise=NOISE, steps=steps, training=loop)
+
+
+@pytest.fixture(scope="module")
+def tuned(data: DataConfig, base: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuningOutcome:
+    return run_finetuning(base, config(data), tmp_path_factory.mktemp("tuned") / "run")
+
+
+@pytest.mark.parametrize("method", ["full", "head", "adapter"])
+def test_methods_gain(data: DataConfig, base: Path, tmp_path: Path, method: str) -> None:
+    outcome = run_finetuning(base, config(data, method), tmp_path / "run")
+    assert outcome.gain > 0.1
+    assert (outcome.trainable == outcome.parameters) == (method == "full")
+
+
+def test_lora_gains_with_a_small_file(tuned: FinetuningOutcome) -> None:
+    assert tuned.gain > 0.3
+    assert tuned.trainable < 0.5 * tuned.parameters
+    assert tuned.adapter is not None
+    assert tuned.adapter.stat().st_size < 4 * tuned.trainable + 8000
+    adapter = read_adapter(tuned.adapter)
+    assert adapter.method == "lora"
+    assert adapter.base_sha256 == tuned.base.sha256
+
+
+def test_the_merged_model_is_the_base_with_its_adapter(tuned: FinetuningOutcome, base: Path) -> None:
+    noisy = (0.5 + 0.2 * np.random.default_rng(0).standard_normal((40, 48))).astype(np.float32)
+    noise = "gaussian:30"
+    before = load_adapter(tuned.run.folder, strength=0.0)(noisy, noise=noise)
+    np.testing.assert_array_equal(before, noiseless.load(base, engine="torch")(noisy, noise=noise))
+    best = noiseless.load(tuned.run.folder)(noisy, noise=noise)
+    whole = load_adapter(tuned.run.folder, base)(noisy, noise=noise)
+    np.testing.assert_allclose(whole, best, atol=2e-3)  # the weights of a bundle are rounded to float16
+    half = load_adapter(tuned.run.folder, strength=0.5)(noisy, noise=noise)
+    assert 0.1 < np.abs(half - before).mean() / np.abs(whole - before).mean() < 0.9
+
+
+def test_an_adapter_knows_its_model(tuned: FinetuningOutcome, conditioned_bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="made for another model"):
+        load_adapter(tuned.run.folder, conditioned_bundle.path)
+    with pytest.raises(BundleError, match="no adapter at"):
+        load_adapter(tmp_path)
+    with pytest.raises(BundleError, match="is no adapter"):
+        load_adapter(tuned.run.folder / "best" / "model.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tuned.adapter or tmp_path).read_bytes()[:2000])
+    with pytest.raises(BundleError, match="not a whole adapter"):
+        load_adapter(tmp_path / "cut.safetensors")
+    with pytest.raises(ConfigError, match="0 to 1"):
+        load_adapter(tuned.run.folder, strength=1.5)
+
+
+def test_a_result_that_is_no_better_is_not_saved_as_best(data: DataConfig, base: Path, tmp_path: Path) -> None:
+    same = noiseless.finetune(base, config(data, steps=4, lr=0.0, validations=1), tmp_path / "run")
+    assert same.bundle.path == base / "best"
+    assert not (tmp_path / "run" / "best").exists()
+    assert not (tmp_path / "run" / "adapter.safetensors").exists()
+    assert (tmp_path / "run" / "last").exists()
+
+
+def test_stopped_and_resumed_is_bit_for_bit_the_same(data: DataConfig, base: Path, tmp_path: Path) -> None:
+    settings = config(data, steps=24)
+    whole = run_finetuning(base, settings, tmp_path / "whole")
+    reached: list[int] = []
+
+    def interrupt(status: Status) -> None:
+        if status.step >= 10 and not reached:
+            reached.append(status.step)
+            signal.raise_signal(signal.SIGINT)
+
+    first = run_finetuning(base, settings, tmp_path / "parts", listener=Listener(status=interrupt))
+    assert first.run.ending == "interrupted"
+    second = run_finetuning(base, settings, tmp_path / "parts", resume=True)
+    assert second.run.start_psnr == whole.run.start_psnr
+    assert second.gain == whole.gain
+    for name in ("best/model.safetensors", "adapter.safetensors"):
+        one, other = (load_file(tmp_path / run / name) for run in ("whole", "parts"))
+        assert all(np.array_equal(one[key], other[key]) for key in {*one, *other})
+    other_rank = replace(settings, method=replace(settings.method, rank=2))
+    with pytest.raises(ConfigError, match="other settings"):
+        run_finetuning(base, other_rank, tmp_path / "parts", resume=True)
+
+
+def test_layers_may_learn_at_different_rates(data: DataConfig, base: Path, tmp_path: Path) -> None:
+    settings = config(data, "full", steps=4, lr=1e-2)
+    slow_start = replace(settings, method=replace(settings.method, first_layer_rate=0.01))
+    run_finetuning(base, slow_start, tmp_path / "run")
+    before, after = load_file(base / "best/model.safetensors"), load_file(tmp_path / "run/last/model.safetensors")
+    moved = {name: np.abs(after[name].astype(float) - before[name]).max() for name in ("head.weight", "tail.weight")}
+    assert moved["head.weight"] < 0.2 * moved["tail.weight"]
+
+
+def test_a_colour_model_from_a_grey_one(data: DataConfig, base: Path, tmp_path: Path) -> None:
+    settings = replace(config(data), arguments={"channels": 3})
+    outcome = run_finetuning(base, settings, tmp_path / "run")
+    assert outcome.better
+    assert noiseless.load(tmp_path / "run").spec.channels == 3
+    assert load_adapter(tmp_path / "run").spec.channels == 3
+
+
+def test_the_command(data: DataConfig, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = shutil.copytree(base, tmp_path / "model")
+    command = ["finetune", str(model), "--clean", *data.clean, "--validation", *data.validation, "--noise", NOISE]
+    quick = ["training.patch_size=32", "training.validations=3", "training.accelerator=cpu", "method.rank=2"]
+    command += ["--steps", "20", "-o", str(tmp_path / "run"), *(word for each in quick for word in ("--set", each))]
+    assert main([*command, "--method", "lora"]) == 0
+    printed = capsys.readouterr().out
+    assert "lora: " in printed
+    assert "numbers trained" in printed
+    assert "Validation PSNR" in printed
+    assert f"{tmp_path / 'run' / 'adapter.safetensors'} (" in printed
+    assert main(command) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert main([*command, "--method", "loar"]) == 2
+    assert "Did you mean lora" in capsys.readouterr().err
