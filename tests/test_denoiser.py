@@ -285,7 +285,7 @@ def shipped(
 
     def ship(*names: str) -> None:
         for name in names:
-            source = blind_bundle if name.startswith("color") else conditioned_bundle
+            source = conditioned_bundle if name.startswith("gray") else blind_bundle
             shutil.copytree(source.path, tmp_path / "weights" / name)
 
     return ship
@@ -304,6 +304,10 @@ def test_auto_takes_the_model_for_the_kind_of_image(shipped: Callable[..., None]
     shipped("color-small")
     assert choose_model(colour) == ("color-small", "a colour image")
     assert choose_model(bands)[0] == "gray-small"
+    shipped("photo-small")
+    deep = Image.from_array(np.zeros((8, 8, 3), np.uint16))
+    assert choose_model(colour) == ("photo-small", "8-bit colour, taken for a developed photograph")
+    assert choose_model(colour, told=True)[0] == choose_model(deep)[0] == "color-small"
 
 
 def test_denoise_is_one_call(shipped: Callable[..., None], conditioned_bundle: Bundle) -> None:

@@ -36,6 +36,8 @@ PREFERRED = {
 }
 """Shipped models that ``model="auto"`` takes, the first there is."""
 
+PHOTO = "photo-small"
+
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
 
@@ -368,8 +370,15 @@ def find(name: str | Path) -> Path:
     raise UnknownNameError("model", str(name), shipped)
 
 
-def choose_model(image: Image) -> tuple[str, str]:
+def choose_model(image: Image, *, told: bool = False) -> tuple[str, str]:
     """The shipped model that ``model="auto"`` takes for an image.
+
+    8-bit colour is taken for a developed photograph, whose noise is correlated and fools every estimate of its level:
+    a blind model that has learned such noise is better there, unless the noise is told.
+
+    Args:
+        image: what shall be denoised.
+        told: whether the noise level is given.
 
     Returns:
         Its name, and the reason in words.
@@ -378,6 +387,8 @@ def choose_model(image: Image) -> tuple[str, str]:
         BundleError: no model is shipped.
     """
     shipped = bundles.shipped()
+    if image.is_colour and image.array.dtype == np.uint8 and not told and PHOTO in shipped:
+        return PHOTO, "8-bit colour, taken for a developed photograph"
     kind = "colour" if image.is_colour else "grey"
     name = next((name for name in PREFERRED[kind] if name in shipped), None)
     if name is None:
@@ -422,7 +433,8 @@ def denoise(
         NoiselessError: what `load` and `Denoiser.__call__` raise.
     """
     image = Image.from_array(array, channel_axis=channel_axis, data_range=data_range)
-    name = choose_model(image)[0] if model == "auto" else model
+    told = not (isinstance(noise, str) and noise == "auto")
+    name = choose_model(image, told=told)[0] if model == "auto" else model
     denoiser = _load_shipped(str(name)) if str(name) in bundles.shipped() else load(name)
     return denoiser.image(image, noise=noise, strength=strength, progress=progress, cancel=cancel).array
 

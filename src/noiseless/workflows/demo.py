@@ -80,7 +80,7 @@ def train_anew(folder: Path, minutes: float, listener: Listener) -> Outcome:
 
 def shipped() -> Denoiser:
     """The shipped model for colour photographs."""
-    return load(choose_model(read(samples("test")[0]))[0])
+    return load(choose_model(read(samples("test")[0]), told=True)[0])
 
 
 def rivals() -> list[str | Model]:

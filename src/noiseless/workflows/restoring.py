@@ -131,12 +131,16 @@ class Restorer:
         done = with_denoised_mark(image.with_planes(restored), model.name, task.strength)
         return done, Result(name, "", model.name, model.engine.precision, _typical(sigma))
 
+    @property
+    def _told(self) -> bool:
+        return self._task.noise != "auto" or self._task.sigma_map is not None
+
     def _denoiser_for(self, image: Image) -> Denoiser:
         if self._task.model != "auto":
             return self._denoisers[self._task.model]
         from noiseless.denoiser import choose_model
 
-        name, reason = choose_model(image)
+        name, reason = choose_model(image, told=self._told)
         self._say_once(f"model {name}: {reason}")
         return self._denoisers.get(name) or self._load(name)
 
@@ -146,8 +150,7 @@ class Restorer:
         model = self._denoisers[name] = load(name, **self._task.options)
         if model.engine.note:
             self._say_once(model.engine.note)
-        told = self._task.noise != "auto" or self._task.sigma_map is not None
-        if told and not model.takes_sigma:
+        if self._told and not model.takes_sigma:
             self._say_once(f"{model.name} finds the noise level itself; the one given is not used")
         return model
 
