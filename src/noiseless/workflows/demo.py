@@ -112,7 +112,7 @@ def clean_photographs(trained: Denoiser, folder: Path) -> list[Photograph]:
     photographs = []
     for path in samples("noisy"):
         noisy = read(path)
-        for model, suffix in ((shipped(), "shipped"), (trained, "trained")):
+        for model, suffix in ((load(choose_model(noisy)[0]), "shipped"), (trained, "trained")):
             restored = model.image(noisy)
             write(folder / f"{path.stem}-{suffix}.png", restored)
             caption = f"A real noisy photograph, {path.stem}: {model.name}"
