@@ -23,7 +23,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from noiseless.errors import InputError
-from noiseless.noise.clip import censored_moments
 
 SIDE = 7
 FIRST_HIGH = 8
@@ -31,9 +30,6 @@ FIRST_HIGH = 8
 
 MOST_PATCHES = 160_000
 FEWEST_PATCHES = 300
-FEWEST_FAR = 30
-"""Flat patches that must be left for a margin to be kept."""
-
 FIRST_SHARE = 0.005
 LARGEST_SHARE = 0.1
 """Shares of all patches that count: at the start, and at most."""
@@ -44,6 +40,8 @@ MARGINS = (3.0, 2.0, 1.0, 0.5)
 
 SATURATED = 1e-3
 """An extreme value that this share of the pixels has is where the image is clipped."""
+
+NOWHERE = (-math.inf, math.inf)
 
 
 def noise_level(planes: np.ndarray) -> np.ndarray:
@@ -78,12 +76,21 @@ def _plane_level(plane: np.ndarray) -> float:
         return 0.0
     if (plane.shape[0] - SIDE + 1) * (plane.shape[1] - SIDE + 1) < SIDE**2 or min(plane.shape) < SIDE:
         return _small_level(plane)
-    limits = _limits(plane, low, high)
-    unit = high - low
-    patches = _patches(((plane - low) / unit).astype(np.float32, copy=False))
-    variance = _variance(patches, ((limits[0] - low) / unit, (limits[1] - low) / unit))
-    variance -= (_step(plane) / unit) ** 2 / 12
-    return math.sqrt(max(variance, 0.0)) * unit
+    unit, step = high - low, _step(plane) / (high - low)
+    scaled = ((plane - low) / unit).astype(np.float32, copy=False)
+    limits = _limits(scaled)
+    frames = _still_values(scaled, limits)
+    if len(frames) > 1:
+        return 0.0  # several areas of a single value: a picture without noise
+    patches = _patches(scaled, limits)
+    if len(frames):
+        of_frame = _share_of(scaled, scaled == frames[0])
+        patches = patches[of_frame <= (0.25 if step else 0.0)]
+    variance, flat = _flat_variance(patches, limits)
+    empty = len(frames) > 0 or np.mean(patches.clipped == 1) > 0.2
+    if empty and flat < FEWEST_PATCHES / 10:
+        return 0.0  # beside what is empty there are edges, but nothing that looks like noise
+    return math.sqrt(max(variance - step**2 / 12, 0.0)) * unit
 
 
 def _small_level(plane: np.ndarray) -> float:
@@ -98,52 +105,72 @@ class _Patches:
 
     Attributes:
         means: (n,), of each patch.
+        clipped: (n,), share of the pixels that lie on a limit.
         low: (n,), energy of the low frequencies without the mean.
         high: (n, k), coefficients of the high frequencies.
     """
 
     means: np.ndarray
+    clipped: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
     def __getitem__(self, chosen: np.ndarray) -> _Patches:
-        return _Patches(self.means[chosen], self.low[chosen], self.high[chosen])
+        return _Patches(self.means[chosen], self.clipped[chosen], self.low[chosen], self.high[chosen])
 
     def __len__(self) -> int:
         return len(self.means)
 
 
-def _patches(plane: np.ndarray) -> _Patches:
+def _windows(plane: np.ndarray) -> np.ndarray:
+    """Patches on a grid fine enough for MOST_PATCHES, (rows, columns, SIDE, SIDE)."""
     windows = sliding_window_view(plane, (SIDE, SIDE))
     stride = max(1, math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / MOST_PATCHES)))
-    pixels = windows[::stride, ::stride].reshape(-1, SIDE * SIDE)
+    return windows[::stride, ::stride]
+
+
+def _share_of(plane: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Share of the pixels of each patch of `plane` that are chosen, (n,)."""
+    share: np.ndarray = _windows(chosen.astype(np.float32)).mean(axis=(-2, -1)).ravel()
+    return share
+
+
+def _patches(plane: np.ndarray, limits: tuple[float, float]) -> _Patches:
+    pixels = _windows(plane).reshape(-1, SIDE * SIDE)
     means = pixels.mean(axis=1)
     pixels = pixels - means[:, None]
     high = pixels @ _HIGH_WAVES
     energy = np.einsum("np,np->n", pixels, pixels)
-    return _Patches(means, energy - np.einsum("nk,nk->n", high, high), high)
+    clipped = np.zeros_like(means)
+    if limits != NOWHERE:
+        clipped = _share_of(plane, (plane <= limits[0]) | (plane >= limits[1]))
+    return _Patches(means, clipped, energy - np.einsum("nk,nk->n", high, high), high)
 
 
-def _variance(patches: _Patches, limits: tuple[float, float]) -> float:
-    """Variance of the noise in an image whose patches these are."""
-    inside = patches[(patches.means > limits[0]) & (patches.means < limits[1])]
-    still = _still(inside)
-    if not still.any():
-        return _flat_variance(inside, limits)[0]
-    values = inside.means[still]
-    one_value = np.count_nonzero(np.abs(values - np.median(values)) < 1e-6) > 0.9 * len(values)
-    if not one_value:
-        return 0.0 if len(values) >= FEWEST_PATCHES else _flat_variance(inside, limits)[0]
-    variance, flat = _flat_variance(inside[~still], limits)
-    return variance if flat >= max(FEWEST_PATCHES, 0.01 * len(inside)) else 0.0
+def _still_values(plane: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """The values, but limits, of areas without any noise: one for a frame or a mask, several for a drawn picture.
+
+    A few such patches are nothing: an 8-bit image with little noise has them by chance.
+    """
+    windows = sliding_window_view(plane, (SIDE, SIDE))[::SIDE, ::SIDE]
+    smallest, largest = windows.min(axis=(-2, -1)), windows.max(axis=(-2, -1))
+    still = (smallest == largest) & (smallest > limits[0]) & (largest < limits[1])
+    if np.count_nonzero(still) < max(0.01 * smallest.size, 6):
+        return np.empty(0)
+    values: np.ndarray
+    values, counts = np.unique(smallest[still], return_counts=True)
+    main = values[[np.argmax(counts)]]
+    return main if counts.max() >= 0.9 * counts.sum() else values
 
 
 def _flat_variance(patches: _Patches, limits: tuple[float, float]) -> tuple[float, int]:
     """Variance of the noise from patches that are flat and not clipped, found by turns; how many are flat."""
+    patches = _least_clipped(patches)
     if not len(patches):
         return 0.0, 0
-    count = max(int(FIRST_SHARE * len(patches)), FEWEST_PATCHES)
-    variance = observed = _smallest_variance(patches[_flattest(patches, count)])
+    start = patches[patches.clipped <= max(0.05, float(patches.clipped.min()))]
+    count = max(int(FIRST_SHARE * len(start)), FEWEST_PATCHES)
+    variance = observed = _smallest_variance(start[_flattest(start, count)])
     flat = 0
     for _ in range(ROUNDS):
         usable = _unclipped(patches, limits, variance, observed)
@@ -157,10 +184,13 @@ def _flat_variance(patches: _Patches, limits: tuple[float, float]) -> tuple[floa
     return variance, flat
 
 
-def _still(patches: _Patches) -> np.ndarray:
-    """Which patches hold a single value: a frame, a mask, an artificial picture."""
-    energy: np.ndarray = patches.low + np.einsum("nk,nk->n", patches.high, patches.high)
-    return energy < 1e-11
+def _least_clipped(patches: _Patches) -> _Patches:
+    """The patches with less than half of their pixels on a limit, or failing them all that are not wholly there."""
+    for share in (0.5, 1.0):
+        chosen = patches.clipped < share
+        if np.count_nonzero(chosen) >= FEWEST_PATCHES:
+            return patches[chosen]
+    return patches[patches.clipped < 1]
 
 
 def _flattest(patches: _Patches, count: int) -> np.ndarray:
@@ -179,43 +209,46 @@ def _smallest_variance(patches: _Patches) -> float:
 
 def _unclipped(patches: _Patches, limits: tuple[float, float], variance: float, observed: float) -> _Patches:
     """The patches as far from the limits as there are enough flat ones among them."""
-    if limits == (-math.inf, math.inf):
+    if limits == NOWHERE:
         return patches
     distance = np.minimum(patches.means - limits[0], limits[1] - patches.means)
     flat = patches.low <= _FLAT * observed
     for margin in MARGINS:
         far = distance >= margin * math.sqrt(variance)
-        if np.count_nonzero(far & flat) >= FEWEST_FAR:
+        if np.count_nonzero(far & flat) >= FEWEST_PATCHES:
             return patches[far]
     return patches
 
 
 def _share_left(means: np.ndarray, limits: tuple[float, float], variance: float) -> float:
     """Share of the variance of the noise that clipping leaves in patches of these means."""
-    if variance <= 0 or limits == (-math.inf, math.inf):
+    if variance <= 0 or limits == NOWHERE:
         return 1.0
+    from noiseless.noise.clip import censored_moments  # brings scipy, which takes its time
+
     low, high = max(limits[0], -1e3), min(limits[1], 1e3)
     width = high - low
     _, left = censored_moments((means.astype(np.float64) - low) / width, np.asarray(variance / width**2))
     return max(float(left.mean()) * width**2 / variance, 0.1)
 
 
-def _limits(plane: np.ndarray, low: float, high: float) -> tuple[float, float]:
-    """Where values are clipped; infinite where they are not."""
+def _limits(plane: np.ndarray) -> tuple[float, float]:
+    """Where the values, scaled to [0, 1], are clipped; infinite where they are not."""
     enough = max(SATURATED * plane.size, 4)
     return (
-        low if np.count_nonzero(plane == low) >= enough else -math.inf,
-        high if np.count_nonzero(plane == high) >= enough else math.inf,
+        0.0 if np.count_nonzero(plane == 0) >= enough else -math.inf,
+        1.0 if np.count_nonzero(plane == 1) >= enough else math.inf,
     )
 
 
 def _step(plane: np.ndarray) -> float:
     """Distance between the levels of an image that was rounded; 0 where values are as good as continuous."""
     some = plane.ravel()[:: max(1, plane.size // 20_000)]
-    values = np.unique(some)
-    if len(values) < 2 or len(values) > len(some) / 4:
+    steps = np.diff(np.sort(some))  # np.unique would import numpy.ma
+    steps = steps[steps > 0]
+    if not 0 < len(steps) <= len(some) / 4:
         return 0.0
-    return float(np.diff(values).min())
+    return float(steps.min())
 
 
 def _high_waves() -> np.ndarray:
@@ -233,10 +266,14 @@ def _high_waves() -> np.ndarray:
 
 
 def _flat_energy() -> float:
-    """Energy of the low frequencies, over the variance of the noise, that 95% of flat patches do not exceed."""
-    from scipy.special import chdtri
+    """Energy of the low frequencies, over the variance of the noise, that 95% of flat patches do not exceed.
 
-    return float(chdtri(SIDE * SIDE - 1 - _HIGH_WAVES.shape[1], 0.05))
+    By the cube root transformation of Wilson and Hilferty, 1931, good to 0.05% here; scipy's function is slow
+    to import.
+    """
+    degrees = SIDE * SIDE - 1 - _HIGH_WAVES.shape[1]
+    spread = 2 / (9 * degrees)
+    return float(degrees * (1 - spread + 1.6448536 * math.sqrt(spread)) ** 3)
 
 
 _HIGH_WAVES = _high_waves()
