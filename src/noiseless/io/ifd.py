@@ -127,14 +127,22 @@ def flavour_of(header: bytes) -> tuple[Flavour, int]:
 
 
 class Source(NamedTuple):
-    """A file to parse directories from."""
+    """A file to parse directories from.
+
+    Attributes:
+        file: seekable.
+        flavour: how it writes numbers.
+        size: bytes.
+        strict: whether a value beyond the end of the file is an error, or the tag is left out.
+    """
 
     file: BinaryIO
     flavour: Flavour
     size: int
+    strict: bool = False
 
 
-def source_of(file: BinaryIO) -> tuple[Source, int]:
+def source_of(file: BinaryIO, *, strict: bool = False) -> tuple[Source, int]:
     """A seekable TIFF file to parse, and the offset of its first directory.
 
     Raises:
@@ -143,18 +151,18 @@ def source_of(file: BinaryIO) -> tuple[Source, int]:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     flavour, offset = flavour_of(file.read(16))
-    return Source(file, flavour, size), offset
+    return Source(file, flavour, size, strict), offset
 
 
 def parse(source: Source, offset: int, depth: int = 0) -> tuple[Directory, int]:
     """Read the directory at an offset.
 
     Returns:
-        The directory and the offset of the next one (0 where it is the last). Tags whose value lies outside the
-        file are left out.
+        The directory and the offset of the next one (0 where it is the last). Unless the source is strict, tags
+        whose value lies outside the file are left out.
 
     Raises:
-        ValueError: the directory itself is damaged.
+        ValueError: the directory is damaged.
     """
     flavour = source.flavour
     count = _unpack(source, flavour.count_code, offset)[0]
@@ -179,6 +187,27 @@ def parse(source: Source, offset: int, depth: int = 0) -> tuple[Directory, int]:
         else:
             tags[number] = tag
     return Directory(tags, children), _next(source, start + count * size)
+
+
+def chain(source: Source, offset: int) -> list[int]:
+    """The offsets of the directories that follow each other from `offset` on, as far as they lie inside the file.
+
+    Raises:
+        ValueError: the chain leads back to itself.
+    """
+    offsets: dict[int, None] = {}
+    flavour = source.flavour
+    while offset:
+        if offset in offsets:
+            raise ValueError("the chain of TIFF directories leads back to itself")
+        offsets[offset] = None
+        try:
+            count = _unpack(source, flavour.count_code, offset)[0]
+        except ValueError:
+            break
+        entries = offset + struct.calcsize(flavour.count_code) + count * struct.calcsize(flavour.entry_code)
+        offset = _next(source, entries)
+    return list(offsets)
 
 
 def serialise(directory: Directory, flavour: Flavour, offset: int, following: int = 0) -> bytes:
@@ -244,6 +273,8 @@ def _tag(source: Source, type_: int, count: int, value: bytes) -> Tag | None:
         try:
             data = _read(source, struct.unpack(flavour.offset_code, value)[0], size)
         except ValueError:
+            if source.strict:
+                raise
             return None
     return Tag(type_, _in_order(Tag(type_, data), flavour.order))
 
@@ -274,6 +305,6 @@ def _unpack(source: Source, code: str, offset: int) -> tuple[int, ...]:
 
 def _read(source: Source, offset: int, size: int) -> bytes:
     if not 0 <= offset <= source.size - size:
-        raise ValueError("damaged TIFF directory")
+        raise ValueError("the file is truncated: a directory or a value lies beyond its end")
     source.file.seek(offset)
     return source.file.read(size)

@@ -1,7 +1,7 @@
 """JPEG, 8 bit: grey or RGB; CMYK is converted to RGB.
 
 A JPEG that came from a JPEG keeps its chroma subsampling, and its quantisation tables wherever they are finer than
-quality 95; every other image is written at quality 95 without subsampling.
+quality 95; every other image is written at quality 95 without subsampling. Progressive files become sequential ones.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from noiseless.io.limits import check_pixels
 
 QUALITY = 95
 MAX_SIDE = 65500
+MAX_DPI = 65535
 SEGMENT = 65533
 """Bytes that fit into one segment."""
 
@@ -42,13 +43,11 @@ class Kept:
         segments: (marker, content) of comments and application segments without a key of their own: IPTC, ...
         tables: quantisation tables by number, 64 entries each.
         sampling: chroma subsampling: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0, -1 another or grey.
-        progressive: whether it was progressive.
     """
 
     segments: tuple[tuple[int, bytes], ...]
     tables: dict[int, list[int]]
     sampling: int
-    progressive: bool
 
 
 def decode(file: BinaryIO, max_pixels: int) -> Image:
@@ -82,8 +81,7 @@ def encode(file: BinaryIO, image: Image) -> None:
         quality=QUALITY,
         qtables=_tables(kept, values.ndim),
         subsampling=max(kept.sampling, 0) if kept else 0,
-        progressive=bool(kept and kept.progressive),
-        dpi=image.metadata.get("dpi", (0, 0)),
+        dpi=tuple(min(value, MAX_DPI) for value in image.metadata.get("dpi", (0, 0))),
     )
     data = encoded.getbuffer()
     start = 4 + struct.unpack(">H", data[4:6])[0]  # behind the JFIF segment
@@ -108,8 +106,7 @@ def _metadata(header: JpegImageFile) -> dict[str, Any]:
         if name in MARKERS and not content.startswith(REWRITTEN)
     )
     tables = {number: list(table) for number, table in header.quantization.items()}
-    progressive = bool(header.info.get("progressive"))
-    metadata: dict[str, Any] = {"jpeg": Kept(segments, tables, get_sampling(header), progressive)}
+    metadata: dict[str, Any] = {"jpeg": Kept(segments, tables, get_sampling(header))}
     found = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp", "dpi": "dpi"}
     metadata |= {key: header.info[name] for key, name in found.items() if header.info.get(name)}
     if "exif" in metadata:

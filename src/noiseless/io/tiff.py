@@ -41,6 +41,8 @@ def decode(file: BinaryIO, max_pixels: int) -> Image:
     import tifffile
 
     logging.getLogger("tifffile").addHandler(_SILENT)  # it reports through the log what is an error here
+    ifd.chain(*ifd.source_of(file))  # tifffile would follow one that leads back to itself for long
+    file.seek(0)
     with tifffile.TiffFile(file, _multifile=False) as tiff:
         series = _only_series(tiff)
         page = series.keyframe
@@ -98,8 +100,9 @@ def _check_supported(page: tifffile.TiffPage) -> None:
 
 
 def _pixel_shape(series: tifffile.TiffPageSeries) -> list[int]:
-    """The shape with four samples counted as one pixel."""
-    return [-(-size // 4) if axis == "S" else size for size, axis in zip(series.shape, series.axes, strict=True)]
+    """The shape; four samples count as one pixel."""
+    sizes = zip(series.shape, series.axes, strict=True)
+    return [-(-size // 4) if axis == "S" else size for size, axis in sizes if axis != "S" or size > 4]
 
 
 def _interpreted(array: npt.NDArray[Any], layout: Layout, notes: tuple[str, ...]) -> Image:

@@ -25,7 +25,7 @@ RESOLUTION = (282, 283, 296)
 """XResolution, YResolution, ResolutionUnit."""
 MAX_SAMPLE_VALUE = 281
 NO_UNIT, INCH = 1, 2
-PALETTE = 3
+MINISBLACK, RGB, PALETTE, YCBCR = 1, 2, 3, 6
 
 PIXEL_TAGS = exif.STRUCTURAL - {254, 280, 281, 320, 340, 341}
 """Tags that belong to the pixels as written; the others are those of the file that was read."""
@@ -93,9 +93,9 @@ def read_directories(file: BinaryIO, offsets: Sequence[int | None]) -> tuple[Dir
     """The tags of the pages at these offsets.
 
     Raises:
-        ValueError: pixels lie beyond the end of the file.
+        ValueError: pixels or values lie beyond the end of the file.
     """
-    source, _ = ifd.source_of(file)
+    source, _ = ifd.source_of(file, strict=True)
     directories = []
     for offset in offsets:
         directory = ifd.parse(source, offset)[0] if offset else Directory()
@@ -232,7 +232,7 @@ def _page_options(layout: Layout) -> dict[str, Any]:
     predicts = compressed and fits and layout.compression in WITH_PREDICTOR
     planar = "S" in layout.axes and not layout.axes.endswith("S")
     return {
-        "photometric": 2 if layout.photometric == 6 else layout.photometric,
+        "photometric": _photometric(layout),
         "planarconfig": (2 if planar else 1) if layout.frame == 3 else None,
         "extrasamples": _extrasamples(layout),
         "tile": layout.tile if not packed and layout.dtype != bool else None,
@@ -246,10 +246,20 @@ def _page_options(layout: Layout) -> dict[str, Any]:
     }
 
 
+def _samples(layout: Layout) -> int:
+    return layout.shape[layout.axes.index("S")] if "S" in layout.axes and layout.frame == 3 else 1
+
+
+def _photometric(layout: Layout) -> int:
+    """What the pixels are once decoded: YCbCr is RGB then; colours with too few samples are none."""
+    if layout.photometric in (RGB, YCBCR):
+        return RGB if _samples(layout) >= 3 else MINISBLACK
+    return layout.photometric
+
+
 def _extrasamples(layout: Layout) -> tuple[int, ...] | None:
     """Kinds of the samples beyond colour, unspecified where the file did not say."""
-    samples = layout.shape[layout.axes.index("S")] if "S" in layout.axes and layout.frame == 3 else 1
-    extra = samples - (3 if layout.photometric in (2, 6) else 1)
+    extra = _samples(layout) - (3 if _photometric(layout) == RGB else 1)
     kinds = (*layout.extrasamples, *(0,) * extra)[: max(extra, 0)]
     return kinds or None
 
