@@ -150,3 +150,25 @@ def test_the_command(data: DataConfig, base: Path, tmp_path: Path, capsys: pytes
     assert "already holds a run" in capsys.readouterr().err
     assert main([*command, "--method", "loar"]) == 2
     assert "Did you mean lora" in capsys.readouterr().err
+
+
+def test_denoise_takes_an_adapter(
+    tuned: FinetuningOutcome, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = np.random.default_rng(0).integers(60, 190, (32, 40), dtype=np.uint8)
+    noiseless.write(tmp_path / "noisy.png", noiseless.Image.from_array(picture))
+    adapter = str(tuned.adapter)
+
+    def denoised(*options: str) -> np.ndarray:
+        command = ["denoise", str(tmp_path / "noisy.png"), "-o", str(tmp_path / "out.png"), "--sigma", "30", *options]
+        assert main([*command, "--set", "device=cpu"]) == 0
+        return noiseless.read(tmp_path / "out.png").array
+
+    without = denoised("--model", str(base), "--set", "engine=torch")
+    adapted = denoised("--adapter", adapter)
+    assert not np.array_equal(adapted, without)
+    np.testing.assert_array_equal(denoised("--model", str(base), "--adapter", adapter), adapted)
+    np.testing.assert_array_equal(denoised("--adapter", adapter, "--adapter-strength", "0"), without)
+    capsys.readouterr()
+    assert main(["denoise", str(tmp_path / "noisy.png"), "-o", str(tmp_path / "x.png"), "--adapter", "none.st"]) == 2
+    assert "no adapter at none.st" in capsys.readouterr().err

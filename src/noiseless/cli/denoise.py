@@ -67,6 +67,10 @@ def denoise(
         Literal["exact", "fast", "int8"], typer.Option(help="float32, bf16 where there is any, or int8.")
     ] = "exact",
     max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="As 2GB; else half of what is free.")] = None,
+    adapter: Annotated[
+        str | None, typer.Option(metavar="FILE", help="What noiseless finetune changed, for the model it changed.")
+    ] = None,
+    adapter_strength: Annotated[float, typer.Option(help="How much of that change is taken, 0 to 1.")] = 1.0,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search folders to their depth.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave out what is done.")] = False,
     summary: Annotated[
@@ -93,6 +97,8 @@ def denoise(
         data_range=data_range(rare.data_range),
         options=load_options(rare, precision, max_memory),
         skip_existing=skip_existing,
+        adapter=adapter,
+        adapter_strength=adapter_strength,
     )
     jobs, failures = plan_jobs(inputs, output, recursive=recursive)
     done = work(jobs, task, "-" if output == "-" else "")

@@ -176,6 +176,7 @@ def load_adapter(
     *,
     strength: float = 1.0,
     precision: str = "exact",
+    engine: str = "auto",
     device: str = "auto",
     threads: int | None = None,
     controls: Controls = DEFAULT_CONTROLS,
@@ -187,14 +188,17 @@ def load_adapter(
         model: the model it was made for; the one that the adapter names where ``None``.
         strength: 0 gives the model as it was, bit for bit, 1 the whole change, and between them a part of it.
         precision: ``exact`` or ``fast``, as of `noiseless.load`, and so are the others.
+        engine: ``auto`` or ``torch``.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: to compute with.
         controls: tiles, memory and the like.
 
     Raises:
         BundleError: no adapter, or one for another model (told by the hash of the weights).
-        ConfigError: a strength outside 0 to 1.
+        ConfigError: a strength outside 0 to 1, or another engine.
     """
+    if engine not in ("auto", "torch"):
+        raise ConfigError("only torch runs a model with an adapter", got=f"engine={engine}")
     if not 0 <= strength <= 1:
         raise ConfigError("the strength of an adapter does not fit", got=strength, expected="0 to 1")
     adapter = read_adapter(path)
@@ -206,17 +210,16 @@ def load_adapter(
             expected=f"{adapter.base_sha256[:12]}, those of {adapter.base}",
         )
     network = _adapted(base, adapter, strength)
-    bundle = base.bundle
+    bundle = replace(base.bundle, spec=network.spec)  # type: ignore[arg-type]
     if strength:
-        arguments, noise = dict(adapter.arguments), adapter.noise
-        bundle = replace(bundle, name=f"{bundle.name}+{adapter.method}", arguments=arguments, noise=noise)
-    bundle = replace(bundle, spec=network.spec)  # type: ignore[arg-type]
+        name, arguments = f"{bundle.name}+{adapter.method}", dict(adapter.arguments)
+        bundle = replace(bundle, name=name, arguments=arguments, noise=adapter.noise)
     choice = choose(bundle, engine="torch", precision=precision, device=device)
-    engine = TorchEngine.of(
+    runner = TorchEngine.of(
         network, bytes_per_pixel=bundle.bytes_per_pixel, precision=choice.precision, device=device, threads=threads
     )
-    engine.note = choice.note
-    return Denoiser(bundle, engine, controls)
+    runner.note = choice.note
+    return Denoiser(bundle, runner, controls)
 
 
 def _adapted(base: Base, adapter: Adapter, strength: float) -> nn.Module:

@@ -44,6 +44,8 @@ class Task:
         data_range: of the images; by their files where ``None``.
         options: of `noiseless.load`: precision, engine, device, threads, controls.
         skip_existing: leave out images whose result is there.
+        adapter: file of what fine-tuning changed; the model is then the one it names, or `model`.
+        adapter_strength: 0 to 1, how much of that change is taken.
     """
 
     model: str = "auto"
@@ -55,6 +57,8 @@ class Task:
     data_range: DataRange | None = None
     options: dict[str, Any] = field(default_factory=dict)
     skip_existing: bool = False
+    adapter: str | None = None
+    adapter_strength: float = 1.0
 
 
 @dataclass
@@ -105,7 +109,7 @@ class Restorer:
         self._task, self._say = task, say
         self._denoisers: dict[str, Denoiser] = {}
         self._said: set[str] = set()
-        if task.model != "auto":
+        if task.adapter is not None or task.model != "auto":
             self._load(task.model)
 
     def __call__(
@@ -136,7 +140,7 @@ class Restorer:
         return self._task.noise != "auto" or self._task.sigma_map is not None
 
     def _denoiser_for(self, image: Image) -> Denoiser:
-        if self._task.model != "auto":
+        if self._task.model in self._denoisers:  # named, or adapted
             return self._denoisers[self._task.model]
         from noiseless.denoiser import choose_model
 
@@ -145,14 +149,23 @@ class Restorer:
         return self._denoisers.get(name) or self._load(name)
 
     def _load(self, name: str) -> Denoiser:
-        from noiseless.denoiser import load
-
-        model = self._denoisers[name] = load(name, **self._task.options)
+        model = self._denoisers[name] = self._open(name)
         if model.engine.note:
             self._say_once(model.engine.note)
         if self._told and not model.takes_sigma:
             self._say_once(f"{model.name} finds the noise level itself; the one given is not used")
         return model
+
+    def _open(self, name: str) -> Denoiser:
+        task = self._task
+        if task.adapter is None:
+            from noiseless.denoiser import load
+
+            return load(name, **task.options)
+        from noiseless.finetuning import load_adapter
+
+        base = None if name == "auto" else name
+        return load_adapter(task.adapter, base, strength=task.adapter_strength, **task.options)
 
     def _say_once(self, line: str) -> None:
         if line not in self._said:
