@@ -1,0 +1,82 @@
+"""Make the before / after pictures of the READMEs in docs/pictures, with the models that ship, and print their numbers.
+
+Run: python scripts/make_pictures.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+import noiseless
+from noiseless import baselines
+from noiseless.data import samples
+from noiseless.denoiser import choose_model
+from noiseless.evaluation.scenes import to_uint8
+from noiseless.evaluation.html import liveliest
+from noiseless.metrics import psnr
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+SIGMA = 25
+GAP = 8
+ZOOM = 3
+CROP = 128
+
+
+def main() -> None:
+    """Write one picture for each test photograph and each real noisy one."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for path in samples("test"):
+        synthetic(path)
+    for path in samples("noisy"):
+        real(path)
+
+
+def synthetic(path: Path) -> None:
+    """A photograph with Gaussian noise: noisy, median, BM3D, the shipped model, clean."""
+    image = noiseless.read(path)
+    clean = image.planes()[0]
+    noisy = (clean + np.random.default_rng(0).normal(0, SIGMA / 255, clean.shape)).astype(np.float32)
+    model = noiseless.load(choose_model(image, told=True)[0])
+    told = {"noise": f"gaussian:{SIGMA}", "channel_axis": 0, "data_range": 1.0}
+    results = {
+        "noisy": noisy,
+        "median": baselines.load("median")(noisy, **told),
+        "bm3d": baselines.load("bm3d")(noisy, **told),
+        model.name: model(noisy, **told),
+        "clean": clean,
+    }
+    top, left = liveliest(np.moveaxis(clean, 0, -1), CROP)
+    crops = [picture(each[:, top : top + CROP, left : left + CROP], 2) for each in results.values()]
+    write(path.stem, crops)
+    numbers = (f"{name} {psnr(each.clip(0, 1), clean):.2f} dB" for name, each in results.items() if name != "clean")
+    print(f"{path.stem}: {', '.join(numbers)}")
+
+
+def real(path: Path) -> None:
+    """A photograph with real noise: the whole of it before and after, then its liveliest part, enlarged."""
+    image = noiseless.read(path)
+    name, reason = choose_model(image)
+    restored = noiseless.load(name).image(image)
+    before, after = (each.planes()[0] for each in (image, restored))
+    top, left = liveliest(np.moveaxis(before, 0, -1), CROP)
+    parts = [picture(each[:, top : top + CROP, left : left + CROP], ZOOM) for each in (before, after)]
+    write(path.stem, [picture(before), picture(after), *parts])
+    print(f"{path.stem}: {name}, {reason}")
+
+
+def picture(planes: np.ndarray, zoom: int = 1) -> np.ndarray:
+    """(C, H, W) in [0, 1] units as uint8 (H, W, C), each pixel enlarged."""
+    return np.moveaxis(to_uint8(planes), 0, -1).repeat(zoom, axis=0).repeat(zoom, axis=1)
+
+
+def write(name: str, pictures: list[np.ndarray]) -> None:
+    """Pictures of one height side by side, with a white gap."""
+    gap = np.full((pictures[0].shape[0], GAP, pictures[0].shape[2]), 255, np.uint8)
+    parts = [part for each in pictures for part in (each, gap)][:-1]
+    noiseless.write(FOLDER / f"{name}.webp", noiseless.Image.from_array(np.concatenate(parts, axis=1)))
+
+
+if __name__ == "__main__":
+    main()
