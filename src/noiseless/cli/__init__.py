@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from typer import Typer
 
 VERBS = {
-    "denoise": "Remove noise from images.",
+    "denoise": "Remove noise from images; results keep bit depth, colour profile and metadata.",
     "demo": "Train, measure and use a denoiser on shipped photographs, in minutes.",
-    "train": "Train a denoiser from scratch.",
+    "train": "Train a denoiser from scratch; leaves best/ and last/ as models in the run folder.",
     "finetune": "Adapt a model to other noise or other images.",
-    "evaluate": "Measure denoisers on images.",
+    "evaluate": "Measure denoisers side by side, on clean images with noise or on pairs.",
     "data": "Pack photographs into a store of clean crops to train on.",
-    "models": "List the models and networks there are.",
+    "models": "List the models that come with noiseless, or the networks that can be trained.",
 }
 """Each verb and its first line of help; the function is `noiseless.cli.<verb>.<verb>`."""
 
