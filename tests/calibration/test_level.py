@@ -63,6 +63,15 @@ def test_unit_and_offset_do_not_matter() -> None:
     noisy = scene() + noise((1, 160, 160), 0.05)
     expected = noise_level(noisy)
     assert noise_level(noisy * 4095 - 1000) == pytest.approx(expected * 4095, rel=1e-3)
+    assert noise_level(noisy * 1e200) == pytest.approx(expected * 1e200, rel=1e-3)
+    counts = np.rint(noisy * 4095).astype(np.int32)
+    assert noise_level(counts) == pytest.approx(expected * 4095, rel=1e-2)
+
+
+def test_a_small_frame_with_nothing_else_has_none() -> None:
+    image = np.full((1, 20, 20), 0.5)
+    image[0, 10, 10], image[0, 10, 11] = 0.0, 1.0
+    assert noise_level(image) == 0
 
 
 @pytest.mark.parametrize("size", [16, 24, 48, 128])

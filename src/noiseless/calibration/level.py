@@ -67,7 +67,7 @@ def noise_level(planes: np.ndarray) -> np.ndarray:
         )
     if not np.isfinite(array).all():
         raise InputError("the noise level needs a finite image", got="NaN or infinite values")
-    return np.array([_plane_level(plane.astype(np.float32, copy=False)) for plane in array])
+    return np.array([_plane_level(plane) for plane in (array if array.dtype.kind == "f" else array.astype(np.float64))])
 
 
 def _plane_level(plane: np.ndarray) -> float:
@@ -86,6 +86,8 @@ def _plane_level(plane: np.ndarray) -> float:
     if len(frames):
         of_frame = _share_of(scaled, scaled == frames[0])
         patches = patches[of_frame <= (0.25 if step else 0.0)]
+    if not len(patches):
+        return 0.0
     variance, flat = _flat_variance(patches, limits)
     empty = len(frames) > 0 or np.mean(patches.clipped == 1) > 0.2
     if empty and flat < FEWEST_PATCHES / 10:
