@@ -46,7 +46,7 @@ def test_every_verb_has_the_help_that_is_listed(verb: str, capsys: pytest.Captur
     assert function.__name__ == verb
     assert (function.__doc__ or "").splitlines()[0] == cli.VERBS[verb]
     assert main([verb, "--help"]) == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert f"Usage: noiseless {verb}" in printed
     assert cli.VERBS[verb] in printed
 
