@@ -36,6 +36,7 @@ Objective = Callable[[nn.Module, Batch, torch.Generator], tuple[Tensor, dict[str
 
 OBJECTIVES: dict[str, str] = {
     "supervised": "noiseless.training.objectives.supervised:supervised",
+    "balanced": "noiseless.training.objectives.balanced:balanced",
 }
 
 
