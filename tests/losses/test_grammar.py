@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+
 import pytest
 import torch
 
+from noiseless import losses
 from noiseless.errors import DataError, SpecError, UnknownNameError
 from noiseless.losses import find, parse
 
@@ -67,15 +70,11 @@ def test_mixed_precision_does_not_reach_the_loss() -> None:
 
 
 def test_other_packages_add_losses(monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.metadata
-
-    from noiseless import losses, tables
-
     point = importlib.metadata.EntryPoint("huber", "torch.nn.functional:huber_loss", "noiseless.losses")
 
     def entry_points(**wanted: str) -> importlib.metadata.EntryPoints:
         return importlib.metadata.EntryPoints([point]).select(**wanted)
 
-    monkeypatch.setattr(tables, "entry_points", entry_points)
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
     assert "huber" in losses.names()
     assert parse("2*huber")(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)).item() == pytest.approx(1.0)

@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import pytest
 
-from noiseless import tables
 from noiseless.errors import UnknownNameError
 from noiseless.noise import Noise, find, parse
 from noiseless.noise.values import Number, Value, as_array
@@ -35,7 +34,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     def entry_points(**selection: Any) -> EntryPoints:
         return EntryPoints([point]).select(**selection)
 
-    monkeypatch.setattr(tables, "entry_points", entry_points)
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
 
 
 @pytest.mark.usefixtures("installed")

@@ -13,9 +13,10 @@ import torch
 import tiny_models
 from noiseless.bundle import Bundle
 from noiseless.errors import BundleError, WorkError
+from noiseless.networks.foreign import read_checkpoint
 from noiseless.runtime import machine, open_engine
 from noiseless.runtime.onnxruntime import OnnxRuntimeEngine
-from noiseless.runtime.torch import TorchEngine, load_network, read_checkpoint
+from noiseless.runtime.torch import TorchEngine, load_network
 
 
 def test_a_graph_that_is_none_is_a_bundle_error(tmp_path: Path, conditioned_bundle: Bundle) -> None:

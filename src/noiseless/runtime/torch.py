@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from safetensors import SafetensorError
+from typing import TYPE_CHECKING
 
 from noiseless.bundle import Bundle
 from noiseless.errors import BundleError, ConfigError, MissingExtraError, UnknownNameError, WorkError
@@ -149,37 +146,13 @@ def load_foreign(path: Path) -> tuple[Bundle, nn.Module]:
     from noiseless import networks
     from noiseless.networks import foreign
 
-    name, arguments, state = foreign.recognise(read_checkpoint(path))
+    name, arguments, state = foreign.recognise(foreign.read_checkpoint(path))
     network = networks.create(name, **arguments)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise BundleError(f"the weights of {path} do not fit {name}", got=str(error)) from error
     return Bundle(path, path.stem, name, arguments, network.spec), network  # type: ignore[arg-type]
-
-
-def read_checkpoint(path: Path) -> Any:
-    """What a checkpoint file holds: tensors and plain data, never code.
-
-    Raises:
-        BundleError: it cannot be read so.
-    """
-    import torch
-
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise BundleError(
-            f"{path} holds more than tensors and plain data and is not loaded",
-            got=str(error).partition("\n")[0],
-            fix="Ask for its state dict; files that can run code are refused.",
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
-        raise BundleError(f"{path} is not a whole checkpoint", got=str(error).partition("\n")[0]) from error
 
 
 def _multiplies_bf16(device: torch.device) -> bool:
