@@ -40,6 +40,12 @@ def finetune(
     validation: Annotated[
         list[str], typer.Option(metavar="DIR...", help="Images to validate on; else some are split off.")
     ] = NONE,
+    keep: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Forget less: replay, lwf, ewc or l2sp; none is the default.")
+    ] = None,
+    keep_data: Annotated[
+        list[str], typer.Option(metavar="DIR...", help="Clean images like those it must not forget; else shipped ones.")
+    ] = NONE,
     objective: Annotated[str | None, typer.Option(metavar="NAME", help="auto, or as of noiseless train.")] = None,
     loss: Annotated[str | None, typer.Option(metavar="SPEC", help="A weighted sum, as mse+0.1*ssim.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Budget in minutes, over all resumptions.")] = None,
@@ -54,7 +60,7 @@ def finetune(
     """Adapt a model to other noise or other images.
 
     Leaves the adapted model in RUN/best, and what was trained in RUN/adapter.safetensors. Settings of the method go
-    through --set: method.rank, method.scale, method.freeze, method.first_layer_rate.
+    through --set: method.rank, method.scale, method.freeze, method.first_layer_rate; and keep.strength, keep.noise.
     """
     plain = load_recipe(recipe) if recipe else {}
     budget = {"minutes": minutes, "steps": steps, "epochs": epochs}
@@ -64,6 +70,8 @@ def finetune(
     plain |= {key: value for key, value in given.items() if value is not None}
     images = {"clean": clean, "pairs": pairs, "data": data, "validation": validation}
     plain["data"] = plain.get("data", {}) | {key: value for key, value in images.items() if value}
+    keeping = {"name": keep, "data": keep_data}
+    plain["keep"] = plain.get("keep", {}) | {key: value for key, value in keeping.items() if value}
     config = apply_settings(_with_defaults(plain, method), settings)
     if config.minutes is config.steps is config.epochs is None:
         raise ConfigError("how long to train is not said", fix="Add --minutes M, --steps N or --epochs E.")

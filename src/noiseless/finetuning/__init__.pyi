@@ -5,6 +5,7 @@ from noiseless.finetuning.adapter import read_adapter as read_adapter
 from noiseless.finetuning.adapter import unmerge as unmerge
 from noiseless.finetuning.config import METHODS as METHODS
 from noiseless.finetuning.config import FinetuningConfig as FinetuningConfig
+from noiseless.finetuning.config import KeepConfig as KeepConfig
 from noiseless.finetuning.config import MethodConfig as MethodConfig
 from noiseless.finetuning.config import default_config as default_config
 from noiseless.finetuning.run import finetune as finetune

@@ -42,14 +42,39 @@ class MethodConfig:
 
 
 @dataclass(frozen=True)
+class KeepConfig:
+    """How a network is held to what it could do before.
+
+    Attributes:
+        name: ``replay``, ``lwf``, ``ewc``, ``l2sp``, or ``none``.
+        strength: what multiplies the term that is added to the loss; that of `noiseless.finetuning.keeping.STRENGTHS`
+            where ``None``.
+        data: clean images of what is to be kept: folders, files, globs, packed stores; the shipped photographs
+            where empty.
+        noise: their noise, as a noise expression; that which the model was made for where empty.
+        batch_size: patches of them in a step.
+        batches: how many batches ``ewc`` looks at, once, to see which weights matter.
+    """
+
+    name: str = "none"
+    strength: float | None = None
+    data: tuple[str, ...] = ()
+    noise: str = ""
+    batch_size: int = 4
+    batches: int = 16
+
+
+@dataclass(frozen=True)
 class FinetuningConfig(RunConfig):
     """A whole fine-tuning run: a training run whose network and weights are those of the model it starts from.
 
     Attributes:
         method: what of the network is trained.
+        keep: how it is held to what it could do before.
     """
 
     method: MethodConfig = MethodConfig()
+    keep: KeepConfig = KeepConfig()
 
 
 TRAINING = TrainingConfig(

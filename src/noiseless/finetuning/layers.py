@@ -58,7 +58,12 @@ def plain_name(name: str) -> str:
 
 
 def weights(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The parameters that a network computes with, changes included, under the names of the plain network."""
+    """The parameters that a network computes with, changes included, under the names of the plain network.
+
+    Wrappers of Fabric and DDP are looked through.
+    """
+    while isinstance(inner := getattr(network, "module", None), nn.Module):
+        network = inner
     for owner, layer in network.named_modules():
         prefix = f"{owner}." if owner else ""
         if "parametrizations" in prefix.split("."):

@@ -13,10 +13,12 @@ from noiseless import tables
 from noiseless.finetuning.adapter import ADAPTER, Adapter, extract, write_adapter
 from noiseless.finetuning.base import Base, find_base, start_from
 from noiseless.finetuning.config import GROUP, METHODS, FinetuningConfig, MethodConfig
+from noiseless.finetuning.keeping import check, kept
 from noiseless.finetuning.layers import call_order, plain_name
 from noiseless.finetuning.lowrank import merged
 from noiseless.noise import parse
 from noiseless.training.adaptation import Adaptation
+from noiseless.training.objectives import Objective
 from noiseless.training.run import Listener, Outcome, run_training
 
 if TYPE_CHECKING:
@@ -109,14 +111,15 @@ def run_finetuning(
     """As `finetune`, but returns how it ended instead of a denoiser."""
     listener = listener or Listener()
     base = find_base(model)
+    check(base, config)
     config = start_from(base, config)
     work = Work(base, config, Path(output), listener.say)
     run = run_training(
         config, output, resume=resume, stop_after=stop_after, listener=listener, adaptation=work.adaptation()
     )
     adapter = Path(output) / ADAPTER
-    kept = adapter if adapter.is_file() else None
-    return FinetuningOutcome(run, base, config.method.name, work.trainable, work.parameters, kept)
+    saved = adapter if adapter.is_file() else None
+    return FinetuningOutcome(run, base, config.method.name, work.trainable, work.parameters, saved)
 
 
 class Work:
@@ -141,7 +144,7 @@ class Work:
 
     def adaptation(self) -> Adaptation:
         """What the training loop asks."""
-        return Adaptation(apply=self.apply, merged=merged, groups=self.groups, saved=self.saved)
+        return Adaptation(self.apply, merged, self.groups, self.objective, self.saved)
 
     def apply(self, network: nn.Module) -> nn.Module:
         """Prepare the network for the method, in place."""
@@ -173,6 +176,10 @@ class Work:
             return 1.0
         rate: float = self.config.method.first_layer_rate ** (1 - self._order.index(layer) / last)
         return rate
+
+    def objective(self, objective: Objective, network: nn.Module) -> Objective:
+        """The objective, and beside it what holds the network to what it could do."""
+        return kept(objective, network, self.base, self.config, self.folder)
 
     def saved(self, network: nn.Module, folder: Path) -> None:
         """Write what was trained beside the best model."""

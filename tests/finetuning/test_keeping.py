@@ -1,0 +1,130 @@
+"""Ways to keep: nothing to pay at first, more the further from what was, and what is kept is remembered better."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from noiseless.__main__ import main
+from noiseless.errors import ConfigError, UnknownNameError
+from noiseless.finetuning import FinetuningConfig, KeepConfig, default_config
+from noiseless.finetuning.base import Base, find_base
+from noiseless.finetuning.keeping import KEEPS, check, kept
+from noiseless.training.config import DataConfig
+from noiseless.training.objectives import Batch, Objective
+
+
+@pytest.fixture(scope="module")
+def known(base: Path) -> Base:
+    return find_base(base)
+
+
+def settings(data: DataConfig, name: str, **keep: object) -> FinetuningConfig:
+    config = default_config("full")
+    training = replace(config.training, patch_size=32)
+    return replace(config, keep=KeepConfig(name, data=data.clean, batches=2, **keep), training=training)  # type: ignore[arg-type]
+
+
+def term(known: Base, config: FinetuningConfig, folder: Path) -> Objective:
+    """The term alone: beside an objective of zero."""
+
+    def nothing(network: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+        return torch.zeros(()), {}
+
+    return kept(nothing, known.network().requires_grad_(False), known, config, folder)
+
+
+def value(objective: Objective, network: nn.Module, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    loss, logs = objective(network, Batch(torch.zeros(0), torch.zeros(0)), generator)
+    assert logs["keep"] == pytest.approx(float(loss.detach()))
+    return loss
+
+
+def moved(network: nn.Module, by: float) -> nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    other = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(by * torch.randn(parameter.shape, generator=generator))
+    return other
+
+
+@pytest.mark.parametrize("name", KEEPS)
+def test_the_further_the_more(known: Base, data: DataConfig, tmp_path: Path, name: str) -> None:
+    objective, network = term(known, settings(data, name), tmp_path), known.network()
+    at_first, near, far = (value(objective, moved(network, by)).item() for by in (0.0, 0.02, 0.1))
+    assert max(at_first, near) < far
+    assert name == "replay" or 0 == at_first < near
+    assert value(objective, moved(network, 0.1)).item() == far, "the same step draws the same patches"
+    value(objective, network).backward()
+    assert any(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_the_strength_multiplies(known: Base, data: DataConfig, tmp_path: Path) -> None:
+    network = moved(known.network(), 0.1)
+    single = value(term(known, settings(data, "l2sp", strength=1.0), tmp_path), network)
+    double = value(term(known, settings(data, "l2sp", strength=2.0), tmp_path), network)
+    torch.testing.assert_close(double, 2 * single)
+    before = dict(known.network().named_parameters())
+    expected = sum((weight - before[name]).square().sum() for name, weight in network.named_parameters())
+    torch.testing.assert_close(single, expected)
+
+
+def test_ewc_holds_what_matters(known: Base, data: DataConfig, tmp_path: Path) -> None:
+    """A weight is held in proportion to the mean square of its gradient on what is to be kept."""
+    objective = term(known, settings(data, "ewc", strength=1.0), tmp_path)
+    network = known.network()
+    paid = {}
+    for name, weight in network.named_parameters():
+        with torch.no_grad():
+            weight.add_(0.1)
+            paid[name] = value(objective, network).item() / weight.numel()
+            weight.sub_(0.1)
+    assert max(paid.values()) > 10 * min(paid.values())
+    total = sum(paid[name] * weight.numel() for name, weight in network.named_parameters())
+    assert total == pytest.approx(0.01 * sum(weight.numel() for weight in network.parameters()), rel=0.05)
+
+
+def test_what_cannot_be_kept_is_said_first(known: Base, data: DataConfig) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean replay"):
+        check(known, settings(data, "repley"))
+    silent = replace(known, bundle=replace(known.bundle, noise=None))
+    with pytest.raises(ConfigError, match=r"not known which noise.*keep\.noise"):
+        check(silent, settings(data, "replay"))
+    check(silent, settings(data, "replay", noise="gaussian:30"))
+    check(silent, settings(data, "l2sp"))
+
+
+def test_steps_to_keep_lead_back(known: Base, data: DataConfig, tmp_path: Path) -> None:
+    """A network that was pushed away remembers again when only the term is minimised."""
+    for name in KEEPS:
+        objective = term(known, settings(data, name, strength=1.0), tmp_path)
+        network = moved(known.network(), 0.05)
+        optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+        values = []
+        for step in range(25):
+            optimizer.zero_grad()
+            loss = value(objective, network, seed=step)
+            loss.backward()
+            optimizer.step()
+            values.append(loss.item())
+        assert sum(values[-5:]) < 0.8 * sum(values[:5]), name
+
+
+def test_the_command_keeps(base: Path, data: DataConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["finetune", str(base), "--clean", *data.clean, "--validation", *data.validation]
+    command += ["--noise", "rician:sigma=0.15", "--steps", "6", "-o", str(tmp_path / "run"), "--keep-data", *data.clean]
+    quick = ["training.patch_size=32", "training.validations=1", "training.accelerator=cpu", "keep.strength=0.5"]
+    command += [word for each in quick for word in ("--set", each)]
+    assert main([*command, "--keep", "replay"]) == 0
+    kept_settings = (tmp_path / "run" / "config.toml").read_text().partition("[keep]")[2]
+    assert 'name = "replay"' in kept_settings
+    assert "strength = 0.5" in kept_settings
+    assert main([*command, "--keep", "ewx"]) == 2
+    assert "unknown way to keep 'ewx'" in capsys.readouterr().err
