@@ -22,10 +22,11 @@ import noiseless
 SIZE = 512
 
 
-def noisy_image(folder: Path) -> Path:
-    """A grey image with Gaussian noise of 25/255, written as a PNG."""
+def noisy_image(folder: Path, channels: int) -> Path:
+    """A grey or colour image with Gaussian noise of 25/255, written as a PNG."""
     rows, columns = np.mgrid[:SIZE, :SIZE] / SIZE
     clean = 0.5 + 0.2 * np.sin(12 * rows) * np.cos(9 * columns)
+    clean = np.stack([clean] * channels, axis=-1).squeeze()
     noisy = clean + np.random.default_rng(0).normal(0, 25 / 255, clean.shape)
     path = folder / "noisy.png"
     noiseless.write(path, noiseless.Image.from_array((255 * noisy).round().clip(0, 255).astype(np.uint8)))
@@ -51,7 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path = noisy_image(folder)
+        path = noisy_image(folder, noiseless.load(options.model).spec.channels)
         command = ["-m", "noiseless", "denoise", str(path), "-o", str(folder / "clean.png"), "--model", options.model]
         ratios, whole, imports, runs = [], [], [], []
         wall_time(command)
