@@ -19,6 +19,8 @@ from noiseless.training.objectives import apply
 from noiseless.training.patches import pair_levels
 
 MOST_IMAGES = 48
+PERFECT = 100.0
+"""PSNR in dB that counts for two equal images; infinity would swallow the others in a mean."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def validate(network: nn.Module, examples: Sequence[Example], device: torch.devi
         rows.append((psnr(restored, example.clean), ssim(restored, example.clean), psnr(clipped, example.clean)))
         if len(pictures) < 4:
             pictures.append((clipped, restored, example.clean))
-    means = np.mean(rows, axis=0)
+    means = np.minimum(rows, PERFECT).mean(axis=0)
     return Scores(float(means[0]), float(means[1]), float(means[2]), pictures)
 
 
