@@ -68,6 +68,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.timeout(1800)  # each command is a process of its own
 def test_commands_run_as_they_stand_there(folder: Path) -> None:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     lines = [line for line in commands(ENGLISH) if not line.startswith(INSTALLS)]
