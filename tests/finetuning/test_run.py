@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 import noiseless
+import tiny_runs
+from noiseless import networks
 from noiseless.__main__ import main
 from noiseless.bundle import Bundle
-from noiseless.errors import BundleError, ConfigError
+from noiseless.errors import BundleError, ConfigError, DataError, DivergedError
 from noiseless.finetuning import FinetuningConfig, default_config, load_adapter, read_adapter
 from noiseless.finetuning.run import FinetuningOutcome, run_finetuning
 from noiseless.training.config import DataConfig
@@ -172,3 +175,26 @@ def test_denoise_takes_an_adapter(
     capsys.readouterr()
     assert main(["denoise", str(tmp_path / "noisy.png"), "-o", str(tmp_path / "x.png"), "--adapter", "none.st"]) == 2
     assert "no adapter at none.st" in capsys.readouterr().err
+
+
+def test_a_foreign_checkpoint_is_a_base(data: DataConfig, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    checkpoint = tmp_path / "dncnn.pth"
+    torch.save(networks.create("dncnn", channels=1, width=8, depth=4).state_dict(), checkpoint)
+    outcome = run_finetuning(checkpoint, config(data, "full", steps=40, lr=2e-3, validations=1), tmp_path / "run")
+    assert outcome.gain > 1
+    assert load_adapter(tmp_path / "run", strength=0.0).bundle.path == checkpoint
+    assert noiseless.load(tmp_path / "run").bundle.network == "dncnn"
+
+
+def test_a_rate_that_diverges_is_stopped(data: DataConfig, base: Path, tmp_path: Path) -> None:
+    settings = config(data, "full", steps=40, lr=1e30, clip_norm=0.0, warmup=0.0, optimizer="sgd")
+    with pytest.raises(DivergedError, match=r"Lower training\.lr"):
+        run_finetuning(base, settings, tmp_path / "run")
+
+
+def test_a_single_image_is_too_few(base: Path, tmp_path: Path) -> None:
+    noiseless.write(tmp_path / "one.png", noiseless.Image.from_array(tiny_runs.pictures(1, 0)[0][0]))
+    alone = config(DataConfig(clean=(str(tmp_path / "one.png"),)))
+    with pytest.raises(DataError):
+        run_finetuning(base, alone, tmp_path / "run")
