@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import pytest
 
+from noiseless import tables
 from noiseless.errors import UnknownNameError
 from noiseless.noise import Noise, find, parse
 from noiseless.noise.values import Number, Value, as_array
