@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from noiseless.errors import ImageError, ValueRangeError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 DataRange = float | Sequence[float]
 """A number (0 to that) or a pair (low, high), as in scikit-image."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +25,8 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     Raises:
         OutputError: the file cannot be written (no such folder, no permission, disk full), or is there already.
     """
+    import tempfile
+
     if path.is_dir():
         raise OutputError(f"cannot write {path}", got="a folder", expected="a file name")
     if not overwrite and path.exists():

@@ -6,7 +6,6 @@ descriptions nor camera notes. BMP, PPM and .npy cannot hold it.
 
 from __future__ import annotations
 
-import html
 import re
 from dataclasses import replace
 
@@ -26,6 +25,8 @@ _EMPTY = (
 
 def denoised_mark(image: Image) -> str | None:
     """What denoised this image before, for example ``"gray-small at strength 1"``; ``None`` where nothing did."""
+    import html
+
     found = _MARK.search(_text(image.metadata.get("xmp", b"")))
     return html.unescape(found.group(1)) if found else None
 
@@ -44,6 +45,8 @@ def with_denoised_mark(image: Image, model: str, strength: float) -> Image:
 
 
 def _marked(packet: str, mark: str) -> str:
+    import html
+
     packet = _MARK.sub("", packet)
     if not _END.search(packet):  # none yet, or beyond repair
         packet = _EMPTY

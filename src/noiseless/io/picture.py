@@ -6,12 +6,14 @@ Their codecs share the way between an `Image` and an array (H, W) or (H, W, chan
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from noiseless.image import Image
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 CMYK_NOTE = "CMYK was converted to RGB"
 PALETTE_NOTE = "palette colours were expanded to RGB"

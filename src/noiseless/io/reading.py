@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from noiseless.errors import ImageError, NoiselessError, ValueRangeError
 from noiseless.image import DataRange, Image
 from noiseless.io import formats
 from noiseless.io.limits import pixel_limit
 from noiseless.io.picture import ceiling, in_depth
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 Source = str | Path | BinaryIO
 
