@@ -2,7 +2,7 @@
 
 Wang, Bovik, Sheikh and Simoncelli, "Image Quality Assessment: From Error Visibility to Structural Similarity",
 2004; Wang, Simoncelli and Bovik, "Multi-Scale Structural Similarity for Image Quality Assessment", 2003. A window
-is a Gaussian of standard deviation 1.5 over 11x11 pixels, wholly inside the image; the value range is 1.
+is a Gaussian of standard deviation 1.5 over 11x11 pixels; the value range is 1.
 """
 
 from __future__ import annotations
@@ -35,19 +35,25 @@ def ssim(prediction: Tensor, target: Tensor) -> Tensor:
 def ms_ssim(prediction: Tensor, target: Tensor) -> Tensor:
     """1 minus the mean multi-scale structural similarity, five scales; (B, C, H, W) in [0, 1] units.
 
+    As `noiseless.metrics.ms_ssim`: at the last scale the image goes on mirrored beyond its border.
+
     Raises:
         ConfigError: a side of less than 176 pixels.
     """
     require_side("ms_ssim", prediction, MS_SSIM_SIDE)
     product = prediction.new_ones(())
-    for scale, weight in enumerate(SCALE_WEIGHTS):
-        if scale:
-            prediction, target = functional.avg_pool2d(prediction, 2), functional.avg_pool2d(target, 2)
-        similarity, contrast = _similarity(prediction, target)
-        last = scale == len(SCALE_WEIGHTS) - 1
-        value = (similarity if last else contrast).mean(dim=(1, 2, 3))
-        product = product * value.clamp_min(SMALLEST_SIMILARITY) ** weight
-    return 1 - product.mean()
+    for weight in SCALE_WEIGHTS[:-1]:
+        _, contrast = _similarity(prediction, target)
+        product = product * _power(contrast, weight)
+        prediction, target = functional.avg_pool2d(prediction, 2), functional.avg_pool2d(target, 2)
+    border = [WINDOW // 2] * 4
+    last = [functional.pad(images, border, mode="reflect") for images in (prediction, target)]
+    similarity, _ = _similarity(*last)
+    return 1 - (product * _power(similarity, SCALE_WEIGHTS[-1])).mean()
+
+
+def _power(terms: Tensor, weight: float) -> Tensor:
+    return terms.mean(dim=(1, 2, 3)).clamp_min(SMALLEST_SIMILARITY) ** weight
 
 
 def _similarity(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
