@@ -21,7 +21,9 @@ NONE: list[str] = []
 
 
 def finetune(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a bundle or a run folder.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A shipped model, a bundle, a run folder or a checkpoint.")
+    ],
     output: Annotated[str, typer.Option("--output", "-o", metavar="RUN", help="The run folder.")],
     method: Annotated[
         str | None, typer.Option(metavar="NAME", help="full, head, bias, norm, lora (the default) or adapter.")
