@@ -13,8 +13,8 @@ import noiseless
 from noiseless import baselines
 from noiseless.data import samples
 from noiseless.denoiser import choose_model
-from noiseless.evaluation.scenes import to_uint8
 from noiseless.evaluation.html import liveliest
+from noiseless.evaluation.scenes import to_uint8
 from noiseless.metrics import psnr
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "pictures"

@@ -15,7 +15,9 @@ INTERVAL = 10.0
 class Step(Protocol):
     """Told how much more is done, and optionally what to say beside the bar."""
 
-    def __call__(self, amount: float = 1, /, *, note: str = "") -> None: ...
+    def __call__(self, amount: float = 1, /, *, note: str = "") -> None:
+        """`amount` more is done."""
+        ...
 
 
 @contextmanager
