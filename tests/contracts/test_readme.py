@@ -77,7 +77,15 @@ def test_commands_run_as_they_stand_there(folder: Path) -> None:
         shell = ["bash", "-euo", "pipefail", "-c", reduced(line)]
         done = subprocess.run(shell, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{reduced(line)}\n{done.stderr}"
-    for made in ("clean.jpg", "clean.png", "mine.png", "restored/1.png", "numbers.json", "report/report.html"):
+    for made in (
+        "clean.jpg",
+        "clean.png",
+        "mine.png",
+        "tuned.png",
+        "restored/1.png",
+        "numbers.json",
+        "report/report.html",
+    ):
         assert (folder / made).stat().st_size > 0, made
     assert list((folder / "restored").rglob("page.tif"))
     assert noiseless.read(folder / "clean.jpg").array.shape == (64, 64, 3)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typer import Typer
 
 VERBS = {
-    "denoise": "Remove noise from images; results keep bit depth, colour profile and metadata.",
+    "denoise": "Remove noise from images.",
     "demo": "Train, measure and use a denoiser on shipped photographs, in minutes.",
     "train": "Train a denoiser from scratch; leaves best/ and last/ as models in the run folder.",
     "finetune": "Adapt a model to other noise or other images.",
