@@ -23,7 +23,7 @@ VERBS = {
     "finetune": "Adapt a model to other noise or other images.",
     "evaluate": "Measure denoisers side by side, on clean images with noise or on pairs.",
     "data": "Pack photographs into a store of clean crops to train on.",
-    "models": "List the models that come with noiseless, or the networks that can be trained.",
+    "models": "List the models and networks there are.",
 }
 """Each verb and its first line of help; the function is `noiseless.cli.<verb>.<verb>`."""
 
