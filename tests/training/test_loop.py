@@ -16,6 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import tiny_runs
+from noiseless.data.store import write_store
 from noiseless.errors import ConfigError, DivergedError
 from noiseless.training.config import DataConfig, RunConfig, Stage, to_mapping, write_toml
 from noiseless.training.run import Listener, run_training
@@ -60,6 +61,17 @@ def test_a_run_folder_is_complete(data: DataConfig, tmp_path: Path) -> None:
     assert sum(bool(row["psnr"]) for row in rows) == 4
     assert all(float(row["loss"]) > 0 for row in rows if row["loss"])
     assert list((folder / "tensorboard").glob("events*"))
+
+
+def test_images_kept_for_the_end_are_measured_once(data: DataConfig, tmp_path: Path) -> None:
+    others = ((f"test-{number}", picture, {}) for number, picture in enumerate(tiny_runs.pictures(3, seed=9)))
+    write_store(tmp_path / "test", others)
+    kept = replace(data, test=(str(tmp_path / "test"),))
+    outcome = run_training(tiny_runs.config(kept, steps=100), tmp_path / "run")
+    assert outcome.test is not None
+    noisy, restored = outcome.test
+    assert restored > noisy + 1
+    assert (tmp_path / "run" / "test.json").exists()
 
 
 @pytest.mark.parametrize("network", ["unet_nano", "dncnn"])

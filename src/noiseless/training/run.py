@@ -15,13 +15,15 @@ from torch import nn
 
 from noiseless import losses, networks, tables
 from noiseless.bundle import NetworkSpec
+from noiseless.data.synthesis import is_pair_store
 from noiseless.errors import ConfigError, OutputError
+from noiseless.evaluation import evaluate
 from noiseless.exporting import BundleWriter
 from noiseless.noise import parse
 from noiseless.training import objectives
 from noiseless.training.adaptation import NO_ADAPTATION, Adaptation
 from noiseless.training.config import Precision, RunConfig, from_mapping, read_recipe, to_mapping, write_toml
-from noiseless.training.images import TrainingImages, open_images
+from noiseless.training.images import TrainingImages, find_sides, open_images
 from noiseless.training.loop import fit, restore
 from noiseless.training.optimizer import averaged, build_optimizer
 from noiseless.training.patches import CleanPatches, PairPatches, PatchSource, pair_levels
@@ -325,7 +327,26 @@ def _work(
         tracker.close()
     noisy = last[0].noisy_psnr if last else float("nan")
     done = run.progress
-    return Outcome(ending, run.folder, done.best, noisy, done.step, done.seconds, start_psnr=done.start)
+    test = measure_test(config, run.folder) if ending == "finished" else None
+    return Outcome(ending, run.folder, done.best, noisy, done.step, done.seconds, test, done.start)
+
+
+def measure_test(config: RunConfig, folder: Path) -> tuple[float, float] | None:
+    """Measure the best model on the images kept for the end, and write ``test.json``.
+
+    Returns:
+        PSNR in dB of the noisy and of the restored images; ``None`` where no test images are named.
+    """
+    if config.data.data and is_pair_store(config.data.data):
+        return None
+    source = find_sides(config.data).test
+    if source is None:
+        return None
+    model = folder / ("best" if (folder / "best").exists() else "last")
+    report = evaluate(["identity", model], source, noise=config.noise or None, seed=config.seed)
+    report.to_json(folder / "test.json")
+    noisy, restored = (result.interval("psnr").mean for result in report.results)
+    return noisy, restored
 
 
 def _score_start(run: Run, check: Callable[[nn.Module], Scores]) -> None:
