@@ -126,6 +126,7 @@ EXTRAS = {
     "openvino": "openvino",
     "bm3d": "baselines",
     "skimage": "baselines",
+    "pywt": "baselines",
     "cv2": "baselines",
     "wandb": "wandb",
 }
