@@ -16,6 +16,7 @@ noise model gives each pixel a standard deviation of its own, they are told its 
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -136,7 +137,8 @@ class Baseline:
         if not self.takes_sigma:
             return np.zeros((count, channels), np.float32)
         level = np.broadcast_to(_sigma_map(self.name, planes, noise), planes.shape)
-        return np.sqrt(np.mean(level.astype(np.float64) ** 2, axis=(2, 3))).astype(np.float32)
+        square: Array = np.mean(level.astype(np.float64) ** 2, axis=(2, 3))
+        return np.sqrt(square).astype(np.float32)
 
     def check(self) -> None:
         """Raise MissingExtraError unless the packages that the method needs are installed."""
@@ -220,7 +222,7 @@ def nlm(image: Array, sigma: Array) -> npt.NDArray[Any]:
     from skimage.restoration import denoise_nl_means
 
     level = float(np.sqrt(np.mean(sigma.astype(np.float64) ** 2)))
-    patch, distance, strength = _nlm_sizes(255 * level, colour=len(image) == 3)
+    patch, distance, strength = _nlm_sizes(round(255 * level, 3), colour=len(image) == 3)
     restored = denoise_nl_means(
         image if len(image) == 3 else image[0],
         patch_size=patch,
@@ -234,15 +236,15 @@ def nlm(image: Array, sigma: Array) -> npt.NDArray[Any]:
     return np.asarray(restored).reshape(image.shape)
 
 
+NLM_GREY = ((30, (5, 10, 0.60)), (45, (7, 17, 0.40)), (75, (9, 17, 0.35)), (math.inf, (11, 17, 0.35)))
+NLM_COLOUR = ((25, (3, 10, 0.55)), (55, (5, 17, 0.40)), (math.inf, (7, 17, 0.35)))
+"""Up to which sigma, on the 0-255 scale: side of a patch, reach of the search, h / sigma."""
+
+
 def _nlm_sizes(sigma: float, *, colour: bool) -> tuple[int, int, float]:
     """Side of a patch, reach of the search and h / sigma, for a sigma on the 0-255 scale."""
-    if colour:
-        rows = ((25, (3, 10, 0.55)), (55, (5, 17, 0.40)))
-        last = (7, 17, 0.35)
-    else:
-        rows = ((30, (5, 10, 0.60)), (45, (7, 17, 0.40)), (75, (9, 17, 0.35)))
-        last = (11, 17, 0.35)
-    return next((sizes for limit, sizes in rows if sigma <= limit), last)
+    rows = NLM_COLOUR if colour else NLM_GREY
+    return next(sizes for limit, sizes in rows if sigma <= limit)
 
 
 def wavelet(image: Array, sigma: Array) -> npt.NDArray[Any]:
@@ -275,9 +277,10 @@ def tv(image: Array, sigma: Array) -> npt.NDArray[Any]:
     2004. The rule there, to remove exactly as much as there is noise, chooses a larger weight that costs 0.7 dB of PSNR
     on Set12 at sigma 25.
     """
-    from skimage.restoration import denoise_tv_chambolle
+    from skimage import restoration
 
-    return _in_opponents(image, sigma, lambda channel, level: denoise_tv_chambolle(channel, weight=0.8 * level))
+    chambolle: Callable[..., npt.NDArray[Any]] = restoration.denoise_tv_chambolle
+    return _in_opponents(image, sigma, lambda channel, level: chambolle(channel, weight=0.8 * level))
 
 
 def median(image: Array, sigma: Array) -> npt.NDArray[Any]:

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image as Pillow
 
 import tiny_runs
-from noiseless import baselines
 from noiseless.errors import ConfigError, DataError, UnknownNameError
 from noiseless.evaluation import evaluate
+from noiseless.evaluation.evaluate import WARM_UP_SIDE
 from noiseless.evaluation.html import liveliest, write_report
 from noiseless.evaluation.pictures import Pictures
 
@@ -42,7 +42,7 @@ def pairs(clean: Path, tmp_path: Path) -> tuple[Path, Path]:
 
 
 class Halfway:
-    """Returns the mean of the image and mid-grey; keeps what it was told."""
+    """Returns the mean of the image and mid-grey; keeps what it was told of whole images."""
 
     name = "halfway"
 
@@ -50,7 +50,8 @@ class Halfway:
         self.told: list[object] = []
 
     def __call__(self, array: np.ndarray, **options: object) -> np.ndarray:
-        self.told.append(options["noise"])
+        if array.shape[-1] > WARM_UP_SIDE:
+            self.told.append(options["noise"])
         return ((array.astype(np.float32) + 0.5) / 2).astype(array.dtype)
 
 
@@ -100,9 +101,10 @@ def test_pairs_can_be_told_a_level(pairs: tuple[Path, Path]) -> None:
     assert report.protocol.told == "gaussian:10"
 
 
-def test_bm3d_beats_the_median_and_the_noisy_image(clean: Path) -> None:
+def test_bm3d_beats_the_median_and_the_noisy_image(tmp_path: Path) -> None:
     pytest.importorskip("bm3d")
-    report = evaluate(["identity", "median", "bm3d"], clean=clean, noise="gaussian:30", limit=1)
+    Pillow.fromarray(tiny_runs.pictures(1, seed=5, size=72)[0][0]).save(tmp_path / "a.png")
+    report = evaluate(["identity", "median", "bm3d"], clean=tmp_path, noise="gaussian:30", limit=1)
     noisy, median, bm3d = (result.interval("psnr").mean for result in report.results)
     assert bm3d > median + 3 > noisy + 3
 
@@ -195,21 +197,48 @@ def test_the_liveliest_square_is_where_the_detail_is() -> None:
     assert liveliest(picture, 64) == (64, 128)
 
 
-@pytest.mark.slow
-def test_dncnn_of_set12_reproduces_its_published_psnr(shared_data: Path) -> None:
-    checkpoints = [path for path in (shared_data / "checkpoints" / "kair-dncnn").iterdir() if path.suffix == ".pth"]
-    report = evaluate(checkpoints[0], clean=shared_data / "benchmark" / "set12", noise="gaussian:25", metrics=("psnr",))
-    assert report.results[0].interval("psnr").mean == pytest.approx(30.44, abs=0.02)
+def test_differences_are_of_the_same_images(clean: Path) -> None:
+    report = evaluate(["identity", "median"], clean=clean, noise="gaussian:25")
+    interval, better, compared = report.difference(report["median"])
+    gains = [
+        a.values["psnr"] - b.values["psnr"]
+        for a, b in zip(report["median"].images, report["identity"].images, strict=True)
+    ]
+    assert interval.mean == pytest.approx(np.mean(gains))
+    assert min(gains) <= interval.low <= interval.high <= max(gains)
+    assert (better, compared) == (3, 3)
+    assert "better on 3 of 3" in report.rows()[2][-2]
 
 
-def test_every_baseline_runs_on_grey_and_colour(clean: Path) -> None:
-    picture = np.asarray(Pillow.open(sorted(clean.iterdir())[0]))[:48, :48]
-    for name in baselines.BASELINES:
-        if name in ("nlm", "wavelet", "tv"):
-            pytest.importorskip("skimage")
-        if name == "bm3d":
-            pytest.importorskip("bm3d")
-        for array in (picture, np.stack([picture] * 3, axis=-1)):
-            restored = baselines.load(name)(array, noise="gaussian:15")
-            assert restored.shape == array.shape
-            assert restored.dtype == np.uint8
+def test_metrics_that_no_image_is_large_enough_for_are_left_out(clean: Path, tmp_path: Path) -> None:
+    (tmp_path / "mixed").mkdir()
+    Pillow.fromarray(tiny_runs.pictures(1, seed=1, size=32)[0][0]).save(tmp_path / "mixed" / "small.png")
+    assert evaluate("identity", clean=tmp_path / "mixed", noise="gaussian:25").metrics == ("psnr", "ssim")
+    both = evaluate("identity", clean=[tmp_path / "mixed", clean], noise="gaussian:25")
+    assert both.metrics == ("psnr", "ssim", "ms_ssim")
+    assert any("MS-SSIM of 3 of 4 images" in line for line in both.lines())
+    assert both.to_dict()["results"][0]["ms_ssim"]["mean"] > 0
+
+
+def test_the_content_hash_is_of_the_images_not_of_their_order(clean: Path) -> None:
+    files = sorted(clean.iterdir())
+    hashes = [
+        evaluate("identity", clean=chosen, noise=noise).protocol.content_hash
+        for chosen, noise in ((files, "gaussian:25"), (files[::-1], "gaussian:5"), (files[:2], "gaussian:25"))
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_sides_of_unequal_size_are_named(pairs: tuple[Path, Path]) -> None:
+    path = sorted(pairs[0].iterdir())[0]
+    with Pillow.open(path) as image:
+        image.crop((0, 0, 50, 40)).save(path)
+    with pytest.raises(DataError, match=path.name):
+        evaluate("identity", pairs=pairs)
+
+
+def test_a_grey_model_measures_colour_images(tmp_path: Path) -> None:
+    colour = np.stack([picture[0] for picture in tiny_runs.pictures(3, seed=8)], axis=-1)
+    Pillow.fromarray(colour).save(tmp_path / "colour.png")
+    report = evaluate(["identity", "tv"], clean=tmp_path, noise="gaussian:25")
+    assert report.difference(report["tv"]).interval.mean > 4

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from noiseless.evaluation.report import Report
 
 NONE: list[str] = []
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class EvaluationSettings:
 
     seed: int = 0
     border: int = 0
-    metrics: tuple[str, ...] = ("psnr", "ssim")
+    metrics: tuple[str, ...] = ("psnr", "ssim", "ms_ssim")
     quantise: bool | None = None
     told: str = "noise model"
 
@@ -46,6 +47,7 @@ def evaluate(
         str | None, typer.Option(metavar="REGEX", help="Its first group names the group of an image (camera, patient).")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Measure on the first images only, as many as this.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the noise.")] = None,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the numbers for machines.")] = None,
     report: Annotated[str | None, typer.Option(metavar="DIR", help="Write report.html there, with pictures.")] = None,
     settings: Settings = NO_SETTINGS,
@@ -53,9 +55,12 @@ def evaluate(
     """Measure denoisers side by side, on clean images with noise or on pairs."""
     from noiseless.evaluation import evaluate as measure
     from noiseless.evaluation.pictures import Pictures
-    from noiseless.evaluation.report import text_table
+    from noiseless.evaluation.report import check_writable, text_table
 
-    chosen = apply_settings(EvaluationSettings(), settings)
+    outputs: list[str | Path] = [*([json] if json else []), *([Path(report) / PAGE] if report else [])]
+    for path in outputs:
+        check_writable(path)
+    chosen = apply_settings(EvaluationSettings() if seed is None else EvaluationSettings(seed), settings)
     source = _source(clean, pairs)
     print(source.report())
     count = min(len(source), limit or len(source))
@@ -91,6 +96,6 @@ def _write(made: Report, pictures: object, json: str | None, report: str | None)
         made.to_json(json)
         print(f"Numbers: {json}")
     if report:
-        path = Path(report) / "report.html"
+        path = Path(report) / PAGE
         write_report(made, path, pictures=pictures)  # type: ignore[arg-type]
         print(f"Report: {path}")

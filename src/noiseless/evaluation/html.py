@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from noiseless._version import __version__
-from noiseless.errors import OutputError
 from noiseless.evaluation.pictures import Pictures, ScenePictures
-from noiseless.evaluation.report import ModelResult, Report
+from noiseless.evaluation.plot import quality_plot, tone
+from noiseless.evaluation.report import LOWER_IS_BETTER, Report, heading, shown, write_text
 
 PAGE = Path(__file__).parent / "page"
 CROP = 64
@@ -44,7 +44,7 @@ def write_report(
     Raises:
         OutputError: the file cannot be written.
     """
-    shown = [] if pictures is None else pictures.scenes
+    shown_scenes = [] if pictures is None else pictures.scenes
     body = [
         f"<h1>{html.escape(title)}</h1>",
         f"<p>{html.escape(introduction)}</p>" if introduction else "",
@@ -53,17 +53,11 @@ def write_report(
         _groups(report),
         _plot(report),
         *(_example(number, *example) for number, example in enumerate(examples)),
-        *(_scene(number, scene) for number, scene in enumerate(shown)),
+        *(_scene(number, scene, report) for number, scene in enumerate(shown_scenes)),
         _images(report),
         f'<p class="hint">Made by noiseless {__version__}.</p>',
     ]
-    text = _document(title, "\n".join(part for part in body if part))
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write the report {path}", got=error.strerror) from error
+    write_text(path, _document(title, "\n".join(part for part in body if part)))
 
 
 def _document(title: str, body: str) -> str:
@@ -87,6 +81,9 @@ def _document(title: str, body: str) -> str:
 """
 
 
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
 def _protocol(report: Report) -> str:
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in report.lines())
     return f'<ul class="protocol">{lines}</ul>'
@@ -94,15 +91,34 @@ def _protocol(report: Report) -> str:
 
 def _summary(report: Report) -> str:
     head, *rows = report.rows()
-    best = max(report.results, key=lambda result: result.interval(report.metrics[0]).mean).model
+    best = report.best()
     body = ""
-    for row in rows:
-        cells = "".join(f"<td>{_with_range(cell)}</td>" for cell in row)
-        body += f'<tr class="{"best" if row[0] == best else ""}">{cells}</tr>'
+    for number, (name, *values) in enumerate(rows):
+        mark = ' class="best"' if name == best and len(rows) > 1 else ""
+        cells = f"<td>{_named(name, number)}</td>" + "".join(f"<td>{_with_range(cell)}</td>" for cell in values)
+        body += f"<tr{mark}>{cells}</tr>"
+    return f"<h2>Numbers</h2>{_table(head, body)}"
+
+
+def _groups(report: Report) -> str:
+    rows = report.group_rows()
+    if not rows:
+        return ""
+    head, *body = rows
+    lines = ""
+    for number, (name, *values) in enumerate(body):
+        cells = "".join(f"<td>{_with_mark(cell)}</td>" for cell in values)
+        lines += f"<tr><td>{_named(name, number)}</td>{cells}</tr>"
+    return f"<h2>By group</h2>{_table(head, lines)}"
+
+
+def _table(head: Sequence[str], body: str) -> str:
     heads = "".join(f"<th scope=col>{html.escape(cell)}</th>" for cell in head)
-    return (
-        f"<h2>Numbers</h2><div class=scroll><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    return f"<div class=scroll><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _named(name: str, number: int) -> str:
+    return f'<span class="key" style="{tone(number)}"></span>{html.escape(name)}'
 
 
 def _with_range(cell: str) -> str:
@@ -111,109 +127,128 @@ def _with_range(cell: str) -> str:
     return f'{value} <span class="range">({rest}</span>' if bracket else value
 
 
-def _groups(report: Report) -> str:
-    rows = report.group_rows()
-    if not rows:
-        return ""
-    head, *body = rows
-    heads = "".join(f"<th scope=col>{html.escape(cell)}</th>" for cell in head)
-    lines = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
-    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
-    return f"<h2>By group</h2><div class=scroll>{table}</div>"
+def _with_mark(cell: str) -> str:
+    value, bracket, _ = html.escape(cell).partition(" (worst)")
+    return f'{value} <span class="worst">worst</span>' if bracket else value
 
 
 def _plot(report: Report) -> str:
-    """Quality against time, as SVG; the time on a logarithmic scale."""
-    metric = report.metrics[0]
-    points = [(result, max(result.seconds, 1e-3), result.interval(metric).mean) for result in report.results]
-    points = [point for point in points if math.isfinite(point[2]) and point[0].model != "identity"]
-    if len(points) < 2:
-        return ""
-    width, height, margin = 640, 300, 48
-    times = [math.log10(seconds) for _, seconds, _ in points]
-    values = [value for *_, value in points]
-    left, right = math.floor(min(times)), math.ceil(max(times) + 1e-9)
-    low, high = min(values) - 0.3, max(values) + 0.3
-
-    def place(time: float, value: float) -> tuple[float, float]:
-        x = margin + (time - left) / max(right - left, 1) * (width - 2.5 * margin)
-        return x, height - margin - (value - low) / (high - low) * (height - 1.5 * margin)
-
-    parts = []
-    for decade in range(left, right + 1):
-        x, _ = place(decade, low)
-        parts.append(f'<line x1="{x:.0f}" x2="{x:.0f}" y1="10" y2="{height - margin}"/>')
-        parts.append(f'<text x="{x:.0f}" y="{height - margin + 18}" text-anchor="middle">{10.0**decade:g} s</text>')
-    for tick in np.linspace(low, high, 4):
-        _, y = place(left, float(tick))
-        parts.append(f'<text x="{margin - 8}" y="{y + 4:.0f}" text-anchor="end">{tick:.1f}</text>')
-    for (result, *_), time, value in zip(points, times, values, strict=True):
-        x, y = place(time, value)
-        parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
-        parts.append(f'<text class="name" x="{x + 9:.1f}" y="{y + 4:.1f}">{html.escape(result.model)}</text>')
-    label = f"{metric.upper()} against seconds an image"
-    drawing = (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
-    )
-    hint = f"<p class=hint>{label}, measured in this run.</p>"
-    return f"<h2>Quality against time</h2><div class=scroll>{drawing}</div>{hint}"
+    drawing = quality_plot(report)
+    return f"<h2>Quality against time</h2><div class=scroll>{drawing}</div>" if drawing else ""
 
 
-def _scene(number: int, scene: ScenePictures) -> str:
+def _images(report: Report) -> str:
+    options = "".join(f'<option value="{metric}">{html.escape(heading(metric))}</option>' for metric in report.metrics)
+    choice = f'<select id="metric" aria-label="metric">{options}</select>' if len(report.metrics) > 1 else ""
+    hint = f'<p class="hint">{choice} of every image, the best of each in bold. Press a head to sort.</p>'
+    tables = "".join(_images_table(report, metric) for metric in report.metrics)
+    return f"<h2>Every image</h2>{hint}<div class=scroll>{tables}</div>"
+
+
+def _images_table(report: Report, metric: str) -> str:
+    grouped = bool(report.results[0].groups())
+    heads = ["image", *(["group"] if grouped else [])]
+    cells = "".join(f"<th scope=col><button>{head}</button></th>" for head in heads)
+    for result in report.results:
+        cells += f"<th scope=col class=number><button>{html.escape(result.model)}</button></th>"
+    count = len(report.results[0].images)
+    rows = "".join(_image_row(report, metric, number, grouped=grouped) for number in range(count))
+    hidden = "" if metric == report.metrics[0] else " hidden"
+    start = f'<table class="sortable" data-metric="{metric}"{hidden}>'
+    return f"{start}<thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _image_row(report: Report, metric: str, number: int, *, grouped: bool) -> str:
+    first = report.results[0].images[number]
+    cells = f"<td>{html.escape(first.name)}</td>"
+    if grouped:
+        cells += f"<td>{html.escape(first.group or '')}</td>"
+    values = [result.images[number].values[metric] for result in report.results]
+    known = [value for value in values if not math.isnan(value)]
+    best = (min if metric in LOWER_IS_BETTER else max)(known, default=None)
+    for value in values:
+        if math.isnan(value):
+            cells += '<td class="number" data-value="">too small</td>'
+            continue
+        mark = " best" if value == best and len(values) > 1 else ""
+        cells += f'<td class="number{mark}" data-value="{value}">{shown(metric, value)}</td>'
+    return f"<tr>{cells}</tr>"
+
+
+# -- pictures ----------------------------------------------------------------------------------------------------------
+
+
+def _scene(number: int, scene: ScenePictures, report: Report) -> str:
     restored = {name: picture for name, picture in scene.restored.items() if name != "identity"}
     pictures = {"noisy": scene.noisy, **restored, "clean": scene.clean}
-    best = max(restored, key=lambda model: next(iter(scene.scores[model].values())), default="clean")
     captions = {name: _caption(name, scene) for name in pictures}
-    title = f"<h2>{html.escape(scene.name)}</h2>"
-    return title + _compare(f"scene{number}", pictures, captions, best) + _crops(pictures, captions, scene.clean)
+    best = report.best()
+    right = best if best in restored else next(iter(restored), "clean")
+    note = f"<small>{html.escape(scene.note)}</small>" if scene.note else ""
+    title = f"<h2>{html.escape(scene.name)}{note}</h2>"
+    return title + _compare(f"scene{number}", pictures, captions, right, scene.clean)
 
 
 def _caption(name: str, scene: ScenePictures) -> str:
-    scores = scene.scores.get(name)
+    scores = scene.scores.get("identity" if name == "noisy" else name)
     if not scores:
         return name
     metric, value = next(iter(scores.items()))
-    return f"{name}, {value:.2f} dB" if metric == "psnr" else f"{name}, {metric} {value:.4f}"
+    return f"{name}, {value:.2f} dB" if metric == "psnr" else f"{name}, {heading(metric)} {shown(metric, value)}"
 
 
 def _example(number: int, caption: str, noisy: np.ndarray, restored: np.ndarray) -> str:
     pictures = {"noisy": noisy, "restored": restored}
     captions = {name: name for name in pictures}
     title = f"<h2>{html.escape(caption)}</h2>"
-    return title + _compare(f"example{number}", pictures, captions, "restored") + _crops(pictures, captions, restored)
+    return title + _compare(f"example{number}", pictures, captions, "restored", restored)
 
 
-def _compare(key: str, pictures: dict[str, np.ndarray], captions: dict[str, str], right: str) -> str:
-    """A slider between any two of the pictures."""
-    names = list(pictures)
-    sources = "".join(
-        f'<img id="{key}-{place}" src="{_embedded(pictures[name])}" alt="" hidden>' for place, name in enumerate(names)
-    )
+def _compare(
+    key: str, pictures: dict[str, np.ndarray], captions: dict[str, str], right: str, reference: np.ndarray
+) -> str:
+    """A slider between any two of the pictures, and a zoomed crop of each; every picture is embedded once."""
+    height, width = reference.shape[:2]
+    side = min(CROP, height, width)
+    top, left = liveliest(reference, side)
+    classes = {name: f"{key}-{place}" for place, name in enumerate(pictures)}
+    rules = "".join(f".{classes[name]}{{background-image:url({_embedded(pictures[name])})}}" for name in pictures)
+    places = {"w": width, "h": height, "c": side, "x": left, "y": top, "at": "50%"}
+    places |= {"px": _share(left, width - side), "py": _share(top, height - side)}
+    style = ";".join(f"--{name}:{value}" for name, value in places.items())
+    crops = "".join(_crop(classes[name], html.escape(captions[name])) for name in pictures)
+    stage = _stage(classes, captions, next(iter(pictures)), right)
+    return f'<style>{rules}</style><div class="scene" style="{style}">{stage}<div class="crops">{crops}</div></div>'
 
+
+def _stage(classes: dict[str, str], captions: dict[str, str], left: str, right: str) -> str:
     def select(side: str, chosen: str) -> str:
         options = ""
-        for place, name in enumerate(names):
+        for name, value in classes.items():
             mark = " selected" if name == chosen else ""
-            options += f'<option value="{key}-{place}"{mark}>{html.escape(captions[name])}</option>'
+            options += f'<option value="{value}"{mark}>{html.escape(captions[name])}</option>'
         return f'<select data-side="{side}" aria-label="{side} picture">{options}</select>'
 
+    def layer(side: str, name: str) -> str:
+        return f'<div class="{side} {classes[name]}" role="img" aria-label="{html.escape(captions[name])}"></div>'
+
+    layers = layer("left", left) + layer("right", right)
     return (
-        f'<div class="compare"><div class="sides">{select("left", names[0])}{select("right", right)}</div>'
-        f'<div class="stage" style="--at:50%"><img class="left" alt=""><img class="right" alt=""></div>'
-        f'<input type="range" min="0" max="100" value="50" aria-label="where the right picture begins">{sources}</div>'
+        f'<div class="compare"><div class="sides">{select("left", left)}{select("right", right)}</div>'
+        '<div class="stage" tabindex="0" role="group" aria-label="pictures; arrow keys move what the crops show">'
+        f'{layers}<div class="marker"></div></div>'
+        '<input type="range" min="0" max="100" step="0.5" value="50" aria-label="where the right picture begins">'
+        '<p class="hint">Drag to compare; click where the crops shall look.</p></div>'
     )
 
 
-def _crops(pictures: dict[str, np.ndarray], captions: dict[str, str], reference: np.ndarray) -> str:
-    top, left = liveliest(reference, CROP)
-    figures = []
-    for name, picture in pictures.items():
-        crop = picture[top : top + CROP, left : left + CROP]
-        caption = html.escape(captions[name])
-        figures.append(
-            f'<figure><img src="{_embedded(crop)}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
-        )
-    return f'<div class="crops">{"".join(figures)}</div>'
+def _crop(name: str, caption: str) -> str:
+    picture = f'<div class="crop {name}" role="img" aria-label="{caption}, enlarged"></div>'
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+
+
+def _share(place: int, room: int) -> str:
+    return f"{100 * place / room if room else 0:.3f}%"
 
 
 def liveliest(picture: np.ndarray, size: int) -> tuple[int, int]:
@@ -225,8 +260,9 @@ def liveliest(picture: np.ndarray, size: int) -> tuple[int, int]:
     """
     grey = picture.mean(axis=2) if picture.ndim == 3 else picture.astype(np.float64)
     detail = np.hypot(*np.gradient(grey)) if min(grey.shape) > 1 else grey
-    tops = range(0, max(1, grey.shape[0] - size + 1), size // 2)
-    lefts = range(0, max(1, grey.shape[1] - size + 1), size // 2)
+    step = max(1, size // 2)
+    tops = range(0, max(1, grey.shape[0] - size + 1), step)
+    lefts = range(0, max(1, grey.shape[1] - size + 1), step)
     squares = [
         (float(detail[top : top + size, left : left + size].mean()), top, left) for top in tops for left in lefts
     ]
@@ -240,21 +276,3 @@ def _embedded(picture: np.ndarray) -> str:
     buffer = io.BytesIO()
     Pillow.fromarray(picture).save(buffer, "WEBP", lossless=True, method=2)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _images(report: Report) -> str:
-    heads = ["image", *(f"{result.model}" for result in report.results)]
-    buttons = "".join(f"<th scope=col><button>{html.escape(head)}</button></th>" for head in heads)
-    rows = "".join(_image_row(report, number) for number in range(len(report.results[0].images)))
-    table = f'<table class="sortable"><thead><tr>{buttons}</tr></thead><tbody>{rows}</tbody></table>'
-    hint = f'<p class="hint">{report.metrics[0].upper()} of every image; press a head to sort.</p>'
-    return f"<h2>Every image</h2>{hint}<div class=scroll>{table}</div>"
-
-
-def _image_row(report: Report, number: int) -> str:
-    first: ModelResult = report.results[0]
-    cells = [f"<td>{html.escape(first.images[number].name)}</td>"]
-    for result in report.results:
-        value = result.images[number].values[report.metrics[0]]
-        cells.append(f'<td data-value="{value:.4f}">{value:.2f}</td>')
-    return f"<tr>{''.join(cells)}</tr>"

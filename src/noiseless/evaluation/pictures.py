@@ -1,14 +1,15 @@
-"""Pictures for a report: the first scenes, noisy, clean and as each model restored them."""
+"""Pictures for a report: some scenes, the worst among them, noisy, clean and as each model restored them."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from noiseless.data.store import as_unit_float
-from noiseless.evaluation.evaluate import Scene, to_uint8
-from noiseless.evaluation.report import ImageScore
+from noiseless.evaluation.report import LOWER_IS_BETTER, ImageScore
+from noiseless.evaluation.scenes import Scene, to_uint8
 
 MOST_SCENES = 6
 LARGEST_SIDE = 640
@@ -22,6 +23,8 @@ class ScenePictures:
         name: of the image.
         noisy: what the models were given, clipped.
         clean: the reference.
+        group: of the image, where there are groups.
+        note: why the scene is shown, where there is a reason.
         restored: by model.
         scores: by model, metric to value.
     """
@@ -29,12 +32,17 @@ class ScenePictures:
     name: str
     noisy: np.ndarray
     clean: np.ndarray
+    group: str | None = None
+    note: str = ""
     restored: dict[str, np.ndarray] = field(default_factory=dict)
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 class Pictures:
-    """Collects the first scenes while models are measured; `add` is a `Watch` of `evaluate`.
+    """Collects scenes while models are measured; `add` is a `Watch` of `evaluate`.
+
+    The first scenes are kept, a new group taking the place of one that several scenes stand for; and the scene on
+    which the first model (but `identity`) is worst.
 
     Args:
         most: scenes to keep.
@@ -42,23 +50,52 @@ class Pictures:
 
     def __init__(self, most: int = MOST_SCENES) -> None:
         self._most = most
-        self._scenes: dict[str, ScenePictures] = {}
+        self._kept: list[ScenePictures] = []
+        self._worst: ScenePictures | None = None
+        self._current: ScenePictures | None = None
 
     @property
     def scenes(self) -> list[ScenePictures]:
-        """In the order in which they were measured."""
-        return list(self._scenes.values())
+        """In the order in which they were measured, but for the worst, which comes last."""
+        self._settle()
+        if self._worst is None or self._most < 1:
+            return list(self._kept[: self._most])
+        model, metric, _ = _rank(self._worst)
+        self._worst.note = f"the worst {metric.upper().replace('_', '-')} of {model}"
+        others = [scene for scene in self._kept if scene is not self._worst]
+        return [*others[: self._most - 1], self._worst]
 
     def add(self, model: str, scene: Scene, restored: np.ndarray, score: ImageScore) -> None:
-        """Keep a result, if its scene is among the first."""
-        if scene.name not in self._scenes:
-            if len(self._scenes) >= self._most:
-                return
+        """Take a result in; all models of a scene come one after another."""
+        if self._current is None or self._current.name != scene.name:
+            self._settle()
             noisy, clean = _picture(as_unit_float(scene.noisy)), _picture(scene.clean)
-            self._scenes[scene.name] = ScenePictures(scene.name, noisy, clean)
-        kept = self._scenes[scene.name]
-        kept.restored[model] = _picture(restored)
-        kept.scores[model] = dict(score.values)
+            self._current = ScenePictures(scene.name, noisy, clean, scene.group)
+        self._current.restored[model] = _picture(restored)
+        self._current.scores[model] = dict(score.values)
+
+    def _settle(self) -> None:
+        """Decide about the scene that is complete."""
+        scene, self._current = self._current, None
+        if scene is None:
+            return
+        if self._worst is None or _rank(scene)[2] < _rank(self._worst)[2]:
+            self._worst = scene
+        groups = [kept.group for kept in self._kept]
+        if len(self._kept) < self._most:
+            self._kept.append(scene)
+        elif scene.group not in groups:
+            again = [number for number, group in enumerate(groups) if groups.count(group) > 1]
+            if again:
+                self._kept[again[-1]] = scene
+
+
+def _rank(scene: ScenePictures) -> tuple[str, str, float]:
+    """The model and metric by which scenes are compared, and its value: higher is better."""
+    model = next((name for name in scene.scores if name != "identity"), next(iter(scene.scores)))
+    metric, value = next(iter(scene.scores[model].items()))
+    value = math.inf if math.isnan(value) else value
+    return model, metric, -value if metric in LOWER_IS_BETTER else value
 
 
 def _picture(image: np.ndarray) -> np.ndarray:

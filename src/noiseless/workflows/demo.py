@@ -18,8 +18,9 @@ from noiseless.data import samples
 from noiseless.denoiser import Denoiser, choose_model, load
 from noiseless.errors import OutputError
 from noiseless.evaluation import Report, evaluate
-from noiseless.evaluation.evaluate import Model, Watch
+from noiseless.evaluation.evaluate import Watch
 from noiseless.evaluation.html import write_report
+from noiseless.evaluation.models import Model
 from noiseless.evaluation.pictures import Pictures
 from noiseless.io import read, write
 from noiseless.training.config import DataConfig, RunConfig, TrainingConfig

@@ -1,0 +1,135 @@
+"""noiseless evaluate: numbers, files and errors."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+import tiny_runs
+from noiseless.__main__ import main
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Path:
+    """Three grey pictures."""
+    for number, picture in enumerate(tiny_runs.pictures(3, seed=5, size=64)):
+        path = tmp_path / "photos" / f"{'ab'[number % 2]}{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Pillow.fromarray(picture[0]).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> list[str]:
+    """Two pairs of one folder, told apart by name."""
+    generator = np.random.default_rng(0)
+    for number, picture in enumerate(tiny_runs.pictures(2, seed=6, size=48)):
+        noisy = np.rint((picture[0] + generator.normal(0, 8, picture[0].shape)).clip(0, 255)).astype(np.uint8)
+        Pillow.fromarray(picture[0]).save(tmp_path / f"{number}_mean.png")
+        Pillow.fromarray(noisy).save(tmp_path / f"{number}_real.png")
+    return [str(tmp_path / "*_real.png"), str(tmp_path / "*_mean.png")]
+
+
+def numbers(path: Path) -> dict:
+    """What ``--json`` wrote."""
+    return json.loads(path.read_text("utf-8"))
+
+
+def test_tables_json_and_report(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = ["--json", str(tmp_path / "new" / "n.json"), "--report", str(tmp_path / "pages")]
+    options = ["--clean", str(clean), "--noise", "gaussian:25", "--group", "/([ab])", "--seed", "7"]
+    assert main(["evaluate", "median", "identity", *options, *outputs]) == 0
+    plain = numbers(tmp_path / "new" / "n.json")
+    assert plain["protocol"]["seed"] == 7
+    assert plain["protocol"]["noise"] == "gaussian:25"
+    assert [row["model"] for row in plain["results"]] == ["median", "identity"]
+    median, identity = plain["results"]
+    assert median["psnr"]["mean"] > identity["psnr"]["mean"] + 3
+    assert set(median["groups"]) == {"a", "b"}
+    assert identity["difference"]["to"] == "median"
+    assert identity["difference"]["mean"] == pytest.approx(identity["psnr"]["mean"] - median["psnr"]["mean"])
+    printed = capsys.readouterr()
+    assert f"{median['psnr']['mean']:.2f}" in printed.out
+    assert "(worst)" in printed.out
+    assert "gaussian:25, seed 7" in printed.out  # the protocol comes with the numbers
+    assert "\x1b" not in printed.out + printed.err
+    assert "Measuring: 100%" in printed.err
+    page = (tmp_path / "pages" / "report.html").read_text("utf-8")
+    assert "median" in page
+    assert page.count('class="compare"') == 3
+
+
+def test_pairs_of_one_folder(pairs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "median", "--pairs", *pairs, "--json", str(tmp_path / "n.json")]) == 0
+    protocol = numbers(tmp_path / "n.json")["protocol"]
+    assert (protocol["noise"], protocol["told"], protocol["quantisation"]) == (None, "auto", "8-bit")
+    float_options = ["--set", "quantise=false", "--limit", "1"]
+    assert main(["evaluate", "median", "--pairs", *pairs, *float_options, "--json", str(tmp_path / "f.json")]) == 0
+    protocol = numbers(tmp_path / "f.json")["protocol"]
+    assert (protocol["count"], protocol["quantisation"]) == (1, "none")
+    assert "2 pairs" in capsys.readouterr().out
+
+
+def test_settings(clean: Path, tmp_path: Path) -> None:
+    settings = ["--set", "border=4", "--set", "metrics=ssim,mae", "--set", "told=auto"]
+    options = ["--clean", str(clean), "--noise", "gaussian:10", "--json", str(tmp_path / "n.json")]
+    assert main(["evaluate", "identity", *options, *settings]) == 0
+    plain = numbers(tmp_path / "n.json")
+    assert (plain["protocol"]["border"], plain["protocol"]["told"]) == (4, "auto")
+    assert {"ssim", "mae"} <= set(plain["results"][0])
+    assert "psnr" not in plain["results"][0]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["median", "--clean", "{clean}"], "--noise"),
+        (["median"], "--clean or --pairs"),
+        (["median", "--clean", "{clean}", "--pairs", "a", "b", "--noise", "gaussian:5"], "--clean or --pairs"),
+        (["medina", "--clean", "{clean}", "--noise", "gaussian:25"], "Did you mean median"),
+        (["median", "--clean", "{clean}", "--noise", "gausian:25"], "gaussian"),
+        (["median", "--clean", "{clean}/none", "--noise", "gaussian:25"], "does not exist"),
+        (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--limit", "0"], "limit"),
+        (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--group", "("], "group pattern"),
+        (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--group", "camera"], "does not match"),
+        (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--set", "boder=3"], "border"),
+        (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--set", "border=40"], "border"),
+        (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--set", "metrics=psrn"], "psnr"),
+        (["{clean}", "--clean", "{clean}", "--noise", "gaussian:25"], "bundle"),
+    ],
+)
+def test_mistakes_are_one_line(words: list[str], says: str, clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *(word.format(clean=clean) for word in words)]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Measuring")]
+    assert len(lines) == 1
+    assert says in lines[0]
+
+
+def test_outputs_are_checked_before_the_work(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    for option in (["--json", str(tmp_path)], ["--json", str(tmp_path / "file" / "n.json")]):
+        assert main(["evaluate", "median", "--clean", str(clean), "--noise", "gaussian:25", *option]) == 1
+        printed = capsys.readouterr()
+        assert "cannot write" in printed.err
+        assert "PSNR" not in printed.out
+    report = ["--report", str(tmp_path / "file")]
+    assert main(["evaluate", "median", "--clean", str(clean), "--noise", "gaussian:25", *report]) == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_dncnn_reproduces_its_published_psnr_on_set12(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = shared_data / "checkpoints" / "kair-dncnn" / "dncnn_25.pth"
+    options = ["--clean", str(shared_data / "benchmark" / "set12"), "--noise", "gaussian:25"]
+    assert main(["evaluate", str(checkpoint), *options, "--json", str(tmp_path / "n.json")]) == 0
+    result = numbers(tmp_path / "n.json")["results"][0]
+    assert result["psnr"]["mean"] == pytest.approx(30.44, abs=0.02)
+    assert len(result["images"]) == 12
+    assert re.search(r"30\.4\d", capsys.readouterr().out)
