@@ -2,8 +2,9 @@
 
 Grey models run on Set12 and BSD68, and on each channel of colour images; colour models on CBSD68. PolyU holds real
 camera noise: 8 bits in and out, and the models estimate the level themselves. Published figures stand below for
-comparison; the protocol is theirs: float input, neither clipped nor quantised, result clipped to [0, 1], no border, mean
-of per-image values. The sets are not part of the project: NOISELESS_DATA names the folder whose benchmark/ holds them.
+comparison. The protocol is theirs: float input, neither clipped nor quantised, result clipped to [0, 1], no border,
+mean of per-image values. The sets are not part of the project: NOISELESS_DATA names the folder whose benchmark/ holds
+them.
 
 Run: python benchmarks/quality.py gray-small bm3d --sets set12 bsd68_gray
      python benchmarks/quality.py color-small --sets cbsd68 polyu100 --limit 20

@@ -61,7 +61,7 @@ class Pictures:
         if self._worst is None or self._most < 1:
             return list(self._kept[: self._most])
         model, metric, _ = _rank(self._worst)
-        self._worst.note = f"the worst {metric.upper().replace('_', '-')} of {model}"
+        self._worst.note = f"the worst {metric.upper().replace('_', '-')} of {model}" if len(self._kept) > 1 else ""
         others = [scene for scene in self._kept if scene is not self._worst]
         return [*others[: self._most - 1], self._worst]
 
