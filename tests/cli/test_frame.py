@@ -188,9 +188,14 @@ sys.exit(main(["probe"]))
 """
 
 
+def heed_ctrl_c() -> None:
+    """A shell starts background jobs with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_with_130_and_a_line() -> None:
     code = PROBE.format(body="print('ready', flush=True); time.sleep(60)")
-    process = run_python(code, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = run_python(code, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.1)
