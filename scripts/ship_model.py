@@ -50,7 +50,7 @@ Licences of the training images: {licences}. The images themselves are not part 
 ## Recipe
 
 `noiseless train --recipe {name}` with the images above; the resolved recipe, the versions, the list of images with
-their hashes and the training curve are in `train.json`. {steps:,} steps in {hours:.1f} hours of two cores of a
+their hashes and the training curve are in `train.json`. {steps:,} steps; {hours:.1f} hours in all on one core of a
 server processor (AMD EPYC), bf16 mixed precision{start}.
 
 ## Numbers
