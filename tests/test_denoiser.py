@@ -52,6 +52,9 @@ class Shrink:
         share = np.float32(0.5) if sigma is None else 1 - sigma
         return (0.5 + share * (batch - 0.5)).astype(np.float32)
 
+    def release(self) -> None:
+        pass
+
 
 def make(channels: int = 1, conditioning: str = "none", **controls: object) -> Denoiser:
     spec = NetworkSpec(channels=channels, halo=0, conditioning=conditioning)  # type: ignore[arg-type]

@@ -33,6 +33,7 @@ class Blocks:
 
     def __init__(self, most_pixels: float = np.inf) -> None:
         self.shapes: list[tuple[int, ...]] = []
+        self.released = 0
         self._most = most_pixels
 
     def run(self, batch: Array, sigma: Array | None) -> Array:
@@ -47,6 +48,9 @@ class Blocks:
         told = np.zeros(()) if sigma is None else sigma
         coarse: Array = np.repeat(np.repeat(blocks, 4, 2), 4, 3)
         return (near + coarse + batch * told).astype(np.float32)
+
+    def release(self) -> None:
+        self.released += 1
 
 
 def whole(planes: Array, sigma: Array | float = 0.1) -> Array:
@@ -180,7 +184,7 @@ def test_a_tile_below_one_pixel_is_refused() -> None:
 
 def test_progress_grows_to_one() -> None:
     seen: list[float] = []
-    restore(Blocks(), tiny_models.noisy(1, 1, 65, 33), 0.1, SPEC, tile=16, progress=seen.append)
+    restore(Blocks(), tiny_models.noisy(1, 1, 650, 1333), 0.1, SPEC, tile=300, progress=seen.append)
     assert seen == sorted(seen)
     assert len(seen) > 3
     assert seen[-1] == 1
@@ -190,8 +194,9 @@ def test_cancel_stops_between_tiles() -> None:
     answers: Iterator[bool] = iter([False, False, True])
     engine = Blocks()
     with pytest.raises(Cancelled):
-        restore(engine, tiny_models.noisy(1, 1, 400, 400), 0.1, SPEC, tile=64, cancel=lambda: next(answers))
+        restore(engine, tiny_models.noisy(1, 1, 999, 999), 0.1, SPEC, tile=400, cancel=lambda: next(answers))
     assert len(engine.shapes) == 2
+    assert engine.released == 1
 
 
 class Leaning:
@@ -205,6 +210,9 @@ class Leaning:
 
     def run(self, batch: Array, sigma: Array | None) -> Array:
         return np.roll(batch, 1, axis=-2) + (0 if sigma is None else sigma)
+
+    def release(self) -> None:
+        pass
 
 
 def test_the_ensemble_is_the_mean_over_turns_and_flips() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noiseless.tiling import fitting_core, largest_window, spans, tiles
+from noiseless.tiling import Span, fitting_core, largest_window, round_up, spans, tiles
 
 
 @given(
@@ -30,15 +30,26 @@ def test_spans_are_aligned_and_have_their_halo(steps: int, core: int, halo: int,
     for span in spans(length, core, halo, multiple):
         edges = (span.start, span.stop, span.window_start, span.window_stop)
         assert all(edge % multiple == 0 for edge in edges)
-        assert span.stop - span.start <= max(core, multiple)
+        at_border = (span.start == 0) + (span.stop == length)
+        aligned_halo = round_up(halo, multiple)
+        assert span.stop - span.start <= max(core, multiple) + at_border * aligned_halo
         assert span.window_start == 0 or span.start - span.window_start >= halo
         assert span.window_stop == length or span.window_stop - span.stop >= halo
         assert 0 <= span.window_start <= span.start < span.stop <= span.window_stop <= length
 
 
-def test_cores_are_nearly_equal_so_that_no_sliver_is_left() -> None:
-    sizes = [span.stop - span.start for span in spans(1032, 512, 32, 8)]
-    assert sizes == [344, 344, 344]
+@given(st.integers(1, 200), st.integers(1, 300), st.integers(0, 70), st.sampled_from([1, 2, 3, 8, 16]))
+def test_all_windows_are_alike_and_no_larger_than_needed(steps: int, core: int, halo: int, multiple: int) -> None:
+    length = steps * multiple
+    found = spans(length, core, halo, multiple)
+    (window,) = {span.window_stop - span.window_start for span in found}
+    overlap = 2 * round_up(halo, multiple)
+    assert window * len(found) < length + (len(found) - 1) * overlap + len(found) * multiple
+    assert window <= max(core // multiple, 1) * multiple + overlap
+
+
+def test_an_axis_cut_in_three() -> None:
+    assert spans(1032, 336, 32, 8) == [Span(0, 352, 0, 392), Span(352, 672, 320, 712), Span(672, 1032, 640, 1032)]
 
 
 def test_a_core_as_large_as_the_image_is_the_image() -> None:

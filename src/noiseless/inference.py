@@ -72,6 +72,10 @@ class SelfEnsemble:
         total /= 8
         return total
 
+    def release(self) -> None:
+        """Give back memory; see `noiseless.runtime.Engine.release`."""
+        self._engine.release()
+
 
 def restore(
     engine: Engine,
@@ -113,11 +117,14 @@ def restore(
     """
     work = _Work(SelfEnsemble(engine) if ensemble else engine, planes, _told(sigma, planes, spec), spec)
     grid = plan(planes.shape, spec, engine, tile=tile, max_memory=max_memory)
-    while True:
-        try:
-            return work.run(grid, progress, cancel)
-        except MemoryError as error:
-            grid = _smaller(grid, planes.shape, spec, error)
+    try:
+        while True:
+            try:
+                return work.run(grid, progress, cancel)
+            except MemoryError as error:
+                grid = _smaller(grid, planes.shape, spec, error)
+    finally:
+        engine.release()
 
 
 def plan(

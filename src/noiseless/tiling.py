@@ -1,15 +1,17 @@
 """Pure geometry of tiles: where to cut an image so that the pieces, put together, equal the whole.
 
 A tile is a *core*, the part of the result that is kept, in a *window*, what the network is shown: the core and a
-halo of context around it. A halo ends at the image's border, where a network pads by itself, tiled or not. Cores
-and windows begin and end at multiples of what the network demands, since a network that folds or pools the image
-gives other results on another grid.
+halo of context around it. At the image's border there is no halo, since there a network pads by itself, tiled or
+not; a core there is larger by so much, and all windows of an image have one size, so that memory is used again.
+Cores and windows begin and end at multiples of what the network demands, since a network that folds or pools the
+image gives other results on another grid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 SHRINKING = 16
 """A core that does not fit is made smaller by its sixteenth part."""
@@ -67,11 +69,11 @@ def round_up(length: int, multiple: int) -> int:
 
 
 def spans(length: int, core: int, halo: int, multiple_of: int = 1) -> list[Span]:
-    """Cut an axis into cores of nearly equal length.
+    """Cut an axis into windows of one length, which overlap by twice the halo or a little more.
 
     Args:
         length: of the axis, in pixels; a multiple of `multiple_of`.
-        core: longest core wanted; the smallest multiple where it is below that.
+        core: longest core wanted between two others; the smallest multiple where it is below that.
         halo: pixels of context on each side; rounded up to a multiple.
         multiple_of: what every start and stop is a multiple of.
     """
@@ -79,14 +81,15 @@ def spans(length: int, core: int, halo: int, multiple_of: int = 1) -> list[Span]
         raise ValueError(f"a length of {length} is not a multiple of {multiple_of}")
     halo = round_up(halo, multiple_of)
     most = max(core // multiple_of, 1) * multiple_of
-    count = -(-length // most)
-    step = round_up(-(-length // count), multiple_of)
-    starts = range(0, length, step)
-    stops = [min(start + step, length) for start in starts]
-    return [
-        Span(start, stop, max(start - halo, 0), min(stop + halo, length))
-        for start, stop in zip(starts, stops, strict=True)
+    count = max(1, -(-(length - 2 * halo) // most))
+    window = round_up(-(-(length + (count - 1) * 2 * halo) // count), multiple_of)
+    starts = [(length - window) * number // max(count - 1, 1) // multiple_of * multiple_of for number in range(count)]
+    overlaps = [start + window - after for start, after in pairwise(starts)]
+    cuts = [
+        after + overlap // 2 // multiple_of * multiple_of for after, overlap in zip(starts[1:], overlaps, strict=True)
     ]
+    edges = pairwise([0, *cuts, length])
+    return [Span(*edge, start, start + window) for edge, start in zip(edges, starts, strict=True)]
 
 
 def tiles(height: int, width: int, core: int, halo: int, multiple_of: int = 1) -> Iterator[Tile]:

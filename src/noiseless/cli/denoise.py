@@ -78,10 +78,10 @@ def denoise(
     ] = None,
     settings: Settings = NO_SETTINGS,
 ) -> int:
-    """Remove noise from images; results keep bit depth, colour profile and metadata.
+    """Remove noise from images.
 
-    Rare controls go through --set: tile, engine, device, threads, ensemble, luma, chroma, sigma_map, feather,
-    data_range.
+    Results keep bit depth, colour profile and metadata; inputs are never changed. Rare controls go through --set:
+    tile, engine, device, threads, ensemble, luma, chroma, sigma_map, feather, data_range.
     """
     from noiseless.workflows.files import plan_jobs
     from noiseless.workflows.restoring import Task

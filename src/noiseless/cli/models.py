@@ -18,7 +18,7 @@ def models(
         bool, typer.Option("--networks", help="Networks instead, with what they cost (needs PyTorch).")
     ] = False,
 ) -> None:
-    """List the models that come with noiseless, or the networks that can be trained."""
+    """List the models and networks there are."""
     print("\n".join(network_lines() if networks else model_lines()))
 
 

@@ -74,6 +74,10 @@ class Engine(Protocol):
         """
         ...
 
+    def release(self) -> None:
+        """Give back memory that is kept for a next run of the same size."""
+        ...
+
 
 class EngineClass(Protocol):
     """What a table entry stands for."""

@@ -25,9 +25,8 @@ def processors() -> int:
 def free_memory() -> int:
     """Bytes that can be taken without swapping, within a container's limit."""
     free = ASSUMED_MEMORY
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = 1024 * int(next(line.split()[1] for line in lines if line.startswith("MemAvailable:")))
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        free = _kilobytes(Path("/proc/meminfo"), "MemAvailable:")
     with contextlib.suppress(OSError, ValueError):
         limit = int((CGROUP / "memory.max").read_text())
         free = min(free, max(0, limit - int((CGROUP / "memory.current").read_text())))
@@ -44,12 +43,19 @@ def resident_memory() -> int:
 
 def peak_memory() -> int:
     """Most bytes of memory that this process has held; 0 where the system does not tell."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        return _kilobytes(Path("/proc/self/status"), "VmHWM:")  # unlike getrusage, nothing of the parent process
     try:
         import resource
     except ModuleNotFoundError:  # Windows
         return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _kilobytes(path: Path, name: str) -> int:
+    """Bytes of an entry that a file of the kernel gives in kB."""
+    return 1024 * int(next(line.split()[1] for line in path.read_text().splitlines() if line.startswith(name)))
 
 
 @functools.cache

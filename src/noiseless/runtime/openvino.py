@@ -29,7 +29,8 @@ class OpenVinoEngine:
         self.precision = precision
         self.bytes_per_pixel = OVERHEAD * (bundle.bytes_per_pixel or UNKNOWN_BYTES_PER_PIXEL)
         self.fixed_bytes = FIXED_BYTES
-        self._request = _compile(bundle, precision, threads).create_infer_request()
+        self._model = _compile(bundle, precision, threads)
+        self._request = self._model.create_infer_request()
         self._told = bundle.spec.conditioning == "sigma"
 
     @staticmethod
@@ -50,6 +51,11 @@ class OpenVinoEngine:
                 raise MemoryError(str(error)) from error
             raise WorkError("OpenVINO failed", got=str(error)) from error
         return restored
+
+    def release(self) -> None:
+        """Give back memory, where this version of OpenVINO can."""
+        if hasattr(self._model, "release_memory"):
+            self._model.release_memory()
 
 
 def _compile(bundle: Bundle, precision: Precision, threads: int | None) -> Any:

@@ -84,6 +84,13 @@ class TorchEngine:
             raise WorkError("PyTorch failed", got=str(error)) from error
         return restored
 
+    def release(self) -> None:
+        """Give back what is cached on a CUDA device; on the processor nothing is kept."""
+        import torch
+
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
 
 def check_torch() -> None:
     """Raise MissingExtraError where PyTorch is not installed."""

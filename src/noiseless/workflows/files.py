@@ -109,10 +109,11 @@ def _add(job: Job, jobs: dict[Path, Job]) -> None:
 
 def _found(given: str, folder: Path, recursive: bool) -> Iterator[Found]:
     base = _base(given)
-    inside = folder.resolve()
+    results = folder.resolve()
+    within = base.resolve() in results.parents
     for path in find_images([given], recursive=recursive):
         searched = path != Path(given)
-        if searched and inside in path.resolve().parents:
+        if searched and within and results in path.resolve().parents:
             continue
         yield Found(path, path.relative_to(base) if searched and path.is_relative_to(base) else Path(path.name))
 
