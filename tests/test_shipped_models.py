@@ -25,8 +25,8 @@ UNTOUCHED = 44.0
 TOO_HIGH = 0.7
 """What a level told 20% too high may cost, in dB; the goal is 0.5."""
 
-BLIND_UNTOUCHED = 41.0
-"""PSNR in dB, mean over the photographs, of a clean image given to a blind model; the goal is 45 for every image."""
+BLIND_UNTOUCHED = 45.0
+"""PSNR in dB, mean over the photographs, of a clean image given to a blind model."""
 
 
 def photographs(channels: int) -> list[np.ndarray]:
