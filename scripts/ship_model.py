@@ -28,6 +28,7 @@ LIMITS = {
 - It has learned the noise of developed photographs: correlated, mostly in brightness. For white noise of a known level
   (raw data, detectors, synthetic tests), a conditioned model is better.
 - No real pair of noisy and clean photographs was used: the noise is synthetic, and cameras differ.
+- It darkens bright flat areas slightly: by up to half a grey level of 255.
 - Very strong noise with large blotches of colour is reduced and not removed.
 - It is not a medical device: measure on your own images before a decision depends on a result.""",
 }

@@ -120,9 +120,7 @@ def test_sensor_noise_is_zero_mean_and_weak_in_highlights() -> None:
     ramp = np.broadcast_to(np.linspace(0.05, 0.98, 256, dtype=np.float32), (3, 256, 256)).copy()
     generator = np.random.default_rng(0)
     development = replace(developing.draw_development(generator), contrast=0.8, gamma=2.2)
-    noises = np.stack(
-        [developing.developed_noise(ramp, 2e-3, 1e-6, development, generator) for _ in range(20)]
-    )
+    noises = np.stack([developing.developed_noise(ramp, 2e-3, 1e-6, development, generator) for _ in range(20)])
     profile = noises.std(axis=(0, 1, 2))
     assert np.abs(noises.mean()) < 0.01 * noises.std()
     assert profile[240:].mean() < 0.6 * profile[80:150].mean()
