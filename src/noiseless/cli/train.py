@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,7 +107,8 @@ def summary(outcome: Outcome) -> list[str]:
         "stopped": f"Stopped at step {outcome.step:,}; go on with the same command and --resume",
         "interrupted": f"Interrupted at step {outcome.step:,}; go on with the same command and --resume",
     }[outcome.ending]
-    lines = [f"{how}: validation PSNR {outcome.psnr:.2f} dB (noisy {outcome.noisy_psnr:.2f})"]
+    noisy = "" if math.isnan(outcome.noisy_psnr) else f" (noisy {outcome.noisy_psnr:.2f})"
+    lines = [f"{how}: validation PSNR {outcome.psnr:.2f} dB{noisy}"]
     if outcome.test is not None:
         noisy, restored = outcome.test
         lines.append(f"Test images: {restored:.2f} dB (noisy {noisy:.2f})")
