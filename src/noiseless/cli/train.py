@@ -107,8 +107,8 @@ def summary(outcome: Outcome) -> list[str]:
         "stopped": f"Stopped at step {outcome.step:,}; go on with the same command and --resume",
         "interrupted": f"Interrupted at step {outcome.step:,}; go on with the same command and --resume",
     }[outcome.ending]
-    noisy = "" if math.isnan(outcome.noisy_psnr) else f" (noisy {outcome.noisy_psnr:.2f})"
-    lines = [f"{how}: validation PSNR {outcome.psnr:.2f} dB{noisy}"]
+    beside = "" if math.isnan(outcome.noisy_psnr) else f" (noisy {outcome.noisy_psnr:.2f})"
+    lines = [f"{how}: validation PSNR {outcome.psnr:.2f} dB{beside}"]
     if outcome.test is not None:
         noisy, restored = outcome.test
         lines.append(f"Test images: {restored:.2f} dB (noisy {noisy:.2f})")
