@@ -91,6 +91,7 @@ def test_the_brightness_of_flat_images_is_kept(name: str, level: float) -> None:
     flat = noisy(np.full(shape, level, np.float32), sigma * 255)
     restored = denoiser(flat, noise=Gaussian(sigma=sigma))
     shift = np.abs((restored - flat).mean(axis=(0, 1)))
+    # The goal is a quarter of a grey level for every model; photo-small reaches half of one.
     assert shift.max() <= (0.25 if name in CONDITIONED else 0.5) / 255
 
 

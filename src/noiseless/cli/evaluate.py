@@ -14,6 +14,7 @@ from noiseless.errors import ConfigError
 
 if TYPE_CHECKING:
     from noiseless.data.sources import Source
+    from noiseless.evaluation.pictures import Pictures
     from noiseless.evaluation.report import Report
 
 NONE: list[str] = []
@@ -89,7 +90,7 @@ def _source(clean: list[str], pairs: tuple[str, str] | None) -> Source:
     return CleanImages.find(clean) if pairs is None else Pairs.find(*pairs)
 
 
-def _write(made: Report, pictures: object, json: str | None, report: str | None) -> None:
+def _write(made: Report, pictures: Pictures, json: str | None, report: str | None) -> None:
     from noiseless.evaluation.html import write_report
 
     if json:
@@ -97,5 +98,5 @@ def _write(made: Report, pictures: object, json: str | None, report: str | None)
         print(f"Numbers: {json}")
     if report:
         path = Path(report) / PAGE
-        write_report(made, path, pictures=pictures)  # type: ignore[arg-type]
+        write_report(made, path, pictures=pictures)
         print(f"Report: {path}")
