@@ -40,7 +40,7 @@ class TrainingConfig:
         batch_size: patches in a step, over all devices.
         patch_size: side of the square patches, in pixels.
         stages: patch and batch sizes that change with progress; empty for the two above throughout.
-        optimizer: ``adamw``, ``adam`` or ``sgd``.
+        optimizer: ``adamw``, ``adam``, ``sgd`` or ``muon``.
         lr: highest learning rate.
         weight_decay: L2 penalty (decoupled for AdamW).
         momentum: of SGD.
@@ -63,6 +63,7 @@ class TrainingConfig:
         rescale: share of patches that are made from a larger area, scaled down.
         mixup: share of patches that are a mixture of two.
         tone: share of patches whose contrast and brightness are lowered, down to flat.
+        paired: share of the patches of pairs in a run that learns from pairs and from noisy images.
         wandb: also log to Weights & Biases (the [wandb] extra; runs offline where WANDB_MODE says so).
     """
 
@@ -92,6 +93,7 @@ class TrainingConfig:
     rescale: float = 0.0
     mixup: float = 0.0
     tone: float = 0.05
+    paired: float = 0.5
     wandb: bool = False
 
     def stage(self, progress: float) -> Stage:
@@ -114,14 +116,20 @@ class DataConfig:
         validation: clean images (or, with `pairs`, two folders) to validate on; otherwise some are split off.
         test: images kept for the end, as `validation`.
         group: a regular expression whose group names what must not be split (camera, patient, scene).
+        noisy: noisy images alone: folders, files, globs or packed stores; beside `pairs`, both are learned from.
+        noisy_pairs: two folders or globs of noisy images of the same scenes, with independent noise.
+        data_range: values (low, high) that map to 0 and 1, for all files; empty for the range of their dtype.
     """
 
     clean: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
+    noisy: tuple[str, ...] = ()
+    noisy_pairs: tuple[str, ...] = ()
     data: str | None = None
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     group: str | None = None
+    data_range: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,10 +139,12 @@ class RunConfig:
     Attributes:
         network: a key of `noiseless.networks.NETWORKS`.
         arguments: its constructor arguments.
-        noise: a noise expression, see `noiseless.noise.parse`; empty for pairs.
+        noise: a noise expression, see `noiseless.noise.parse`; empty for pairs. With noisy images alone, the noise
+            they have; measured where empty.
         objective: a key of `noiseless.training.objectives.OBJECTIVES`, or ``auto``.
         loss: a loss expression, see `noiseless.losses.parse`.
-        start: a bundle or run folder whose weights the network starts from.
+        start: a bundle or run folder whose weights the network starts from; ``scratch`` for none, also where a
+            run without clean images would start from a shipped model.
         steps: budget in optimiser steps.
         minutes: budget in minutes of training, added up over resumptions.
         epochs: budget in passes over as many patches as fit into the training images.

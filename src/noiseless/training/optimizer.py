@@ -11,10 +11,11 @@ from torch import nn
 
 from noiseless.errors import UnknownNameError
 from noiseless.training.config import TrainingConfig
+from noiseless.training.muon import Muon
 
 
 def build_optimizer(parameters: Any, config: TrainingConfig) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, Adam or AdamW over parameters or parameter groups.
+    """SGD with Nesterov momentum, Adam, AdamW or Muon over parameters or parameter groups.
 
     Raises:
         UnknownNameError: no optimiser of this name.
@@ -29,6 +30,7 @@ def build_optimizer(parameters: Any, config: TrainingConfig) -> torch.optim.Opti
             nesterov=config.momentum > 0,
             weight_decay=config.weight_decay,
         ),
+        "muon": lambda: Muon(parameters, config.lr, weight_decay=config.weight_decay),
     }
     if config.optimizer not in makers:
         raise UnknownNameError("optimizer", config.optimizer, makers)
