@@ -11,12 +11,15 @@ import torch
 from torch import nn
 
 from noiseless.__main__ import main
+from noiseless.data import PackedStore, replay_crops, samples
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.finetuning import FinetuningConfig, KeepConfig, default_config
 from noiseless.finetuning.base import Base, find_base
 from noiseless.finetuning.keeping import KEEPS, check, kept
-from noiseless.training.config import DataConfig
-from noiseless.training.objectives import Batch, Objective
+from noiseless.noise import parse
+from noiseless.training.config import DataConfig, Stage
+from noiseless.training.objectives import Batch, Objective, apply
+from noiseless.training.patches import CleanPatches, make_batch
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +49,8 @@ def value(objective: Objective, network: nn.Module, seed: int = 0) -> torch.Tens
     return loss
 
 
-def moved(network: nn.Module, by: float) -> nn.Module:
-    generator = torch.Generator().manual_seed(0)
+def moved(network: nn.Module, by: float, seed: int = 0) -> nn.Module:
+    generator = torch.Generator().manual_seed(seed)
     other = copy.deepcopy(network)
     with torch.no_grad():
         for parameter in other.parameters():
@@ -76,19 +79,43 @@ def test_the_strength_multiplies(known: Base, data: DataConfig, tmp_path: Path) 
     torch.testing.assert_close(single, expected)
 
 
-def test_ewc_holds_what_matters(known: Base, data: DataConfig, tmp_path: Path) -> None:
-    """A weight is held in proportion to the mean square of its gradient on what is to be kept."""
-    objective = term(known, settings(data, "ewc", strength=1.0), tmp_path)
+def test_ewc_knows_what_a_change_costs(known: Base, data: DataConfig, tmp_path: Path) -> None:
+    """Its penalty is about the squared change of what the network restores, in units of its squared error."""
+    config = settings(data, "ewc", strength=1.0)
+    penalty = term(known, config, tmp_path)
     network = known.network()
-    paid = {}
-    for name, weight in network.named_parameters():
-        with torch.no_grad():
-            weight.add_(0.1)
-            paid[name] = value(objective, network).item() / weight.numel()
-            weight.sub_(0.1)
-    assert max(paid.values()) > 10 * min(paid.values())
-    total = sum(paid[name] * weight.numel() for name, weight in network.named_parameters())
-    assert total == pytest.approx(0.01 * sum(weight.numel() for weight in network.parameters()), rel=0.05)
+    batch = keep_batch(network, data)
+    with torch.no_grad():
+        before = apply(network, batch.noisy, batch.sigma)
+        size = (before - batch.target).abs().mean()
+        error = (before - batch.target).square().mean(dim=(1, 2, 3))
+        for seed in range(3):
+            other = moved(network, 0.01, seed)
+            change = (apply(other, batch.noisy, batch.sigma) - before).square().mean(dim=(1, 2, 3))
+            assert 0.2 < value(penalty, other).item() / (size * (change / error).mean()).item() < 5
+
+
+def keep_batch(network: nn.Module, data: DataConfig) -> Batch:
+    images = list(PackedStore(data.clean[0]))
+    source = CleanPatches(images, parse("gaussian:30"), 1, default_config("full").training)
+    return make_batch(source, Stage(0.0, 32, 24), 5, 0, slice(None))
+
+
+def test_what_ships_to_be_kept_is_not_what_ships_to_be_measured() -> None:
+    crops = replay_crops()
+    assert 200 <= len(crops) <= 500
+    assert {(crop.shape, crop.dtype.name) for crop in crops} == {((3, 80, 80), "uint8")}
+    measured = {path.name for kind in ("validation", "test") for path in samples(kind)}
+    folder = samples("test")[0].parents[1] / "replay"
+    assert not measured & {path.name for path in folder.iterdir()}
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 3e6
+
+
+def test_the_shipped_crops_are_the_default(known: Base, data: DataConfig, tmp_path: Path) -> None:
+    config = settings(data, "lwf")
+    shipped = replace(config, keep=replace(config.keep, data=()))
+    network = moved(known.network(), 0.05)
+    assert value(term(known, shipped, tmp_path), network) != value(term(known, config, tmp_path), network)
 
 
 def test_what_cannot_be_kept_is_said_first(known: Base, data: DataConfig) -> None:

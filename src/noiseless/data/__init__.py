@@ -12,7 +12,7 @@ from noiseless.data.decode import Arrays, Decoded, decode, decode_split
 from noiseless.data.gather import View, gather
 from noiseless.data.manifest import Manifest, ManifestEntry
 from noiseless.data.pairing import Matching, match
-from noiseless.data.shipped import samples
+from noiseless.data.shipped import replay_crops, samples
 from noiseless.data.sources import CleanImages, Item, NoisyImages, NoisyPairs, Pairs, Source
 from noiseless.data.split import Split, data_folder, group_of, split
 from noiseless.data.store import PackedStore, write_store
@@ -38,6 +38,7 @@ __all__ = [
     "gather",
     "group_of",
     "match",
+    "replay_crops",
     "samples",
     "split",
     "write_store",

@@ -49,8 +49,8 @@ class KeepConfig:
         name: ``replay``, ``lwf``, ``ewc``, ``l2sp``, or ``none``.
         strength: what multiplies the term that is added to the loss; that of `noiseless.finetuning.keeping.STRENGTHS`
             where ``None``.
-        data: clean images of what is to be kept: folders, files, globs, packed stores; the shipped photographs
-            where empty.
+        data: clean images of what is to be kept: folders, files, globs, packed stores; crops of photographs
+            that ship with the package where empty.
         noise: their noise, as a noise expression; that which the model was made for where empty.
         batch_size: patches of them in a step.
         batches: how many batches ``ewc`` looks at, once, to see which weights matter.

@@ -1,22 +1,24 @@
 """Adapting without forgetting: a second term beside the objective that holds a network to what it could do.
 
 Each entry of `KEEPS` makes, once a run, a function ``(network, generator) -> penalty``; the penalty times its
-strength is added to the loss.
+strength is added to the loss. For all but `l2sp` a penalty is a relative change of squared errors (1% is 0.04 dB), the
+same at every noise level, times the size of the loss: what it holds against the loss does not hang on their units.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from noiseless import losses
 from noiseless.bundle import NetworkSpec
-from noiseless.data import CleanImages, decode, samples
+from noiseless.data import CleanImages, decode, replay_crops
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.finetuning.base import Base
 from noiseless.finetuning.config import FinetuningConfig
@@ -29,6 +31,15 @@ from noiseless.training.patches import CleanPatches, PatchSource, make_batch
 Penalty = Callable[[nn.Module, torch.Generator], Tensor]
 KEEP_SEED = 7919
 """Batches of what is to be kept differ from those of the run."""
+
+CLEAN_SHARE = 0.1
+"""Weight of the clean image in rehearsal, beside 1 for the old output."""
+
+ERROR_SHARE = 0.1
+"""About the share that a restored image's squared error has in the noise that was taken off."""
+
+SMALLEST = 1e-6
+"""Squared errors below this, 60 dB, count as this."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +79,23 @@ def ewc(past: Past) -> Penalty:
     """Pull as `l2sp`, the more the more a weight matters for what is to be kept.
 
     Kirkpatrick et al., "Overcoming Catastrophic Forgetting in Neural Networks", 2017. How much a weight matters is
-    the mean square of its gradient over some batches (the diagonal of the empirical Fisher matrix), here divided by
-    the mean over all weights, so that a strength means about what it means for `l2sp`.
+    the diagonal of the Fisher matrix of a Gaussian around the restored image, as wide as its error: the mean square of
+    the gradient towards random signs, over some batches.
     """
     network, loss = copy.deepcopy(past.network).requires_grad_(True), losses.parse(past.config.loss)
-    squares = {name: torch.zeros_like(weight) for name, weight in network.named_parameters()}
+    matters = {name: torch.zeros_like(weight) for name, weight in network.named_parameters()}
     for number in range(past.config.keep.batches):
         batch = past.batch(number)
+        restored = apply(network, batch.noisy, batch.sigma)
+        size = loss(restored.detach(), batch.target)
+        width = _squares(restored.detach(), batch.target).sqrt().clamp_min(SMALLEST).reshape(-1, 1, 1, 1)
+        signs = torch.randint(2, restored.shape, generator=torch.Generator().manual_seed(number)).to(restored) * 2 - 1
         network.zero_grad()
-        loss(apply(network, batch.noisy, batch.sigma), batch.target).backward()  # type: ignore[no-untyped-call]
+        (restored * signs / width).sum().backward()  # type: ignore[no-untyped-call]
+        share = size / (restored.numel() * past.config.keep.batches)
         for name, weight in network.named_parameters():
-            squares[name] += 0 if weight.grad is None else weight.grad.square()
-    total = sum(float(square.sum()) for square in squares.values())
-    mean = total / sum(square.numel() for square in squares.values())
-    return _pull(past, {name: square / mean for name, square in squares.items()} if mean else {})
+            matters[name] += 0 if weight.grad is None else share * weight.grad.square()
+    return _pull(past, matters)
 
 
 def _pull(past: Past, importance: dict[str, Tensor]) -> Penalty:
@@ -98,15 +112,23 @@ def _pull(past: Past, importance: dict[str, Tensor]) -> Penalty:
 
 
 def replay(past: Past) -> Penalty:
-    """Rehearse: learn from images and noise that the network was made for at every step.
+    """Rehearse images and noise that the network was made for: their clean side, and what it made of them before.
 
-    Robins, "Catastrophic Forgetting, Rehearsal and Pseudorehearsal", 1995.
+    Robins, "Catastrophic Forgetting, Rehearsal and Pseudorehearsal", 1995. That the old output is rehearsed too is
+    from Buzzega et al., "Dark Experience for General Continual Learning", 2020: around the clean image alone a few
+    patches pull a network that has learned from millions in random directions, around its own output they do not.
     """
     loss = losses.parse(past.config.loss)
 
     def penalty(network: nn.Module, generator: torch.Generator) -> Tensor:
         batch = past.batch(_number(generator))
-        return loss(apply(network, batch.noisy, batch.sigma).float(), batch.target)
+        with torch.no_grad():
+            before = apply(past.network, batch.noisy, batch.sigma).float()
+            error = _squares(before, batch.target).clamp_min(SMALLEST)
+            size = loss(before, batch.target)
+        restored = apply(network, batch.noisy, batch.sigma).float()
+        changed = _squares(restored, before) + CLEAN_SHARE * _squares(restored, batch.target)
+        return size * (changed / error).mean()
 
     return penalty
 
@@ -122,9 +144,17 @@ def lwf(past: Past) -> Penalty:
         batch = past.batch(_number(generator))
         with torch.no_grad():
             before = apply(past.network, batch.noisy, batch.sigma).float()
-        return loss(apply(network, batch.noisy, batch.sigma).float(), before)
+            error = (ERROR_SHARE * _squares(before, batch.noisy)).clamp_min(SMALLEST)
+            size = ERROR_SHARE**0.5 * loss(before, batch.noisy)
+        restored = apply(network, batch.noisy, batch.sigma).float()
+        return size * (_squares(restored, before) / error).mean()
 
     return penalty
+
+
+def _squares(one: Tensor, other: Tensor) -> Tensor:
+    """Mean squared difference of each image: (B, C, H, W) to (B)."""
+    return (one - other).square().mean(dim=(1, 2, 3))
 
 
 def _number(generator: torch.Generator) -> int:
@@ -132,7 +162,7 @@ def _number(generator: torch.Generator) -> int:
 
 
 KEEPS: dict[str, Callable[[Past], Penalty]] = {"replay": replay, "lwf": lwf, "ewc": ewc, "l2sp": l2sp}
-STRENGTHS = {"replay": 1.0, "lwf": 1.0, "ewc": 1e-3, "l2sp": 1e-3}
+STRENGTHS = {"replay": 5.0, "lwf": 5.0, "ewc": 5.0, "l2sp": 1e-3}
 """What multiplies each where the settings do not say."""
 
 
@@ -184,10 +214,12 @@ def _source(network: nn.Module, base: Base, config: FinetuningConfig, folder: Pa
     """Patches of the images to keep, with the noise that the model was made for."""
     noise = _noise(base, config)
     spec: NetworkSpec = network.spec  # type: ignore[assignment]
-    images = decode(
-        CleanImages.find(list(config.keep.data) or list(samples("train"))), folder / "store" / "keep", side="keep"
-    )
-    return CleanPatches(images.arrays["clean"], noise, spec.channels, config.training)
+    if config.keep.data:
+        found = CleanImages.find(list(config.keep.data))
+        images: Sequence[np.ndarray] = decode(found, folder / "store" / "keep", side="keep").arrays["clean"]
+    else:
+        images = replay_crops()
+    return CleanPatches(images, noise, spec.channels, config.training)
 
 
 def _noise(base: Base, config: FinetuningConfig) -> Noise:
