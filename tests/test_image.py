@@ -212,3 +212,34 @@ def test_colour_is_told_from_channels() -> None:
 def test_axes_are_made_unique() -> None:
     assert unique_axes("QQYX") == "ZQYX"
     assert unique_axes("TZYX") == "TZYX"
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
+def test_what_is_hidden_never_changes_and_is_not_seen(dtype: str) -> None:
+    generator = np.random.default_rng(0)
+    scene = generator.integers(100, 120, (2, 70, 80)).astype(dtype)
+    hidden = np.zeros(scene.shape, bool)
+    hidden[0, :, 60:] = True
+    array = np.where(hidden, 7, scene).astype(dtype)
+    shown = Image(array, "ZYX", (0.0, 200.0), hidden=hidden)
+    planes = shown.planes()
+    np.testing.assert_array_equal(planes[1], Image(array, "ZYX", (0.0, 200.0)).planes()[1])
+    np.testing.assert_array_equal(planes[0, 0, :, 60:], planes[0, 0, :, 39:59][:, ::-1])  # mirrored at column 59
+    back = shown.with_planes(planes + 0.25).array
+    np.testing.assert_array_equal(back[hidden], 7)
+    np.testing.assert_allclose(back[~hidden], array[~hidden] + 50, atol=1e-3)
+    assert shown.with_planes(planes - 0.5).array[~hidden].min() >= (0 if dtype != "float32" else -1e3)
+
+
+def test_hidden_values_may_be_anything() -> None:
+    array = np.full((60, 200), 0.5, np.float32)
+    array[:, 100:] = np.nan
+    with pytest.raises(ImageError, match="NaN"):
+        Image(array, "YX", (0.0, 1.0)).checked()
+    shown = Image(array, "YX", (0.0, 1.0), hidden=np.isnan(array)).checked()
+    assert (shown.planes() == 0.5).all()
+    np.testing.assert_array_equal(shown.with_planes(shown.planes()).array, array)
+    nothing = Image(array[:, 100:], "YX", (0.0, 1.0), hidden=np.isnan(array[:, 100:])).checked()
+    assert (nothing.planes() == 0).all()
+    with pytest.raises(ImageError, match="hidden does not fit"):
+        Image(array, "YX", (0.0, 1.0), hidden=np.isnan(array[:, 1:]))

@@ -3,6 +3,7 @@
 NoiselessError                 one clear line: what, got, expected, fix
 ├── InputError                 something given to noiseless is not usable (exit code 2)
 │   ├── ImageError             an image file or array: missing, truncated, not an image, unsupported
+│   │   └── TooManyPixelsError  a file that claims more pixels than allowed
 │   ├── ValueRangeError        float values far outside [0, 1] and no data_range given
 │   ├── DataError              a folder or data set: empty, unpaired, sizes that differ
 │   ├── SpecError              a noise or loss expression that does not parse
@@ -55,6 +56,21 @@ class InputError(NoiselessError):
 
 class ImageError(InputError):
     """An image file or array is missing, truncated, not an image or of an unsupported kind."""
+
+
+class TooManyPixelsError(ImageError):
+    """An image file claims more pixels than allowed.
+
+    Args:
+        what: as of `NoiselessError`, and so are the others.
+        pixels: how many it claims.
+    """
+
+    def __init__(
+        self, what: str, *, pixels: int = 0, got: object = None, expected: object = None, fix: str | None = None
+    ) -> None:
+        super().__init__(what, got=got, expected=expected, fix=fix)
+        self.pixels = pixels
 
 
 class ValueRangeError(InputError):
@@ -129,6 +145,16 @@ EXTRAS = {
     "pywt": "baselines",
     "cv2": "baselines",
     "wandb": "wandb",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "python_multipart": "serve",
+    "prometheus_client": "serve",
+    "pydicom": "medical",
+    "nibabel": "medical",
+    "rasterio": "geo",
+    "zarr": "microscopy",
+    "rawpy": "raw",
+    "OpenEXR": "raw",
 }
 """Each optional package, as it is imported, and the extra of noiseless that brings it."""
 

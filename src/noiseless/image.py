@@ -24,6 +24,9 @@ PERCENTILES = (0.1, 99.9)
 UNIT_LIMITS = (-1.0, 2.0)
 """A float image without a data range whose `PERCENTILES` leave these limits is refused."""
 
+MIRRORED = 48
+"""Pixels from the edge of what is hidden into which `Image.planes` mirrors what is shown."""
+
 FREE_AXES = "ZTQPRUVWABDEFGHIJKLMNO"
 """Letters for axes that nobody named, from the axis beside the picture outwards."""
 
@@ -40,6 +43,8 @@ class Image:
         has_alpha: the last entry of axis ``C`` is alpha, which no verb touches.
         bits: significant bits of an integer image, ``None`` for floats.
         metadata: what `noiseless.io` keeps for the way back: ``icc``, ``exif``, ``xmp``, ``dpi``, ...
+        hidden: bool, of the array's shape: where a value is no picture but says that there is none (nodata, padding).
+            These values never change, and `planes` shows a continuation of what surrounds them instead.
 
     Raises:
         ImageError: axes that do not fit the array, an empty array, or a dtype that is no image.
@@ -52,6 +57,7 @@ class Image:
     has_alpha: bool = False
     bits: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    hidden: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         check_dtype_and_size(self.array)
@@ -61,6 +67,8 @@ class Image:
             raise ImageError("axes lack Y or X", got=repr(self.axes))
         if self.has_alpha and self.channels < 1:
             raise ImageError("an alpha channel needs a colour channel", got=f"shape {self.array.shape}")
+        if self.hidden is not None and self.hidden.shape != self.array.shape:
+            raise ImageError("hidden does not fit the array", got=self.hidden.shape, expected=self.array.shape)
         pair_of(self.data_range)
 
     @classmethod
@@ -98,7 +106,8 @@ class Image:
             ImageError: NaN or infinite values; 64-bit integers without a data range.
             ValueRangeError: float values far outside [0, 1] and no data range; a data range that is empty.
         """
-        _check_finite(self.array)
+        shown = self.array if self.hidden is None else self.array[~self.hidden]
+        _check_finite(shown)
         if data_range is not None:
             return replace(self, data_range=pair_of(data_range))
         if self.array.dtype.kind in "iu" and self.array.dtype.itemsize == 8:
@@ -108,7 +117,7 @@ class Image:
                 fix="Give data_range, or convert to uint8 or uint16 first.",
             )
         if self.array.dtype.kind == "f" and self.data_range == (0.0, 1.0):
-            _check_percentiles(self._colours(self.array))
+            _check_percentiles(self._colours(self.array) if self.hidden is None else shown)
         return self
 
     @property
@@ -147,7 +156,10 @@ class Image:
             unit -= low
         if high - low != 1:
             unit /= high - low
-        return unit.astype(np.float32, copy=False).reshape(self.count, self.channels, self.height, self.width)
+        planes = unit.astype(np.float32, copy=False).reshape(self.count, self.channels, self.height, self.width)
+        if self.hidden is not None:
+            _continue_into(planes, self._colours(self.hidden).reshape(planes.shape))
+        return planes
 
     def with_planes(self, planes: npt.ArrayLike) -> Image:
         """An image like this one that shows `planes`.
@@ -173,6 +185,8 @@ class Image:
         if self.has_alpha:
             alpha = tuple(slice(-1, None) if axis == "C" else slice(None) for axis in self.axes)
             array[alpha] = self.array[alpha]
+        if self.hidden is not None:
+            np.copyto(array, self.array, where=self.hidden)
         return replace(self, array=array)
 
     def colours(self) -> npt.NDArray[Any]:
@@ -220,8 +234,9 @@ class Image:
 
     def _integer_limits(self) -> tuple[float, float]:
         limits = np.iinfo(self.array.dtype)
-        low = max(float(limits.min), min(np.ceil(self.data_range[0]), float(self.array.min())))
-        high = min(float(limits.max), max(np.floor(self.data_range[1]), float(self.array.max())))
+        shown = self.array if self.hidden is None or self.hidden.all() else self.array[~self.hidden]
+        low = max(float(limits.min), min(np.ceil(self.data_range[0]), float(shown.min())))
+        high = min(float(limits.max), max(np.floor(self.data_range[1]), float(shown.max())))
         if high > limits.max:  # 2**63 and 2**64: the largest float64 below
             high = float(np.nextafter(high, 0))
         return float(low), float(high)
@@ -311,6 +326,28 @@ def _check_finite(array: npt.NDArray[Any]) -> None:
         got=f"{nan} NaN and {finite.size - int(finite.sum()) - nan} infinite of {finite.size}",
         fix="Replace them first, for example with numpy.nan_to_num.",
     )
+
+
+def _continue_into(planes: npt.NDArray[np.float32], hidden: npt.NDArray[np.bool_]) -> None:
+    """Fill what is hidden in planes (N, C, H, W), in place.
+
+    Close to what is shown it is mirrored at the edge, noise and all, so that neither a network nor an estimate of
+    the noise sees that it ends there; further in lies one value, their median.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    for plane, mask in zip(planes.reshape(-1, *planes.shape[2:]), hidden.reshape(-1, *hidden.shape[2:]), strict=True):
+        if not mask.any():
+            continue
+        if mask.all():
+            plane[...] = 0
+            continue
+        distance, edge = distance_transform_edt(mask, return_indices=True)
+        places = np.nonzero(mask)
+        limits = np.array(mask.shape)[:, np.newaxis] - 1
+        mirrored = np.clip(2 * edge[:, *places] - np.array(places), 0, limits)
+        filled = np.where(mask[tuple(mirrored)], plane[tuple(edge[:, *places])], plane[tuple(mirrored)])
+        plane[places] = np.where(distance[places] <= MIRRORED, filled, np.median(plane[~mask]))
 
 
 def _check_percentiles(values: npt.NDArray[Any]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from noiseless.image import Image
 from noiseless.io import ifd
@@ -52,12 +53,14 @@ def upright(image: Image) -> Image:
     if turn == 1:
         return image
     y, x = image.axes.index("Y"), image.axes.index("X")
-    array = image.array
-    if turn >= 5:
-        array = np.swapaxes(array, y, x)
     flipped = {2: (x,), 3: (y, x), 4: (y,), 6: (x,), 7: (y, x), 8: (y,)}
-    array = np.flip(array, flipped.get(turn, ()))
-    return replace(image, array=array, metadata={**image.metadata, "exif": _without_orientation(image.metadata)})
+
+    def turned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.flip(np.swapaxes(array, y, x) if turn >= 5 else array, flipped.get(turn, ()))
+
+    metadata = {**image.metadata, "exif": _without_orientation(image.metadata)}
+    hidden = None if image.hidden is None else turned(image.hidden)
+    return replace(image, array=turned(image.array), hidden=hidden, metadata=metadata)
 
 
 def from_tiff(directory: Directory, order: ifd.ByteOrder, *, description: bool) -> bytes | None:

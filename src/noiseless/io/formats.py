@@ -16,8 +16,10 @@ from typing import BinaryIO, Protocol, cast
 from noiseless.errors import UnknownNameError
 from noiseless.image import Image
 
-HEAD = 132
+HEAD = 1024
 """Bytes from the beginning of a file that recognition looks at."""
+
+GZIP = b"\x1f\x8b"
 
 ENTRY_POINTS = "noiseless.formats"
 
@@ -44,7 +46,10 @@ class Format:
         suffixes: lower case, with the dot; the first is the usual one.
         magic: matches the beginning of every file of the format.
         module: where its codec is; imported when first needed.
-        holds_metadata: whether profile, EXIF, resolution and the mark of a denoised image fit in.
+        holds_metadata: whether profile, EXIF, XMP and resolution fit in.
+        holds_mark: whether the mark of a denoised image fits in.
+        extra: of noiseless, that the format needs.
+        written_as: key of the format in which its images are written; itself where empty.
     """
 
     name: str
@@ -52,6 +57,9 @@ class Format:
     magic: re.Pattern[bytes]
     module: str
     holds_metadata: bool = True
+    holds_mark: bool = True
+    extra: str = ""
+    written_as: str = ""
 
     def codec(self) -> Codec:
         """The module that reads and writes the format."""
@@ -67,15 +75,26 @@ FORMATS: dict[str, Format] = {
     "jpeg": Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), _magic(rb"\xff\xd8\xff"), "noiseless.io.jpeg"),
     "webp": Format("WebP", (".webp",), _magic(rb"RIFF.{4}WEBP"), "noiseless.io.webp"),
     "tiff": Format(
-        "TIFF", (".tif", ".tiff", ".btf"), _magic(rb"II[\x2a\x2b]\0(?!.{4}CR)|MM\0[\x2a\x2b]"), "noiseless.io.tiff"
+        "TIFF",
+        (".tif", ".tiff", ".btf"),
+        _magic(rb"(?!.{128}DICM)(II[\x2a\x2b]\0(?!.{4}CR)|MM\0[\x2a\x2b])"),
+        "noiseless.io.tiff",
     ),
     "bmp": Format(
-        "BMP", (".bmp", ".dib"), _magic(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0"), "noiseless.io.bmp", False
+        "BMP",
+        (".bmp", ".dib"),
+        _magic(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0"),
+        "noiseless.io.bmp",
+        False,
+        False,
     ),
     "netpbm": Format(
-        "PPM / PGM", (".ppm", ".pgm", ".pbm", ".pnm"), _magic(rb"P[1-6][\s#]"), "noiseless.io.netpbm", False
+        "PPM / PGM", (".ppm", ".pgm", ".pbm", ".pnm"), _magic(rb"P[1-6][\s#]"), "noiseless.io.netpbm", False, False
     ),
-    "npy": Format("NumPy", (".npy",), _magic(rb"\x93NUMPY"), "noiseless.io.npy", False),
+    "npy": Format("NumPy", (".npy",), _magic(rb"\x93NUMPY"), "noiseless.io.npy", False, False),
+    "dicom": Format(
+        "DICOM", (".dcm", ".dicom", ".ima"), _magic(rb".{128}DICM"), "noiseless.io.dicom", False, extra="medical"
+    ),
 }
 
 UNSUPPORTED: dict[str, re.Pattern[bytes]] = {
@@ -90,7 +109,6 @@ UNSUPPORTED: dict[str, re.Pattern[bytes]] = {
     "a JPEG 2000": _magic(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
     "a Photoshop": _magic(rb"8BPS"),
     "an OpenEXR": _magic(rb"\x76\x2f\x31\x01"),
-    "a DICOM": _magic(rb".{128}DICM"),
     "a FITS": _magic(rb"SIMPLE  ="),
     "an HDF5": _magic(rb"\x89HDF\r\n\x1a\n"),
     "a PDF": _magic(rb"%PDF"),

@@ -1,7 +1,8 @@
 """The mark of a denoised image: which model, at which strength. It lives in the XMP packet.
 
 PNG, JPEG, WebP and TIFF hold XMP beside their other metadata, so that the mark disturbs neither ImageJ nor OME
-descriptions nor camera notes. BMP, PPM and .npy cannot hold it.
+descriptions nor camera notes. BMP, PPM and .npy cannot hold it. Formats of science keep it where they note how an image
+came about; their codecs turn it into a packet when they read and back when they write.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ def with_denoised_mark(image: Image, model: str, strength: float) -> Image:
     mark = f"{model} at strength {strength:g}"
     xmp = _marked(_text(image.metadata.get("xmp", b"")), f"{before}, then {mark}" if before else mark)
     return replace(image, metadata={**image.metadata, "xmp": xmp.encode("utf-8", "replace")})
+
+
+def packet_of(mark: str) -> bytes:
+    """An XMP packet that holds this mark alone, for formats that keep the mark elsewhere."""
+    return _marked("", mark).encode("utf-8", "replace")
 
 
 def _marked(packet: str, mark: str) -> str:

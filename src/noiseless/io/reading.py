@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from noiseless.errors import ImageError, NoiselessError, ValueRangeError
+from noiseless.errors import ImageError, NoiselessError, ValueRangeError, missing_extra
 from noiseless.image import DataRange, Image
 from noiseless.io import formats
 from noiseless.io.limits import pixel_limit
@@ -36,6 +36,7 @@ def read(source: Source, *, data_range: DataRange | None = None, max_pixels: int
         ImageError: missing, empty, truncated, damaged, enormous, not an image or of an unsupported kind; NaN or
             infinite values.
         ValueRangeError: float values far outside [0, 1] and no data range.
+        MissingExtraError: the format needs an optional package.
     """
     with _opened(source) as (file, name):
         return _decoded(file, name, pixel_limit(max_pixels), data_range)
@@ -56,7 +57,7 @@ def read_pixels(path: Source, *, max_pixels: int | None = None) -> npt.NDArray[A
         ImageError, ValueRangeError: as for `read`.
     """
     image = read(path, max_pixels=max_pixels)
-    if image.array.dtype.kind not in "bu" or image.array.dtype.itemsize > 2:
+    if image.array.dtype.kind not in "bu" or image.array.dtype.itemsize > 2 or image.hidden is not None:
         planes = image.planes()
         return planes.reshape(-1, *planes.shape[2:])
     bits = 16 if image.array.dtype.itemsize == 2 else 8
@@ -67,19 +68,36 @@ def _decoded(file: BinaryIO, name: str, limit: int, data_range: DataRange | None
     key = _recognised(file, name)
     format_ = formats.named(key)
     file.seek(0)
-    try:
+    with saying_what_is_damaged(name, format_.name):
         image = format_.codec().decode(file, limit)
-        return replace(image, metadata={**image.metadata, "format": key}).checked(data_range)
+        return replace(image, metadata={"format": key, **image.metadata}).checked(data_range)
+
+
+@contextmanager
+def saying_what_is_damaged(name: str, kind: str) -> Iterator[None]:
+    """Make one clear error of whatever goes wrong while a file is decoded.
+
+    Args:
+        name: of the file.
+        kind: of its format, as people write it.
+
+    Raises:
+        ImageError, ValueRangeError: with the name of the file.
+    """
+    try:
+        yield
     except (ImageError, ValueRangeError) as error:  # says what is wrong, but not in which file
         raise type(error)(f"{name}: {error}") from error
     except NoiselessError:
         raise
     except MemoryError as error:
         raise ImageError(f"{name} does not fit into memory", fix="Use a machine with more, or cut it up.") from error
+    except ModuleNotFoundError as error:
+        raise missing_extra(f"reading {name}, a {kind} file,", error) or error from None
     except Exception as error:  # decoders of other people meet bytes of other people: any exception means "damaged"
         raise ImageError(
             f"cannot read {name}",
-            got=f"a damaged or unusual {format_.name} file ({_first_line(error)})",
+            got=f"a damaged or unusual {kind} file ({_first_line(error)})",
             fix="Save it again with another program, or leave it out.",
         ) from error
 

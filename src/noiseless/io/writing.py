@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import BinaryIO
 
-from noiseless.errors import ImageError, NoiselessError, OutputError
+from noiseless.errors import ImageError, NoiselessError, OutputError, missing_extra
 from noiseless.image import Image
 from noiseless.io import formats
 from noiseless.io.atomic import replacing
@@ -69,6 +69,8 @@ def _encode(file: BinaryIO, image: Image, key: str, name: str) -> None:
         formats.named(key).codec().encode(file, image)
     except (NoiselessError, OSError, MemoryError):
         raise
+    except ModuleNotFoundError as error:
+        raise missing_extra(f"writing {name}", error) or error from None
     except Exception as error:  # encoders of other people; what they refuse is not the user's mistake
         raise OutputError(f"cannot encode {name}", got=f"{type(error).__name__}: {error}") from error
 
