@@ -94,6 +94,18 @@ def test_brightness_does_not_shift() -> None:
         assert np.abs(means).max() < 0.5 * level + 0.003
 
 
+@pytest.mark.parametrize("value", [0.0, 3 / 255, 0.99, 1.0])
+@pytest.mark.parametrize("resampled", [0.0, 1.0])
+def test_the_target_keeps_the_brightness_that_clipping_leaves(value: float, resampled: float) -> None:
+    flat = np.full((3, 64, 64), value, np.float32)
+    camera = replace(PLAIN, level=12 / 255, compressed=0.0, resampled=resampled)
+    pairs = [camera.pair(flat, np.random.default_rng(seed)) for seed in range(40)]
+    shift = np.mean([(noisy - flat).mean() for noisy, _ in pairs])
+    left = np.mean([(noisy - target).mean() for noisy, target in pairs])
+    assert abs(shift) > 0.2 / 255
+    assert abs(left) < 0.3 * abs(shift)
+
+
 def test_level_is_the_deviation_of_luma_at_middle_grey() -> None:
     grey = np.full((3, 64, 64), 0.45, np.float32)
     camera = replace(PLAIN, level=0.02, compressed=0.0, resampled=0.0)

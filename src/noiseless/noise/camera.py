@@ -9,10 +9,12 @@ more.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
+from scipy.ndimage import uniform_filter
+from scipy.special import ndtr
 
 from noiseless.errors import SpecError
 from noiseless.noise import developing, scenery, shaping
@@ -83,15 +85,18 @@ class Camera(Noise):
             return np.stack([self.corrupt(one, generator) for one in clean])
         if clean.ndim == 2:
             return np.asarray(self.corrupt(np.repeat(clean[None], 3, axis=0), generator)[1])
-        noisy, target = replace(self, soft=0.0, relit=0.0, sharpened=0.0).pair(clean, generator)
-        if target is clean:
-            return noisy
-        return scenery.to_bytes(noisy - target + clean).astype(np.float32) / np.float32(255)
+        drawn = self.draw(generator)
+        if generator.random() < drawn.untouched:
+            return _as_stored(clean)
+        noisy, taken, _ = drawn._expose(clean, generator)
+        return _as_stored(noisy if taken is clean else noisy - taken + clean)
 
     def pair(self, clean: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A noisy picture and what a denoiser should make of it.
 
-        Softening, sharpening, tone and resampling change both alike; so the target is not `clean`.
+        Softening, sharpening, tone and resampling change both alike; so the target is not `clean`. Where noise is
+        clipped, near black and white, the target is what remains of the picture on average: a denoiser that learned to
+        undo that shift would shift the brightness of pictures that have none.
 
         Args:
             clean: (3, H, W), float32 in [0, 1].
@@ -108,14 +113,9 @@ class Camera(Noise):
         drawn = self.draw(generator)
         target = drawn._prepare(clean, generator)
         if generator.random() < drawn.untouched:
-            return scenery.to_bytes(target).astype(np.float32) / np.float32(255), target
-        if generator.random() < drawn.resampled:
-            noisy, target = drawn._resampled(target, generator)
-        else:
-            noisy = drawn._noisy(target, generator)
-        if generator.random() < drawn.compressed:
-            noisy = _compress(noisy, int(bounds(drawn.quality)[0]), generator)
-        return scenery.to_bytes(noisy).astype(np.float32) / np.float32(255), np.clip(target, 0, 1)
+            return _as_stored(target), target
+        noisy, _, target = drawn._expose(target, generator)
+        return _as_stored(noisy), np.clip(target, 0, 1)
 
     def _prepare(self, clean: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         picture = clean
@@ -128,20 +128,35 @@ class Camera(Noise):
                 picture = change(picture, generator)
         return picture if picture is clean else np.clip(picture, 0, 1)
 
-    def _resampled(self, clean: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Noise that came in at another size: both pictures at the size of `clean`."""
+    def _expose(self, clean: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The noisy picture, the clean one after the same resampling, and what is left of that on average."""
+        if generator.random() < self.resampled:
+            noisy, taken, mean = self._resampled(clean, generator)
+        else:
+            noise = self._noise(clean, generator)
+            noisy, taken, mean = clean + noise, clean, clipped_mean(clean, noise)
+        if generator.random() < self.compressed:
+            noisy = _compress(noisy, int(bounds(self.quality)[0]), generator)
+        return noisy, taken, mean
+
+    def _resampled(
+        self, clean: np.ndarray, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Noise that came in at another size: all pictures at the size of `clean`."""
         height, width = clean.shape[-2:]
         factor = generator.uniform(1.15, 1.9) if generator.random() < 0.6 else generator.uniform(0.6, 0.95)
         size = max(round(height * factor), 2), max(round(width * factor), 2)
         taken = np.clip(scenery.resize(clean, size), 0, 1)
-        noisy = self._noisy(taken, generator, gain=math.sqrt(max(factor, 1.0)))
+        noise = self._noise(taken, generator, gain=math.sqrt(max(factor, 1.0)))
+        noisy, mean = np.clip(taken + noise, 0, 1), clipped_mean(taken, noise)
         if generator.random() < 0.5:
             noisy = _compress(noisy, int(generator.integers(80, 99)), generator)
         resampling = scenery.draw_filter(generator)
-        return scenery.resize(noisy, (height, width), resampling), scenery.resize(taken, (height, width), resampling)
+        resized = [scenery.resize(picture, (height, width), resampling) for picture in (noisy, taken, mean)]
+        return resized[0], resized[1], resized[2]
 
-    def _noisy(self, clean: np.ndarray, generator: np.random.Generator, gain: float = 1.0) -> np.ndarray:
-        """Clean picture plus noise; `gain` makes up for what shrinking will take away."""
+    def _noise(self, clean: np.ndarray, generator: np.random.Generator, gain: float = 1.0) -> np.ndarray:
+        """Noise for a clean picture; `gain` makes up for what shrinking will take away."""
         height, width = clean.shape[-2:]
         even = np.pad(clean, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
         level = gain * float(bounds(self.level)[0])
@@ -156,7 +171,32 @@ class Camera(Noise):
         shaped = luma + chroma
         if generator.random() < 0.5:
             shaped *= 1 + np.float32(generator.uniform(0, 1.2)) * scenery.texture(even)
-        return clean + shaped[:, :height, :width]
+        return shaped[:, :height, :width]
+
+
+def clipped_mean(clean: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """What remains of a picture on average when noise is added and the sum is clipped to [0, 1].
+
+    The mean of a clipped normal distribution, whose deviation is that of the noise around each pixel.
+
+    Args:
+        clean: (C, H, W) in [0, 1].
+        noise: of the same shape, before clipping.
+
+    Returns:
+        float32, of the same shape.
+    """
+    spread = np.sqrt(uniform_filter(np.square(noise), (0, 21, 21), mode="reflect").clip(1e-10))
+    return np.asarray(clean + _lifted(clean / spread) * spread - _lifted((1 - clean) / spread) * spread, np.float32)
+
+
+def _lifted(above: np.ndarray) -> np.ndarray:
+    """How much clipping at 0 lifts the mean of a normal distribution of deviation 1 and mean `above`."""
+    return np.asarray(np.exp(-0.5 * np.square(above)) / math.sqrt(2 * math.pi) - above * ndtr(-above))
+
+
+def _as_stored(picture: np.ndarray) -> np.ndarray:
+    return scenery.to_bytes(picture).astype(np.float32) / np.float32(255)
 
 
 def _sensor_noise(clean: np.ndarray, level: float, generator: np.random.Generator) -> tuple[np.ndarray, float]:
