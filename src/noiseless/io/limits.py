@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from noiseless.errors import ConfigError, ImageError
+from noiseless.errors import ConfigError, ImageError, TooManyPixelsError
 
 MAX_PIXELS = 500_000_000
 """Pixels of all planes together; the largest photographs have 400 million."""
@@ -41,8 +41,9 @@ def check_pixels(shape: Sequence[int], limit: int) -> None:
     if count <= 0:
         raise ImageError("the image has no pixels", got=size)
     if count > limit:
-        raise ImageError(
+        raise TooManyPixelsError(
             "the image is enormous",
+            pixels=count,
             got=f"{size} = {count} pixels",
             expected=f"at most {limit}",
             fix=f"If you trust the file, set the environment variable {VARIABLE} to a larger number.",

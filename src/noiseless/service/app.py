@@ -1,0 +1,116 @@
+"""The application: routes, the page, and how errors are answered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from noiseless import __version__
+from noiseless.errors import Cancelled, InputError, MemoryLimitError, NoiselessError, OutputError, TooManyPixelsError
+from noiseless.service import routes
+from noiseless.service.engine import Engine
+from noiseless.service.guard import Guard, refused
+from noiseless.service.logs import Log
+from noiseless.service.measures import Measures
+from noiseless.service.models import Models
+from noiseless.service.parts import Parts
+from noiseless.service.pipeline import Pipeline
+from noiseless.service.settings import ServiceSettings
+
+PAGE = Path(__file__).parent / "page"
+
+STATUS: tuple[tuple[type[NoiselessError], int], ...] = (
+    (TooManyPixelsError, 413),
+    (InputError, 422),
+    (MemoryLimitError, 413),
+    (OutputError, 507),
+    (Cancelled, 503),
+)
+"""How errors are answered, the first that fits; others are 500."""
+
+READ_FROM = "the stream"
+"""What `noiseless.io` calls a file without a name."""
+
+
+def create_app(settings: ServiceSettings, log: Log | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        settings: how it is set up.
+        log: where events go; standard error if not given.
+
+    Raises:
+        ConfigError: settings that cannot be used.
+        BundleError: a model that cannot be used.
+    """
+    settings.checked()
+    log = log or Log()
+    measures = Measures()
+    models = Models(settings.models, settings.threads)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine = Engine(models, settings.time_limit)
+        pipeline = Pipeline(settings, engine)
+        measures.watch("direct_requests", "Direct requests that are here.", lambda: pipeline.waiting)
+        app.state.parts = Parts(settings, log, measures, models, engine, pipeline)
+        yield
+        engine.stop()
+        pipeline.close()
+
+    app = FastAPI(title="noiseless", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.include_router(routes.router)
+    _add_page(app)
+    _add_errors(app)
+    if settings.origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_headers=["Authorization"])
+    app.add_middleware(Guard, settings=settings, log=log, measures=measures)
+    return app
+
+
+def _add_page(app: FastAPI) -> None:
+    """The page and the API's documentation; every file they need comes from here."""
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return FileResponse(PAGE / "index.html")
+
+    @app.get("/docs", include_in_schema=False)
+    async def documentation() -> Response:
+        return FileResponse(PAGE / "docs.html")
+
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Every error is one clear sentence."""
+
+    @app.exception_handler(NoiselessError)
+    async def ours(request: Request, error: NoiselessError) -> JSONResponse:
+        status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+        sentence = str(error).replace(READ_FROM, "the upload")
+        return refused(request.scope, HTTPException(status, sentence))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        return refused(request.scope, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(map(str, first.get("loc", ())[1:]))
+        return refused(request.scope, HTTPException(422, f"{place} does not fit: {first.get('msg', '')}"))
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        state = request.app.state.parts
+        state.log("error", request_id=request.state.request_id, error=f"{type(error).__name__}: {error}")
+        return refused(request.scope, HTTPException(500, "the service failed; its log says more under this request_id"))

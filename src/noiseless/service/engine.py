@@ -1,0 +1,224 @@
+"""One engine for all requests: a thread that computes, small images together, large ones by turns with them.
+
+An image that waits here is decoded, so few may wait; `noiseless.service.pipeline` sees to that. While a large image is
+computed, small ones have their turn between its tiles.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from noiseless.denoiser import Denoiser, choose_model
+from noiseless.errors import Cancelled, NoiselessError, WorkError
+from noiseless.image import Image
+from noiseless.service.models import Models
+from noiseless.service.options import Options
+
+Array = npt.NDArray[np.float32]
+
+TOGETHER = 1 << 19
+"""Pixels of the images that are computed together, at most; one of more pixels is computed alone."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What the engine made of an image.
+
+    Attributes:
+        planes: (N, C, H, W) float32 in [0, 1] units, not clipped; the input's where the strength is 0.
+        denoiser: the model that was used.
+        sigma: the noise level it was told, broadcastable to the planes; ``None`` for a blind model.
+        seconds: of computing, shared by images that were computed together.
+    """
+
+    planes: Array
+    denoiser: Denoiser
+    sigma: Array | None
+    seconds: float
+
+
+def _ignore(share: float) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(eq=False)
+class Work:
+    """An image that shall be denoised.
+
+    Attributes:
+        image: what.
+        options: how.
+        progress: told the share that is done.
+        cancelled: set by whoever does not want it any more.
+        future: becomes the result.
+    """
+
+    image: Image
+    options: Options
+    progress: Callable[[float], None] = _ignore
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    future: Future[Restored] = field(default_factory=Future)
+
+    @property
+    def pixels(self) -> int:
+        """Of all planes together."""
+        return self.image.count * self.image.height * self.image.width
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Images of one kind can be computed together."""
+        image, options = self.image, self.options
+        return options, image.channels, image.height, image.width, self.model
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        if self.options.model != "auto":
+            return self.options.model
+        return choose_model(self.image, told=self.options.told)[0]
+
+
+class Engine:
+    """Computes what `submit` is given, in a thread of its own.
+
+    Args:
+        models: to choose from.
+        time_limit: seconds that one image may take.
+    """
+
+    def __init__(self, models: Models, time_limit: float) -> None:
+        self._models, self._time_limit = models, time_limit
+        self._small: deque[Work] = deque()
+        self._large: deque[Work] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work) -> Future[Restored]:
+        """Compute an image when it is its turn.
+
+        Returns:
+            Its result; or an error: `Cancelled`, or what a `Denoiser` raises.
+        """
+        with self._changed:
+            (self._small if work.pixels <= TOGETHER else self._large).append(work)
+            self._changed.notify()
+        return work.future
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread computes."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Stop at the next tile; what waits is cancelled."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._small or self._large or self._stopping)
+                if self._stopping:
+                    break
+                group = [self._large.popleft()] if self._large else []
+            self._compute(group or self._small_group())
+        for work in (*self._small, *self._large):
+            _settle(work, Cancelled("the service stops"))
+
+    def _small_group(self) -> list[Work]:
+        """The small image that waits longest, with others of its kind."""
+        with self._changed:
+            if not self._small:
+                return []
+            most = max(1, TOGETHER // self._small[0].pixels)
+            kind = self._small[0].kind
+            group = [work for work in self._small if work.kind == kind][:most]
+            self._small = deque(work for work in self._small if work not in group)
+        return group
+
+    def _compute(self, group: list[Work]) -> None:
+        group = [work for work in group if work.future.set_running_or_notify_cancel()]
+        for work in [work for work in group if work.cancelled.is_set()]:
+            _settle(work, Cancelled("nobody waits for this image any more"))
+        group = [work for work in group if not work.cancelled.is_set()]
+        if not group:
+            return
+        try:
+            results = self._results(group)
+        except NoiselessError as error:
+            results = [error] * len(group)
+        except Exception as error:  # the engine serves everybody: one image must not end it
+            results = [WorkError("the engine failed", got=f"{type(error).__name__}: {error}")] * len(group)
+        for work, result in zip(group, results, strict=True):
+            _settle(work, result)
+
+    def _results(self, group: list[Work]) -> list[Restored | NoiselessError]:
+        first, started = group[0], time.monotonic()
+        denoiser = self._models.get(first.model, first.options.precision)
+        noise = first.options.noise_model()
+        planes = [work.image.planes() for work in group]
+        if not first.options.strength:
+            return [Restored(each, denoiser, None, 0.0) for each in planes]
+        levels = [denoiser.sigma(each, noise) for each in planes]
+        sigma = (
+            None
+            if levels[0] is None
+            else np.concatenate([_full(level, each) for level, each in zip(levels, planes, strict=True)])
+        )
+        together = planes[0] if len(planes) == 1 else np.concatenate(planes)
+        restored = denoiser.planes(
+            together,
+            sigma,
+            strength=first.options.strength,
+            progress=lambda share: self._report(group, share),
+            cancel=self._cancel(group, started + self._time_limit),
+        )
+        seconds = (time.monotonic() - started) / len(group)
+        parts = np.split(restored, np.cumsum([len(each) for each in planes])[:-1])
+        return [Restored(part, denoiser, level, seconds) for part, level in zip(parts, levels, strict=True)]
+
+    def _report(self, group: list[Work], share: float) -> None:
+        for work in group:
+            work.progress(share)
+
+    def _cancel(self, group: list[Work], deadline: float) -> Callable[[], bool]:
+        """What is asked between tiles: whether to stop. Small images have their turn meanwhile."""
+        alone = group[0].pixels > TOGETHER
+
+        def cancel() -> bool:
+            if time.monotonic() > deadline:
+                raise WorkError("the image took too long", expected=f"at most {self._time_limit:g} seconds")
+            if alone and not self._stopping:
+                self._compute(self._small_group())
+            return self._stopping or all(work.cancelled.is_set() for work in group)
+
+        return cancel
+
+
+def _full(sigma: Array | None, planes: Array) -> Array:
+    """A noise level with an entry for each plane and channel."""
+    assert sigma is not None
+    level = sigma.reshape((1,) * (4 - sigma.ndim) + sigma.shape)
+    return np.broadcast_to(level, (*planes.shape[:2], *level.shape[2:]))
+
+
+def _settle(work: Work, result: Restored | NoiselessError) -> None:
+    try:
+        if isinstance(result, NoiselessError):
+            work.future.set_exception(result)
+        else:
+            work.future.set_result(result)
+    except InvalidStateError:  # cancelled in the meantime
+        return

@@ -1,0 +1,188 @@
+"""The way of an image through the service: decode, compute, encode; few at a time, so that memory does not grow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from typing import Any, TypeVar
+
+from starlette.exceptions import HTTPException
+
+from noiseless.image import Image
+from noiseless.io import FORMATS, read, with_denoised_mark, write
+from noiseless.runtime.machine import processors
+from noiseless.service.engine import Engine, Restored, Work
+from noiseless.service.options import Options
+from noiseless.service.report import by_channel, report
+from noiseless.service.settings import ServiceSettings
+from noiseless.service.uploads import Content
+
+T = TypeVar("T")
+
+DECODED = 8 << 20
+"""Pixels of the images that are decoded at once; a larger one is decoded alone."""
+
+LONGEST_WAIT = 60
+MEDIA_TYPES = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "tiff": "image/tiff",
+    "bmp": "image/bmp",
+    "netpbm": "image/x-portable-anymap",
+    "dicom": "application/dicom",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A denoised image.
+
+    Attributes:
+        data: the file.
+        media_type: of the file.
+        suffix: of the file, with the dot.
+        report: numbers and warnings, where they were asked for.
+        headers: what goes along with the file.
+    """
+
+    data: bytes
+    media_type: str
+    suffix: str
+    report: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Pipeline:
+    """Takes images to the engine and back.
+
+    Args:
+        settings: the limits.
+        engine: computes.
+    """
+
+    def __init__(self, settings: ServiceSettings, engine: Engine) -> None:
+        self._settings, self._engine = settings, engine
+        self._pool = ThreadPoolExecutor(settings.threads or processors(), "codec")
+        self._decoded = Budget(DECODED)
+        self._places = settings.queue
+        self._seconds = 1.0
+
+    @property
+    def waiting(self) -> int:
+        """Direct requests that are here."""
+        return self._settings.queue - self._places
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """A place in the queue.
+
+        Raises:
+            HTTPException: 429, there is none.
+        """
+        if not self._places:
+            raise busy(self._seconds * self._settings.queue)
+        self._places -= 1
+        try:
+            yield
+        finally:
+            self._places += 1
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function in one of as many threads as there are processors."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+    async def denoise(self, content: Content, options: Options, *, numbers: bool) -> Answer:
+        """Denoise a small image.
+
+        Args:
+            content: the file.
+            options: how.
+            numbers: whether a report is wanted.
+
+        Raises:
+            NoiselessError: it cannot be denoised.
+        """
+        async with self._decoded.take(content.pixels):
+            image = await self.run(decode, content.data, self._settings.max_pixels)
+            restored = await self.compute(Work(image, options))
+            self._seconds += 0.1 * (restored.seconds - self._seconds)
+            return await self.run(_answer, image, restored, options, numbers)
+
+    async def compute(self, work: Work) -> Restored:
+        """Have the engine compute; whoever stops to wait for it cancels it."""
+        try:
+            return await asyncio.wrap_future(self._engine.submit(work))
+        except asyncio.CancelledError:
+            work.cancelled.set()
+            raise
+
+
+class Budget:
+    """Lets in so much at once; what exceeds the whole is let in alone.
+
+    Args:
+        whole: of it.
+    """
+
+    def __init__(self, whole: int) -> None:
+        self._whole = self._left = whole
+        self._changed = asyncio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def take(self, amount: int) -> AsyncIterator[None]:
+        """Wait for a part of the budget and hold it."""
+        part = min(amount, self._whole)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._left >= part)
+            self._left -= part
+        try:
+            yield
+        finally:
+            self._left += part
+            async with self._changed:
+                self._changed.notify_all()
+
+
+def busy(seconds: float) -> HTTPException:
+    """The answer of a service whose queue is full: come again in so many seconds."""
+    wait = str(min(max(1, round(seconds)), LONGEST_WAIT))
+    return HTTPException(429, f"the queue is full; come again in {wait} seconds", {"Retry-After": wait})
+
+
+def decode(data: bytes, most_pixels: int) -> Image:
+    """The image in a file's bytes."""
+    return read(BytesIO(data), max_pixels=most_pixels)
+
+
+def encode(image: Image) -> Answer:
+    """An image as a file of the format that it came in."""
+    buffer = BytesIO()
+    write(buffer, image)
+    key = str(image.metadata["format"])
+    suffix = FORMATS[key].suffixes[0] if key in FORMATS else ""
+    return Answer(buffer.getvalue(), MEDIA_TYPES.get(key, "application/octet-stream"), suffix)
+
+
+def marked(image: Image, restored: Restored, strength: float) -> Image:
+    """The denoised image, with the mark of having been denoised; at strength 0 the image as it came."""
+    if not strength:
+        return image
+    return with_denoised_mark(image.with_planes(restored.planes), restored.denoiser.name, strength)
+
+
+def _answer(image: Image, restored: Restored, options: Options, numbers: bool) -> Answer:
+    if not numbers:
+        headers = {"X-Noiseless-Model": restored.denoiser.name}
+        if restored.sigma is not None:
+            headers["X-Noiseless-Noise"] = ",".join(map(str, by_channel(restored.sigma)))
+        return replace(encode(marked(image, restored, options.strength)), headers=headers)
+    return Answer(b"", "application/json", ".json", report(image, image.planes(), restored, options))

@@ -1,0 +1,64 @@
+"""Parts of the OpenAPI schema that types cannot say: forms with files, and errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_OPTIONS: dict[str, Any] = {
+    "image": {"type": "string", "format": "binary", "description": "The image file."},
+    "model": {"type": "string", "default": "auto", "description": "See /v1/models."},
+    "noise": {
+        "type": "string",
+        "default": "auto",
+        "description": "auto (estimated), gaussian:25, poisson-gaussian:gain=0.01,read=0.02, or JSON of /v1/calibrate.",
+    },
+    "strength": {"type": "number", "minimum": 0, "maximum": 1, "default": 1},
+    "precision": {"type": "string", "enum": ["exact", "fast", "int8"], "default": "exact"},
+}
+
+
+def form(*fields: str) -> dict[str, Any]:
+    """The description of a form with an image and these fields."""
+    properties = {name: _OPTIONS[name] for name in ("image", *fields)}
+    content = {"schema": {"type": "object", "required": ["image"], "properties": properties}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": content}}}
+
+
+DENOISE = form("model", "noise", "strength", "precision")
+CALIBRATE = form()
+
+_ERROR = {
+    "type": "object",
+    "required": ["detail", "request_id"],
+    "properties": {
+        "detail": {"type": "string", "description": "What is wrong, in one sentence."},
+        "request_id": {"type": "string", "description": "Under which the log has it."},
+    },
+}
+
+
+def error(description: str) -> dict[str, Any]:
+    """An error as every route answers it."""
+    return {"description": description, "content": {"application/json": {"schema": _ERROR}}}
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    400: error("The form is damaged."),
+    401: error("A token is needed."),
+    403: error("A page of another server sent this."),
+    408: error("The upload took too long."),
+    413: error("Too many bytes or pixels."),
+    415: error("Not a form."),
+    422: error("The image, or a field, cannot be used."),
+    429: error("The queue is full; `Retry-After` says when to come again."),
+    507: error("The disk is full."),
+}
+
+IMAGES: dict[str, Any] = {
+    "description": "The denoised image, or numbers about it.",
+    "content": {
+        "image/*": {"schema": {"type": "string", "format": "binary"}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "application/json": {"schema": {"type": "object"}},
+    },
+}

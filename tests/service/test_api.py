@@ -1,0 +1,231 @@
+"""The routes that answer directly, through the whole application but the socket."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import noiseless
+from noiseless.errors import ConfigError
+from noiseless.service.settings import ServiceSettings
+
+pytest.importorskip("fastapi", reason="the service needs the extra serve")
+
+from fastapi.testclient import TestClient
+
+from noiseless.service.app import create_app
+from noiseless.service.logs import Log
+
+LOCAL = "http://127.0.0.1"
+
+
+def noisy(height: int = 40, width: int = 48, dtype: str = "uint8") -> np.ndarray:
+    """A grey ramp with noise."""
+    generator = np.random.default_rng(3)
+    ramp = np.linspace(0.2, 0.8, width)[None, :] + generator.normal(0, 0.08, (height, width))
+    return (ramp.clip(0, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
+def file_of(array: np.ndarray, kind: str = "png") -> bytes:
+    buffer = io.BytesIO()
+    noiseless.write(buffer, noiseless.Image.from_array(array), format=kind)
+    return buffer.getvalue()
+
+
+def settings(folder: Path, **changes: object) -> ServiceSettings:
+    return ServiceSettings(state=str(folder), threads=1, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def log() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory, log: io.StringIO) -> Iterator[TestClient]:
+    app = create_app(settings(tmp_path_factory.mktemp("state")), Log(log))
+    with TestClient(app, base_url=LOCAL, raise_server_exceptions=False) as client:
+        yield client
+
+
+def post(client: TestClient, data: bytes, route: str = "denoise", name: str = "a.png", **more: object) -> object:
+    fields = {key: str(value) for key, value in more.items() if key != "headers"}
+    return client.post(f"/v1/{route}", files={"image": (name, data)}, data=fields, headers=more.get("headers"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [("png", "uint16"), ("tiff", "uint16"), ("npy", "uint8"), ("webp", "uint8")]
+)
+def test_an_image_comes_back_in_its_own_format_and_as_the_command_line_makes_it(
+    client: TestClient, kind: str, dtype: str, tmp_path: Path
+) -> None:
+    array = noisy(dtype=dtype)
+    given = file_of(array if kind != "webp" else np.dstack([array] * 3), kind)
+    answer = post(client, given, name=f"image.{kind}", model="gray-small", noise="gaussian:20", strength=0.75)
+    assert answer.status_code == 200, answer.text
+    got = noiseless.read(io.BytesIO(answer.content))
+    assert got.metadata["format"] == kind
+    asked, made = tmp_path / f"in.{kind}", tmp_path / f"out.{kind}"
+    asked.write_bytes(given)
+    from noiseless.cli import run
+
+    options = ["--model", "gray-small", "--sigma", "20", "--strength", "0.75"]
+    assert run(["denoise", str(asked), "-o", str(made), *options]) == 0
+    assert np.array_equal(got.array, noiseless.read(made).array)
+    assert answer.headers["x-noiseless-model"] == "gray-small"
+    assert float(answer.headers["x-noiseless-noise"].split(",")[0]) == pytest.approx(20, abs=0.01)
+    assert f'filename="image.{kind}"' in answer.headers["content-disposition"]
+
+
+def test_numbers_are_answered_where_they_are_asked_for(client: TestClient) -> None:
+    answer = post(client, file_of(noisy(128, 128)), headers={"Accept": "application/json"}, noise="auto")
+    numbers = answer.json()
+    assert numbers["model"] == "gray-small"
+    assert numbers["estimated"][0] == pytest.approx(0.08 * 255, rel=0.2)
+    assert 0.5 < numbers["removed"] / numbers["estimated"][0] < 1.5
+    assert numbers["image"]["format"] == "png"
+    assert (numbers["image"]["width"], numbers["image"]["height"], numbers["image"]["bits"]) == (128, 128, 8)
+
+
+def test_an_image_that_was_denoised_before_is_answered_with_a_warning(client: TestClient) -> None:
+    once = post(client, file_of(noisy()))
+    again = post(client, once.content, headers={"Accept": "application/json"}).json()
+    assert "denoised-before" in [warning["code"] for warning in again["warnings"]]
+
+
+def test_noise_stronger_than_what_the_model_knows_is_answered_with_a_warning(client: TestClient) -> None:
+    wild = np.random.default_rng(0).integers(0, 255, (96, 96), dtype=np.uint8)
+    numbers = post(client, file_of(wild), headers={"Accept": "application/json"}).json()
+    assert "stronger-noise" in [warning["code"] for warning in numbers["warnings"]]
+
+
+def test_calibrate_gives_a_noise_that_denoise_takes(client: TestClient) -> None:
+    data = file_of(noisy(128, 128))
+    found = post(client, data, "calibrate").json()
+    assert found["sigma"][0] == pytest.approx(0.08 * 255, rel=0.2)
+    for noise in (found["spec"], json.dumps(found["noise"])):
+        assert post(client, data, noise=noise, strength=0.1).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"model": "gray-smal"}, "Did you mean gray-small"),
+        ({"model": "/etc"}, "unknown model '/etc'"),
+        ({"model": "../weights/gray-small"}, "unknown model"),
+        ({"noise": "gausian:3"}, "Did you mean gaussian"),
+        ({"noise": "gaussian:5-50", "model": "gray-small"}, "a range is no noise level"),
+        ({"noise": "{}"}, "not a noise model"),
+        ({"noise": "[" * 1500}, "part of"),
+        ({"strength": "1.5"}, "expected a number from 0 to 1"),
+        ({"strength": "nan"}, "expected a number from 0 to 1"),
+        ({"precision": "exakt"}, "Did you mean exact"),
+        ({"modell": "auto"}, "unknown field 'modell'. Did you mean model?"),
+    ],
+)
+def test_fields_that_do_not_fit_are_422_with_a_sentence(client: TestClient, fields: dict[str, str], words: str) -> None:
+    answer = post(client, file_of(noisy()), **fields)
+    assert answer.status_code == 422, answer.text
+    assert words in answer.json()["detail"] or fields["noise"].startswith("[")
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_what_is_no_image_is_422(client: TestClient) -> None:
+    whole = file_of(noisy())
+    for data in (b"", b"rubbish", whole[:60], b"%PDF-1.5 and so on", whole[:-30]):
+        answer = post(client, data)
+        assert answer.status_code == 422
+        assert "the stream" not in answer.text
+        assert "\n" not in answer.json()["detail"]
+
+
+def test_forms_that_do_not_fit_are_4xx(client: TestClient) -> None:
+    assert client.post("/v1/denoise", content=b"x").status_code == 415
+    assert client.post("/v1/denoise", data={"image": "text"}, files={"other": b""}).status_code == 422
+    assert client.post("/v1/denoise", data={"image": "text"}, files={"model": b"x"}).status_code == 422
+    boundary = {"content-type": "multipart/form-data"}
+    assert client.post("/v1/denoise", content=b"--x", headers=boundary).status_code == 400
+    assert client.get("/v1/denoise").status_code == 405
+    many = [("image", (f"{number}.png", file_of(noisy()))) for number in range(3)]
+    assert client.post("/v1/denoise", files=many).status_code == 400
+
+
+def test_health_readiness_models_and_metrics(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+    offered = client.get("/v1/models").json()
+    assert {"gray-small", "color-small"} <= {model["name"] for model in offered["models"]}
+    text = client.get("/metrics").text
+    assert 'noiseless_requests_total{method="GET",route="/healthz",status="200"}' in text
+
+
+def test_every_answer_carries_safe_headers_and_no_page_of_others_may_call(client: TestClient) -> None:
+    for path in ("/", "/docs", "/healthz", "/v1/models", "/nothing"):
+        headers = client.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in headers
+    assert client.get("/v1/models").headers["cache-control"] == "no-store"
+    assert post(client, file_of(noisy()), headers={"Origin": "http://elsewhere.example"}).status_code == 403
+    assert client.get("/v1/models", headers={"Host": "elsewhere.example"}).status_code == 421
+
+
+def test_logs_are_json_and_name_no_image(client: TestClient, log: io.StringIO) -> None:
+    post(client, file_of(noisy()), name="patient-name.png")
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert {"time", "event", "request_id", "method", "path", "status", "milliseconds", "client"} <= set(lines[-1])
+    assert "patient-name" not in log.getvalue()
+
+
+def test_a_token_is_asked_for(tmp_path: Path) -> None:
+    app = create_app(settings(tmp_path, token="secret", host="0.0.0.0"), Log(io.StringIO()))
+    with TestClient(app, base_url="http://lab.example") as client:
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/").status_code == 200
+        for value in ("", "Bearer", "Bearer wrong", "Basic secret", "secret", "Bearer secret2"):
+            refused = client.get("/v1/models", headers={"Authorization": value} if value else {})
+            assert refused.status_code == 401
+            assert refused.headers["www-authenticate"] == "Bearer"
+        assert client.get("/v1/models", headers={"Authorization": "Bearer secret"}).status_code == 200
+        assert post(client, file_of(noisy()), headers={"Authorization": "Bearer wrong"}).status_code == 401
+
+
+def test_other_machines_need_a_token_unless_told_otherwise(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no token"):
+        create_app(settings(tmp_path, host="0.0.0.0"))
+    create_app(settings(tmp_path, host="0.0.0.0", insecure=True))
+    create_app(settings(tmp_path, host="::1"))
+
+
+def test_limits_are_checked_before_anything_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = create_app(settings(tmp_path, max_upload=20_000, max_pixels=1000), Log(io.StringIO()))
+    with TestClient(app, base_url=LOCAL) as client:
+        large = post(client, b"\0" * 30_000)
+        assert large.status_code == 413
+        assert "20000 bytes" in large.json()["detail"]
+        chunks = client.post(
+            "/v1/denoise",
+            content=iter(
+                [b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n', *[b"0" * 9000] * 4]
+            ),
+            headers={"content-type": "multipart/form-data; boundary=b"},
+        )
+        assert chunks.status_code == 413
+        monkeypatch.setattr("noiseless.service.pipeline.decode", lambda *_: pytest.fail("decoded"))
+        many = post(client, file_of(noisy()))
+        assert many.status_code == 413
+        assert "1920 pixels" in many.json()["detail"]
+        assert "NOISELESS_MAX_PIXELS" not in many.text
+
+
+def test_a_full_queue_is_429_and_says_when_to_come_again(tmp_path: Path) -> None:
+    app = create_app(settings(tmp_path, queue=1), Log(io.StringIO()))
+    with TestClient(app, base_url=LOCAL) as client, app.state.parts.pipeline.place():
+        answer = post(client, file_of(noisy()))
+        assert answer.status_code == 429
+        assert int(answer.headers["retry-after"]) >= 1
