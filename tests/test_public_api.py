@@ -107,6 +107,8 @@ def test_extras_table_agrees_with_pyproject() -> None:
         "skimage": "scikit-image",
         "cv2": "opencv-python-headless",
         "lightning_fabric": "lightning-fabric",
+        "python_multipart": "python-multipart",
+        "prometheus_client": "prometheus-client",
     }
     for module, extra in EXTRAS.items():
         needed = distributions.get(module, module)

@@ -16,6 +16,7 @@ Metadata keys of an `Image` that was read:
 
 from noiseless.io.finding import find_images, is_image
 from noiseless.io.formats import FORMATS, Format
+from noiseless.io.header import pixel_count
 from noiseless.io.limits import MAX_PIXELS
 from noiseless.io.mark import denoised_mark, with_denoised_mark
 from noiseless.io.reading import read, read_pixels
@@ -29,6 +30,7 @@ __all__ = [
     "denoised_mark",
     "find_images",
     "is_image",
+    "pixel_count",
     "read",
     "read_pixels",
     "with_denoised_mark",
