@@ -24,6 +24,7 @@ VERBS = {
     "evaluate": "Measure denoisers side by side, on clean images with noise or on pairs.",
     "serve": "Serve the web page and the HTTP API.",
     "data": "Pack photographs into a store of clean crops to train on.",
+    "suggest": "Suggest a network, weights, method and settings for images, as a recipe that runs.",
     "models": "List the models and networks there are.",
 }
 """Each verb and its first line of help; the function is `noiseless.cli.<verb>.<verb>`."""

@@ -1,0 +1,32 @@
+"""noiseless suggest: which network, weights and method for these images, as a recipe that runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def suggest(
+    noisy: Annotated[str, typer.Option(metavar="DIR", help="Images like those to denoise: a folder, file or glob.")],
+    clean: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Clean images: of the same scenes and names, or of others.")
+    ] = None,
+    priority: Annotated[str, typer.Option(metavar="WISH", help="quality, speed or explainable.")] = "quality",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.toml", help="The recipe; must not be there yet.")
+    ] = Path("suggested.toml"),
+) -> None:
+    """Suggest a network, weights, method and settings for images, as a recipe that runs.
+
+    Looks at the images and the machine, takes a few training steps to see what they cost, and says why.
+    """
+    from noiseless.workflows import suggest as advice
+    from noiseless.workflows.survey import look_at_images, look_at_machine
+
+    advice.check_target(output)
+    advice.check_priority(priority)
+    suggestion = advice.suggest(look_at_images(noisy, clean), look_at_machine(), priority)
+    advice.write_recipe(suggestion, output)
+    print("\n".join([*advice.lines(suggestion), f"Run it: {suggestion.command(output)}"]))
