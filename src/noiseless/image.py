@@ -116,7 +116,7 @@ class Image:
                 got=str(self.array.dtype),
                 fix="Give data_range, or convert to uint8 or uint16 first.",
             )
-        if self.array.dtype.kind == "f" and self.data_range == (0.0, 1.0):
+        if self.array.dtype.kind == "f" and self.data_range == (0.0, 1.0) and shown.size:
             _check_percentiles(self._colours(self.array) if self.hidden is None else shown)
         return self
 
@@ -207,7 +207,7 @@ class Image:
     def _in_stored_units(self, restored: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         low, high = self.data_range
         dtype = self.array.dtype
-        if dtype == np.float64 or (dtype.kind in "iu" and dtype.itemsize > 2) or self._is_scaled_float():
+        if dtype.itemsize == 8 or (dtype.kind in "iu" and dtype.itemsize > 2) or self._is_scaled_float():
             # float32 cannot hold these values: what changed is added to the original in float64
             stored: npt.NDArray[np.float64] = self._colours(self.array).astype(np.float64)
             change = (restored - self.planes()).astype(np.float64).reshape(stored.shape)

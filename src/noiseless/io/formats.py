@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -70,6 +71,10 @@ def _magic(pattern: bytes) -> re.Pattern[bytes]:
     return re.compile(pattern, re.DOTALL)
 
 
+_NIFTI = (
+    rb"(\x5c\x01\0\0.{340}n\+1\0|\0\0\x01\x5c.{340}n\+1\0|\x1c\x02\0\0n\+2\0\r\n\x1a\n|\0\0\x02\x1cn\+2\0\r\n\x1a\n)"
+)
+
 FORMATS: dict[str, Format] = {
     "png": Format("PNG", (".png",), _magic(rb"\x89PNG\r\n\x1a\n"), "noiseless.io.png"),
     "jpeg": Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), _magic(rb"\xff\xd8\xff"), "noiseless.io.jpeg"),
@@ -95,6 +100,10 @@ FORMATS: dict[str, Format] = {
     "dicom": Format(
         "DICOM", (".dcm", ".dicom", ".ima"), _magic(rb".{128}DICM"), "noiseless.io.dicom", False, extra="medical"
     ),
+    "nifti": Format("NIfTI", (".nii",), _magic(_NIFTI), "noiseless.io.nifti", False, extra="medical"),
+    "nifti.gz": Format(
+        "gzipped NIfTI", (".nii.gz",), _magic(GZIP + _NIFTI), "noiseless.io.nifti_gz", False, extra="medical"
+    ),
 }
 
 UNSUPPORTED: dict[str, re.Pattern[bytes]] = {
@@ -110,11 +119,13 @@ UNSUPPORTED: dict[str, re.Pattern[bytes]] = {
     "a Photoshop": _magic(rb"8BPS"),
     "an OpenEXR": _magic(rb"\x76\x2f\x31\x01"),
     "a FITS": _magic(rb"SIMPLE  ="),
+    "a NIfTI header without its pixels (.hdr and .img)": _magic(rb"(\x5c\x01\0\0|\0\0\x01\x5c).{340}ni1\0"),
     "an HDF5": _magic(rb"\x89HDF\r\n\x1a\n"),
     "a PDF": _magic(rb"%PDF"),
     "an icon": _magic(rb"\x00\x00\x01\x00[^\x00]"),
     "a video": _magic(rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI "),
     "a zip": _magic(rb"PK\x03\x04"),
+    "a gzip": _magic(GZIP),
 }
 """Files that are known, so that the error can name them, but not read."""
 
@@ -131,13 +142,24 @@ def all_formats() -> Mapping[str, Format]:
 def recognise(head: bytes) -> str | None:
     """The key of the format that a file begins like, or ``None``.
 
+    Of a gzipped file the magic of a format sees the first two bytes, then what was compressed.
+
     Args:
         head: the first `HEAD` bytes, fewer where the file is shorter.
     """
+    if head.startswith(GZIP):
+        head = GZIP + _inflated(head)
     for key, format_ in FORMATS.items():
         if format_.magic.match(head):
             return key
     return next((key for key, format_ in all_formats().items() if format_.magic.match(head)), None)
+
+
+def _inflated(head: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, HEAD)
+    except zlib.error:
+        return b""
 
 
 def unsupported_kind(head: bytes) -> str | None:
@@ -151,13 +173,13 @@ def by_suffix(path: PurePath) -> str:
     Raises:
         UnknownNameError: no format has this suffix.
     """
-    suffix = path.suffix.lower()
+    name = path.name.lower().lstrip(".")
     for table in (FORMATS, all_formats()):
         for key, format_ in table.items():
-            if suffix in format_.suffixes:
+            if name.endswith(format_.suffixes):
                 return key
     known = [suffix for format_ in all_formats().values() for suffix in format_.suffixes]
-    raise UnknownNameError(f"image format of {path.name!r}: suffix", suffix, known)
+    raise UnknownNameError(f"image format of {path.name!r}: suffix", path.suffix.lower(), known)
 
 
 def named(key: str) -> Format:
