@@ -252,6 +252,9 @@ class Denoiser:
         Returns:
             (N, C, H, W) float32, not clipped.
         """
+        share = _check_strength("strength", strength)
+        if not share.any():
+            return planes
         stacked, told = self._fit_channels(planes, sigma)
         restored = restore(
             self.engine,
@@ -264,7 +267,7 @@ class Denoiser:
             progress=progress,
             cancel=cancel,
         ).reshape(planes.shape)
-        return self._blend(planes, restored, _check_strength("strength", strength))
+        return self._blend(planes, restored, share)
 
     def _fit_channels(self, planes: Array, sigma: Array | None) -> tuple[Array, Array | None]:
         """Planes with the network's channels: a grey network takes each channel as an image of its own."""

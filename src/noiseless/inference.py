@@ -144,7 +144,7 @@ def plan(
         MemoryLimitError: not even the smallest tile fits.
     """
     height, width = padded_size(shape, spec)
-    most = _affordable_pixels(shape, engine, max_memory)
+    most = max(0.0, spare_memory(engine, max_memory) - 4 * math.prod(shape)) / engine.bytes_per_pixel
     if tile is not None:
         core: int | None = _checked_tile(tile, height, width, spec)
     elif spec.halo is None:
@@ -155,6 +155,18 @@ def plan(
         raise _too_large(height, width, spec, most, engine)
     window = largest_window(height, width, core, spec.halo or 0, spec.multiple_of)
     return Grid(core, max(1, int(min(most, BATCH_PIXELS) // window)))
+
+
+def spare_memory(engine: Engine, max_memory: int | None) -> float:
+    """Bytes that may still be taken, beside what the engine needs for itself; below 0 where that is too much already.
+
+    Args:
+        engine: says how much it needs.
+        max_memory: as of `restore`.
+    """
+    resident = resident_memory()
+    limit = resident + FREE_SHARE * free_memory() if max_memory is None else max_memory
+    return limit - resident - engine.fixed_bytes
 
 
 def padded_size(shape: tuple[int, ...], spec: NetworkSpec) -> tuple[int, int]:
@@ -247,14 +259,6 @@ def _told(sigma: npt.ArrayLike | None, planes: Array, spec: NetworkSpec) -> Arra
     if array.shape[-2:] not in ((1, 1), planes.shape[-2:]):
         array = np.broadcast_to(array, (*array.shape[:2], *planes.shape[-2:]))
     return np.ascontiguousarray(array)
-
-
-def _affordable_pixels(shape: tuple[int, ...], engine: Engine, max_memory: int | None) -> float:
-    """How many pixels a window may have, once the result has its place."""
-    resident = resident_memory()
-    limit = resident + FREE_SHARE * free_memory() if max_memory is None else max_memory
-    spare = limit - resident - engine.fixed_bytes - 4 * math.prod(shape)
-    return max(0.0, spare / engine.bytes_per_pixel)
 
 
 def _checked_tile(tile: int, height: int, width: int, spec: NetworkSpec) -> int:

@@ -21,9 +21,10 @@ from noiseless.bundle import Bundle
 from noiseless.denoiser import Controls, load
 from noiseless.errors import BundleError, ImageError, SigmaError, UnknownNameError
 from noiseless.io import denoised_mark
-from noiseless.workflows import restoring
 from noiseless.workflows.files import Job, plan_jobs
-from noiseless.workflows.restoring import Summary, Task, restore_files
+from noiseless.workflows.restorer import Restorer
+from noiseless.workflows.restoring import restore_files
+from noiseless.workflows.task import Summary, Task
 
 
 def save(path: Path, height: int = 24, width: int = 40, *, seed: int = 0, colour: bool = False) -> Path:
@@ -100,7 +101,7 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path: Path, task: Task) -> None
 def test_what_the_format_cannot_hold_is_told_before_the_work(
     tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(restoring.Restorer, "__call__", lambda *arguments: pytest.fail("no work is needed"))
+    monkeypatch.setattr(Restorer, "__call__", lambda *arguments: pytest.fail("no work is needed"))
     summary = work([Job(save(tmp_path / "a.png"), tmp_path / "a.jpg")], task)
     assert "cannot save" in str(summary.failures[0].error)
 

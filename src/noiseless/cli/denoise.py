@@ -18,7 +18,7 @@ from noiseless.errors import ConfigError, OutputError, SpecError
 
 if TYPE_CHECKING:
     from noiseless.noise import Noise
-    from noiseless.workflows.restoring import Summary, Task
+    from noiseless.workflows.task import Summary, Task
 
 INTERRUPTED = 130
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
@@ -84,7 +84,7 @@ def denoise(
     tile, engine, device, threads, ensemble, luma, chroma, sigma_map, feather, data_range.
     """
     from noiseless.workflows.files import plan_jobs
-    from noiseless.workflows.restoring import Task
+    from noiseless.workflows.task import Task
 
     rare = apply_settings(Rare(), settings)
     task = Task(

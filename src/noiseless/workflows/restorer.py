@@ -1,0 +1,199 @@
+"""The restorer: one image after another with the model that suits each, at once or in windows."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from noiseless.image import Image
+from noiseless.io import denoised_mark, with_denoised_mark
+from noiseless.io.windows import TiffRows
+from noiseless.workflows import windows
+from noiseless.workflows.maps import Mask, SigmaMap
+from noiseless.workflows.task import Cancel, Progress, Say, Task
+
+if TYPE_CHECKING:
+    from noiseless.denoiser import Denoiser, NoiseLevel
+
+LARGE_BYTES = 64 << 20
+"""An image whose planes take more bytes than this is denoised in windows."""
+
+
+class Restorer:
+    """Denoises one image after another, loading each model once and saying things once.
+
+    Args:
+        task: what to do.
+        say: told a line where there is something to know.
+    """
+
+    def __init__(self, task: Task, say: Say) -> None:
+        self._task, self._say = task, say
+        self._denoisers: dict[str, Denoiser] = {}
+        self._said: set[str] = set()
+        if task.adapter is not None or task.model != "auto":
+            self._load(task.model)
+
+    def __call__(self, image: Image, name: str, progress: Progress, cancel: Cancel) -> tuple[Image, dict[str, Any]]:
+        """The image, denoised and marked, and what was done: model, precision, sigma.
+
+        Raises:
+            NoiselessError: the image, its mask or its noise level does not fit.
+        """
+        model = self._model_for(image, name)
+        if not self._task.strength:
+            return image, _facts(model, None)
+        in_windows = _is_large(image) and model.spec.halo is not None
+        way = self._in_windows if in_windows else self._at_once
+        done, sigma = way(image, model, progress, cancel)
+        return with_denoised_mark(done, model.name, self._task.strength), _facts(model, sigma)
+
+    def stream(
+        self, rows: TiffRows, name: str, target: Path, progress: Progress, cancel: Cancel
+    ) -> dict[str, Any] | None:
+        """Denoise a TIFF file into another, neither of which has to fit into memory; as `__call__`.
+
+        Returns:
+            What was done; ``None``, before anything is done, where the model must see the whole image.
+        """
+        task, first = self._task, rows.image(rows.rows(0, 0, 1))
+        model = self._model_for(first, name)
+        if model.spec.halo is None:
+            return None
+        estimate = model.takes_sigma and not self._told and task.strength > 0
+        first, levels = windows.survey(rows, _estimated if estimate else None, cancel)
+        marked = with_denoised_mark(first, model.name, task.strength) if task.strength else first
+        with contextlib.ExitStack() as stack:
+            source = windows.Streamed(rows)
+            stack.callback(source.close)
+            work = self._work(model, source, levels, stack, progress, cancel)
+            sink = stack.enter_context(windows.Written(target, rows, marked))
+            windows.denoise_windows(source, sink, work, first.channels)
+        sigma = np.stack(levels) if levels else None if self._varies else model.sigma(first.planes(), task.noise)
+        return _facts(model, sigma)
+
+    def _at_once(
+        self, image: Image, model: Denoiser, progress: Progress, cancel: Cancel
+    ) -> tuple[Image, npt.NDArray[np.float32] | None]:
+        task, rows, columns = self._task, slice(0, image.height), slice(0, image.width)
+        planes, size = image.planes(), (image.height, image.width)
+        noise: NoiseLevel = task.noise
+        strength: npt.ArrayLike = task.strength
+        with contextlib.ExitStack() as stack:
+            if task.sigma_map is not None:
+                noise = SigmaMap(task.sigma_map, size, stack).whole()
+            if task.mask is not None:
+                strength = task.strength * Mask(task.mask, size, stack, task.feather).strength(rows, columns)
+        sigma = model.sigma(planes, noise)
+        restored = model.planes(planes, sigma, strength=strength, progress=progress, cancel=cancel)
+        return image.with_planes(restored), sigma
+
+    def _in_windows(
+        self, image: Image, model: Denoiser, progress: Progress, cancel: Cancel
+    ) -> tuple[Image, npt.NDArray[np.float32] | None]:
+        levels = []
+        if model.takes_sigma and not self._told:
+            levels = [_estimated(windows.sample_of(image, page)).reshape(-1, 1, 1) for page in range(image.count)]
+        sink = windows.Collected(image)
+        with contextlib.ExitStack() as stack:
+            source = windows.InMemory(image)
+            work = self._work(model, source, levels, stack, progress, cancel)
+            windows.denoise_windows(source, sink, work, image.channels)
+        return sink.image, np.stack(levels) if levels else None
+
+    def _work(
+        self,
+        model: Denoiser,
+        source: windows.Source,
+        levels: list[npt.NDArray[np.float32]],
+        stack: contextlib.ExitStack,
+        progress: Progress,
+        cancel: Cancel,
+    ) -> windows.Work:
+        """What is done with each window, with the maps that the task names."""
+        task, size = self._task, (source.height, source.width)
+        mask = None if task.mask is None else Mask(task.mask, size, stack, task.feather)
+        told = None if task.sigma_map is None else SigmaMap(task.sigma_map, size, stack)
+
+        def level(page: int, rows: slice, columns: slice, planes: npt.NDArray[np.float32]) -> Any:
+            if levels:
+                return levels[page][np.newaxis]
+            return model.sigma(planes, task.noise if told is None else told.part(page, rows, columns))
+
+        def strength(rows: slice, columns: slice) -> Any:
+            return task.strength if mask is None else task.strength * mask.strength(rows, columns)
+
+        beside = sum(map_.row_bytes for map_ in (mask, told) if map_ is not None)
+        return windows.Work(model, level, strength, self._varies, beside, progress, cancel)
+
+    @property
+    def _varies(self) -> bool:
+        """Whether the level told may be another for each pixel."""
+        return self._task.sigma_map is not None or getattr(self._task.noise, "name", "auto") not in ("auto", "gaussian")
+
+    @property
+    def _told(self) -> bool:
+        return self._task.noise != "auto" or self._task.sigma_map is not None
+
+    def _model_for(self, image: Image, name: str) -> Denoiser:
+        before = denoised_mark(image)
+        if before is not None:
+            self._say(f"{name} was denoised before ({before}); doing it again takes more detail away")
+        if self._task.model in self._denoisers:  # named, or adapted
+            return self._denoisers[self._task.model]
+        from noiseless.denoiser import choose_model
+
+        chosen, reason = choose_model(image, told=self._told)
+        self._say_once(f"model {chosen}: {reason}")
+        return self._denoisers.get(chosen) or self._load(chosen)
+
+    def _load(self, name: str) -> Denoiser:
+        model = self._denoisers[name] = self._open(name)
+        if model.engine.note:
+            self._say_once(model.engine.note)
+        if self._told and not model.takes_sigma:
+            self._say_once(f"{model.name} finds the noise level itself; the one given is not used")
+        return model
+
+    def _open(self, name: str) -> Denoiser:
+        task = self._task
+        if task.adapter is None:
+            from noiseless.denoiser import load
+
+            return load(name, **task.options)
+        from noiseless.finetuning import load_adapter
+
+        base = None if name == "auto" else name
+        return load_adapter(task.adapter, base, strength=task.adapter_strength, **task.options)
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._say(line)
+
+
+def _is_large(image: Image) -> bool:
+    return 4 * image.channels * image.height * image.width > LARGE_BYTES
+
+
+def _estimated(image: Image) -> npt.NDArray[np.float32]:
+    """The noise level of each channel of an image of one plane, (C,)."""
+    from noiseless.denoiser import estimate_sigma
+
+    return estimate_sigma(image.planes())[0, :, 0, 0]
+
+
+def _facts(model: Denoiser, sigma: npt.NDArray[np.float32] | None) -> dict[str, Any]:
+    return {"model": model.name, "precision": model.engine.precision, "sigma": _typical(sigma)}
+
+
+def _typical(sigma: npt.NDArray[np.float32] | None) -> list[float] | None:
+    """The level of each channel on the 0-255 scale, in the mean over planes and pixels."""
+    if sigma is None:
+        return None
+    full = np.asarray(sigma).reshape((1,) * (4 - np.ndim(sigma)) + np.shape(sigma))
+    return [round(255 * float(level), 2) for level in full.mean((0, 2, 3))]

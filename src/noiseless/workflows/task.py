@@ -1,0 +1,88 @@
+"""What to do with files, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noiseless.image import DataRange
+from noiseless.workflows.files import Failure
+
+if TYPE_CHECKING:
+    from noiseless.noise import Noise
+
+Say = Callable[[str], None]
+Report = Callable[[float, str], None]
+"""Told the share of all files that is done, 0 to 1, and the name of the file in hand."""
+
+Progress = Callable[[float], None]
+Cancel = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to do with each file.
+
+    Attributes:
+        model: as `noiseless.load` takes it, or ``"auto"``.
+        noise: ``"auto"``, a noise model or its text.
+        strength: 0 to 1.
+        mask: image of where to denoise: white there, black elsewhere.
+        feather: pixels over which the edge of a black and white mask fades, inwards.
+        sigma_map: image of standard deviations, in [0, 1] units, instead of `noise`.
+        data_range: of the images; by their files where ``None``.
+        options: of `noiseless.load`: precision, engine, device, threads, controls.
+        skip_existing: leave out images whose result is there.
+        adapter: file of what fine-tuning changed; the model is then the one it names, or `model`.
+        adapter_strength: 0 to 1, how much of that change is taken.
+    """
+
+    model: str = "auto"
+    noise: str | Noise = "auto"
+    strength: float = 1.0
+    mask: Path | None = None
+    feather: float = 8.0
+    sigma_map: Path | None = None
+    data_range: DataRange | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    skip_existing: bool = False
+    adapter: str | None = None
+    adapter_strength: float = 1.0
+
+
+@dataclass
+class Result:
+    """What became of one file."""
+
+    input: str
+    output: str
+    model: str = ""
+    precision: str = ""
+    sigma: list[float] | None = None
+    seconds: float = 0.0
+    skipped: bool = False
+
+
+@dataclass
+class Summary:
+    """What became of all files.
+
+    Attributes:
+        results: of the files that were done or skipped.
+        failures: the others.
+        interrupted: Ctrl-C came before all were done.
+    """
+
+    results: list[Result] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    interrupted: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "results": [vars(result) for result in self.results],
+            "failures": [{"input": failure.name, "error": str(failure.error)} for failure in self.failures],
+            "interrupted": self.interrupted,
+        }

@@ -1,0 +1,425 @@
+"""Denoising an image window by window, so that memory does not grow with it.
+
+A window is a tile with its halo, as of `noiseless.tiling`; every window is denoised like an image of its own, and its
+core kept. What comes before and after, reading and writing, goes on in threads of its own meanwhile.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from noiseless.errors import Cancelled, ImageError, MemoryLimitError
+from noiseless.image import Image
+from noiseless.inference import LARGEST_CORE, padded_size, spare_memory
+from noiseless.io.reading import saying_what_is_damaged
+from noiseless.io.windows import TiffRows, write_rows
+from noiseless.tiling import SHRINKING, Span, largest_window, round_up, spans
+
+if TYPE_CHECKING:
+    from noiseless.denoiser import Denoiser
+
+SAMPLE_PIXELS = 4 << 20
+"""Pixels of a page that are looked at to estimate its noise; a smaller page is looked at whole."""
+
+SAMPLE_PARTS = 16
+COPIES = 24
+"""Bytes for each pixel and channel of a window beside what the engine takes: its planes, its result, their changes."""
+
+SMOOTHED = 4
+"""Pixels over which noise that depends on the value is told: the halo is so much wider for it."""
+
+
+class Source(Protocol):
+    """An image that can be looked at in windows.
+
+    Attributes:
+        pages: pictures of which each is denoised by itself.
+        height: of each, in pixels.
+        width: of each, in pixels.
+        row_bytes: memory for each row of a window, over the whole width; 0 where the image is in memory anyway.
+        chunk: rows that are read together.
+    """
+
+    pages: int
+    height: int
+    width: int
+    row_bytes: int
+    chunk: int
+
+    def window(self, page: int, rows: slice, columns: slice) -> Image:
+        """A part of a page."""
+        ...
+
+    def leave(self, page: int, row: int) -> None:
+        """Rows of this page above this one will not be asked for again for some time."""
+        ...
+
+    def close(self) -> None:
+        """No more windows are wanted."""
+        ...
+
+
+class Sink(Protocol):
+    """Takes the parts of the result, row by row."""
+
+    def put(self, page: int, rows: slice, columns: slice, part: Image) -> None:
+        """A part of a page."""
+        ...
+
+
+Strength = Callable[[slice, slice], npt.NDArray[np.float32] | float]
+"""The strength for each pixel of some rows and columns."""
+
+Level = Callable[[int, slice, slice, npt.NDArray[np.float32]], npt.NDArray[np.float32] | None]
+"""The noise level that the network is told for the planes of some rows and columns of a page."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with every window.
+
+    Attributes:
+        model: denoises it.
+        level: see `Level`.
+        strength: see `Strength`.
+        varies: whether the level depends on the pixels.
+        row_bytes: memory for each row that level and strength hold.
+        progress: told the share that is done, 0 to 1.
+        cancel: asked between windows whether to stop.
+    """
+
+    model: Denoiser
+    level: Level
+    strength: Strength
+    varies: bool
+    row_bytes: int
+    progress: Callable[[float], None]
+    cancel: Callable[[], bool]
+
+
+def denoise_windows(source: Source, sink: Sink, work: Work, channels: int) -> None:
+    """Denoise every page of a source, window by window, into a sink.
+
+    Raises:
+        MemoryLimitError: not even the smallest windows fit into the memory allowed.
+        Cancelled: `work.cancel` said so.
+    """
+    spec = work.model.spec
+    height, width = padded_size((1, channels, source.height, source.width), spec)
+    core = core_size(source, work.model, channels, work.row_bytes)
+    halo = (spec.halo or 0) + (SMOOTHED if work.varies else 0)
+    down, across = (spans(length, core, halo, spec.multiple_of) for length in (height, width))
+    done, total = 0, source.pages * len(down) * len(across)
+    for page in range(source.pages):
+        for rows in down:
+            source.leave(page, rows.window_start)
+            for columns in across:
+                if work.cancel():
+                    raise Cancelled("stopped before the image was done")
+                _denoise_window(source, sink, work, page, (rows, columns))
+                done += 1
+                work.progress(done / total)
+
+
+def _denoise_window(source: Source, sink: Sink, work: Work, page: int, tile: tuple[Span, Span]) -> None:
+    rows, kept_rows, inner_rows = _clipped(tile[0], source.height)
+    columns, kept_columns, inner_columns = _clipped(tile[1], source.width)
+    noisy = source.window(page, rows, columns)
+    planes = noisy.planes()
+    sigma = work.level(page, rows, columns, planes)
+    restored = work.model.planes(planes, sigma, strength=work.strength(rows, columns), cancel=work.cancel)
+    core = restored[..., inner_rows, inner_columns]
+    sink.put(page, kept_rows, kept_columns, cut(noisy, inner_rows, inner_columns).with_planes(core))
+
+
+def _clipped(span: Span, length: int) -> tuple[slice, slice, slice]:
+    """The window and the core in an image of this length, and the core in the window."""
+    window = slice(span.window_start, min(span.window_stop, length))
+    core = slice(span.start, min(span.stop, length))
+    return window, core, slice(core.start - window.start, core.stop - window.start)
+
+
+def core_size(source: Source, model: Denoiser, channels: int, beside: int = 0) -> int:
+    """The side of the core of windows that fit into the memory allowed.
+
+    Args:
+        source: what is denoised.
+        model: with which.
+        channels: of the source.
+        beside: bytes for each row of a window that others need, over the whole width.
+
+    Raises:
+        MemoryLimitError: none is that small.
+    """
+    spec, controls = model.spec, model.controls
+    if controls.tile is not None:
+        return controls.tile
+    height, width = padded_size((1, channels, source.height, source.width), spec)
+    spare = spare_memory(model.engine, controls.max_memory)
+    each = model.engine.bytes_per_pixel * (channels if spec.channels == 1 else 1) + COPIES * channels
+    halo = round_up(spec.halo or 0, spec.multiple_of)
+    core = min(round_up(LARGEST_CORE, spec.multiple_of), max(height, width))
+    while (
+        largest_window(height, width, core, halo, spec.multiple_of) * each + _held(source, core, halo, beside) > spare
+    ):
+        if core <= spec.multiple_of:
+            raise MemoryLimitError(
+                "even the smallest window does not fit into the memory allowed",
+                got=f"{max(spare, 0) / 1e6:.0f} MB to spare",
+                fix="Raise --max-memory (max_memory), or use a smaller model.",
+            )
+        core -= round_up(core // SHRINKING, spec.multiple_of) or spec.multiple_of
+    return core
+
+
+def _held(source: Source, core: int, halo: int, beside: int) -> float:
+    """Bytes of the rows that are held: those looked at and read ahead, and those put together and written."""
+    looked_at = 2 * (core + 2 * halo) + 2 * source.chunk
+    return source.row_bytes * min(looked_at + 3 * core, 5 * source.height) + beside * looked_at
+
+
+def cut(image: Image, rows: slice, columns: slice, plane: int | None = None) -> Image:
+    """A part of an image; of a stack, of one plane of it where its number is given."""
+    places = {"Y": rows, "X": columns}
+    if plane is not None:
+        others = [axis for axis in image.axes if axis not in "CYX"]
+        sizes = [image.array.shape[image.axes.index(axis)] for axis in others]
+        numbers = np.unravel_index(plane, sizes) if sizes else ()
+        places |= {axis: slice(int(n), int(n) + 1) for axis, n in zip(others, numbers, strict=True)}
+    index = tuple(places.get(axis, slice(None)) for axis in image.axes)
+    hidden = None if image.hidden is None else image.hidden[index]
+    return replace(image, array=image.array[index], hidden=hidden)
+
+
+class InMemory:
+    """An image that is in memory, as `Source`."""
+
+    row_bytes = chunk = 0
+
+    def __init__(self, image: Image) -> None:
+        self.pages, self.height, self.width = image.count, image.height, image.width
+        self._image = image
+
+    def window(self, page: int, rows: slice, columns: slice) -> Image:
+        """See `Source`."""
+        return cut(self._image, rows, columns, page)
+
+    def leave(self, page: int, row: int) -> None:
+        """See `Source`."""
+
+    def close(self) -> None:
+        """See `Source`."""
+
+
+class Collected:
+    """A result that is put together in memory, as `Sink`.
+
+    Attributes:
+        image: the result.
+    """
+
+    def __init__(self, noisy: Image) -> None:
+        self.image = replace(noisy, array=np.empty_like(noisy.array, subok=False))
+
+    def put(self, page: int, rows: slice, columns: slice, part: Image) -> None:
+        """See `Sink`."""
+        cut(self.image, rows, columns, page).array[...] = part.array
+
+
+class Streamed:
+    """The rows of a TIFF file as `Source`: read ahead by a thread, given up when they are passed."""
+
+    def __init__(self, rows: TiffRows) -> None:
+        self.pages, self.height, self.width, self.row_bytes = rows.pages, rows.height, rows.width, rows.row_bytes
+        self.chunk = rows.chunk
+        self._rows = rows
+        self._per_page = -(-rows.height // rows.chunk)
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="noiseless-read")
+        self._chunks: dict[int, Future[npt.NDArray[Any]]] = {}
+
+    def window(self, page: int, rows: slice, columns: slice) -> Image:
+        """See `Source`."""
+        size, first = self.chunk, page * self._per_page
+        numbers = range(rows.start // size, -(-rows.stop // size))
+        for number in numbers:
+            self._read(first + number)
+        self._read_ahead(first + numbers.stop, -(-(rows.stop - rows.start) // size))
+        parts = [
+            self._chunks[first + number].result()[max(rows.start - number * size, 0) : rows.stop - number * size]
+            for number in numbers
+        ]
+        return self._rows.image(np.concatenate([part[:, columns] for part in parts]))
+
+    def leave(self, page: int, row: int) -> None:
+        """See `Source`."""
+        first = page * self._per_page + row // self.chunk
+        for number in [number for number in self._chunks if number < first]:
+            del self._chunks[number]
+
+    def close(self) -> None:
+        """See `Source`."""
+        self._reader.shutdown(cancel_futures=True)
+
+    def _read_ahead(self, first: int, most: int) -> None:
+        """Begin to read one more chunk of those that follow, so that the others are not kept waiting."""
+        following = (number for number in range(first, first + most) if number not in self._chunks)
+        number = next(following, None)
+        if number is not None and number < self.pages * self._per_page:
+            self._read(number)
+
+    def _read(self, number: int) -> None:
+        """Begin to read a chunk, all pages counted through."""
+        if number in self._chunks:
+            return
+        page, place = divmod(number, self._per_page)
+        start = place * self.chunk
+        stop = min(start + self.chunk, self.height)
+        self._chunks[number] = self._reader.submit(self._rows.rows, page, start, stop)
+
+
+class Written:
+    """A TIFF file as `Sink`: rows are put together and handed to a thread that writes them.
+
+    Use as a context manager: the file is there when the block ends without an error.
+    """
+
+    def __init__(self, path: Path, source: TiffRows, marked: Image) -> None:
+        self._source, self._path, self._marked = source, path, marked
+        self._band: npt.NDArray[Any] | None = None
+        self._waiting: queue.Queue[npt.NDArray[Any] | None] = queue.Queue(1)
+        self._failure: BaseException | None = None
+        self._complete = False
+        self._writer = threading.Thread(target=self._write, name="noiseless-write", daemon=True)
+
+    def __enter__(self) -> Written:
+        self._writer.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._complete = error is None
+        self._hand_over(None)
+        self._writer.join()
+        if error is None and self._failure is not None:
+            raise self._failure
+
+    def put(self, page: int, rows: slice, columns: slice, part: Image) -> None:
+        """See `Sink`.
+
+        Raises:
+            OutputError: what was put before cannot be written.
+        """
+        values = self._source.stored(part)
+        if self._band is None:
+            self._band = np.empty((rows.stop - rows.start, self._source.width, *values.shape[2:]), values.dtype)
+        self._band[:, columns] = values
+        if columns.stop == self._source.width:
+            band, self._band = self._band, None
+            self._hand_over(band)
+            if self._failure is not None:
+                raise self._failure
+
+    def _hand_over(self, band: npt.NDArray[Any] | None) -> None:
+        while self._writer.is_alive():
+            try:
+                self._waiting.put(band, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def _write(self) -> None:
+        try:
+            write_rows(self._path, self._source, self._bands(), self._marked)
+        except BaseException as error:  # raised again where the rows come from
+            self._failure = error
+
+    def _bands(self) -> Iterator[npt.NDArray[Any]]:
+        while (band := self._waiting.get()) is not None:
+            yield band
+        if not self._complete:
+            raise Cancelled("stopped before the image was done")
+
+
+def survey(
+    rows: TiffRows, measure: Callable[[Image], npt.NDArray[np.floating[Any]]] | None, cancel: Callable[[], bool]
+) -> tuple[Image, list[npt.NDArray[np.float32]]]:
+    """Read a file once, to find out what only all of it tells; what is damaged is found before any work is done.
+
+    Args:
+        rows: the file.
+        measure: the noise level of each channel of an image, in [0, 1] units; called for each page.
+        cancel: asked now and then whether to stop.
+
+    Returns:
+        A part of the image, and for each page its noise levels, (C, 1, 1).
+
+    Raises:
+        ImageError: damaged; NaN or infinite values.
+        ValueRangeError: float values far outside [0, 1] and no data range.
+        Cancelled: `cancel` said so.
+    """
+    largest = -math.inf
+    levels = []
+    for page in range(rows.pages):
+        sample, most = _surveyed(rows, page, cancel)
+        largest = max(largest, most)
+        if measure is not None:
+            low, high = sample.data_range
+            levels.append((high - low) * measure(sample))
+    rows.tell_maximum(largest)
+    part = rows.image(rows.rows(0, 0, 1))
+    low, high = part.data_range
+    return part, [(level / (high - low)).astype(np.float32).reshape(-1, 1, 1) for level in levels]
+
+
+def _surveyed(rows: TiffRows, page: int, cancel: Callable[[], bool]) -> tuple[Image, float]:
+    """Some rows of a page as an image, and the largest value of all of them."""
+    most, taken = -math.inf, []
+    wanted = sampled_rows(rows.height, rows.width)
+    for start in range(0, rows.height, rows.chunk):
+        if cancel():
+            raise Cancelled("stopped before the image was done")
+        stored = rows.rows(page, start, min(start + rows.chunk, rows.height))
+        most = max(most, float(stored.max()))
+        if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+            raise ImageError(
+                f"{rows.path} holds values that are not finite",
+                fix="Replace them first, for example with numpy.nan_to_num.",
+            )
+        taken += [part.copy() for span in wanted if len(part := _overlap(stored, start, span))]
+    with saying_what_is_damaged(str(rows.path), "TIFF"):
+        return rows.image(np.concatenate(taken)).checked(rows.data_range), most
+
+
+def _overlap(stored: npt.NDArray[Any], start: int, span: slice) -> npt.NDArray[Any]:
+    """The rows of a span, of which `stored` holds those from `start` on."""
+    return stored[max(span.start - start, 0) : max(span.stop - start, 0)]
+
+
+def sampled_rows(height: int, width: int) -> list[slice]:
+    """The rows of a page that its noise is estimated from: all of a small one, else bands over all its height."""
+    if height * width <= SAMPLE_PIXELS:
+        return [slice(0, height)]
+    parts = min(SAMPLE_PARTS, height)
+    each = max(8, SAMPLE_PIXELS // (width * parts))
+    starts = [(height - each) * number // max(parts - 1, 1) for number in range(parts)]
+    return [slice(max(start, 0), start + each) for start in starts]
+
+
+def sample_of(image: Image, page: int) -> Image:
+    """The rows of a page of an image in memory that its noise is estimated from."""
+    across = slice(0, image.width)
+    if image.hidden is not None:
+        return cut(image, slice(0, image.height), across, page)
+    parts = [cut(image, rows, across, page) for rows in sampled_rows(image.height, image.width)]
+    axis = image.axes.index("Y")
+    return replace(parts[0], array=np.concatenate([part.array for part in parts], axis))
