@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+from pathlib import Path
 from typing import Any
 
 import nibabel
@@ -155,6 +156,22 @@ def test_gzip_is_kept_apart_by_suffix_and_content(tmp_path: Any) -> None:
     assert (tmp_path / "b.nii.gz").read_bytes() == packed.read_bytes(), "depends on time or name"
 
 
+@pytest.mark.parametrize(
+    "name", ["anatomical.nii", "functional.nii", "standard.nii.gz", "example4d.nii.gz", "example_nifti2.nii.gz"]
+)
+def test_files_that_come_with_nibabel(name: str, tmp_path: Path) -> None:
+    source = Path(nibabel.__file__).parent / "tests" / "data" / name
+    if not source.exists():
+        pytest.skip("nibabel was installed without its test files")
+    image = read(source, data_range=(0, 5000))
+    write(tmp_path / name, with_denoised_mark(image.with_planes(image.planes()), "gray-small", 1))
+    before, after = nibabel.load(source), nibabel.load(tmp_path / name)
+    np.testing.assert_array_equal(after.get_fdata(), before.get_fdata())
+    np.testing.assert_array_equal(after.affine, before.affine)
+    fields = set(before.header) - {"vox_offset"}
+    assert all(before.header[field].tobytes() == after.header[field].tobytes() for field in fields)
+
+
 def test_a_gzip_of_something_else_is_named() -> None:
     with pytest.raises(ImageError, match="is a gzip file"):
         opened(gzip.compress(b"a,b\n1,2\n" * 100))
@@ -173,6 +190,7 @@ def test_a_damaged_gzip_is_an_error() -> None:
     ("change", "message"),
     [
         ({"intent_code": 1002}, "labels"),
+        ({"intent_code": 3001}, "CIFTI"),
         ({"dim": [3, 30000, 30000, 30000, 1, 1, 1, 1]}, "enormous"),
         ({"dim": [3, 6, 9, 12, 1, 1, 1, 1]}, "truncated"),
         ({"dim": [1, 594, 1, 1, 1, 1, 1, 1]}, "no image"),

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from noiseless.errors import ImageError
 from noiseless.image import Image
-from noiseless.io import dicom_codecs, dicom_derived, mark
+from noiseless.io import dicom_codecs, dicom_derived, mark, sentinel
 from noiseless.io.limits import check_pixels
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ def encode(file: BinaryIO, image: Image) -> None:
     """Write an image that was read from a DICOM file as one derived from it."""
     kept: Kept = image.metadata["dicom"]
     array = _inverted(image.array, kept.bits) if kept.inverted else image.array
+    if image.hidden is not None:
+        array = sentinel.kept_apart(array, image.hidden, *_padding_values(kept.dataset, array.dtype))
     with _quiet():
         dataset = dicom_derived.derived(kept.dataset, mark.denoised_mark(image))
         _put_pixels(dataset, array, kept.bits)
@@ -256,13 +258,18 @@ def _window(dataset: Dataset) -> tuple[float, float] | None:
 
 def _padding(array: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.bool_] | None:
     """Where the stored values are padding, ``None`` where none are."""
-    value = dataset.get("PixelPaddingValue")
-    if array.dtype.kind not in "iu" or not isinstance(value, int):
+    if array.dtype.kind not in "iu" or not isinstance(dataset.get("PixelPaddingValue"), int):
         return None
-    limit = dataset.get("PixelPaddingRangeLimit")
-    ends = np.array([value, limit if isinstance(limit, int) else value], np.int64).astype(array.dtype)
-    hidden: npt.NDArray[np.bool_] = (array >= ends.min()) & (array <= ends.max())
+    low, high = _padding_values(dataset, array.dtype)
+    hidden: npt.NDArray[np.bool_] = (array >= low) & (array <= high)
     return hidden if hidden.any() else None
+
+
+def _padding_values(dataset: Dataset, dtype: np.dtype[Any]) -> tuple[int, int]:
+    """The smallest and the largest stored value that is padding; the file may give them with the wrong sign."""
+    value, limit = dataset.PixelPaddingValue, dataset.get("PixelPaddingRangeLimit")
+    ends = np.array([value, limit if isinstance(limit, int) else value], np.int64).astype(dtype)
+    return int(ends.min()), int(ends.max())
 
 
 def _inverted(array: npt.NDArray[Any], bits: int | None) -> npt.NDArray[Any]:

@@ -27,8 +27,8 @@ AXES = "XYZTVUW"
 """Of a file, in its order."""
 
 BYTES_OF_HEADER = {b"\x5c\x01\0\0": 348, b"\0\0\x01\x5c": 348, b"\x1c\x02\0\0": 540, b"\0\0\x02\x1c": 540}
-LABELS = (1002, 1005)
-"""Intent codes of images that hold labels."""
+NO_IMAGES = {1002: "labels", 1005: "labels", **dict.fromkeys(range(3000, 3016), "a CIFTI matrix")}
+"""Intent codes of files that hold something else."""
 
 COARSER = 1.2
 """A voxel so much longer in one direction lies across the slice."""
@@ -62,8 +62,9 @@ def decode(file: BinaryIO, max_pixels: int) -> Image:
     header = _header(file)
     shape = tuple(int(size) for size in header.get_data_shape())
     check_pixels(shape, max_pixels)
-    if int(header["intent_code"]) in LABELS:
-        raise ImageError("the NIfTI file holds labels", expected="an image")
+    what = NO_IMAGES.get(int(header["intent_code"]))
+    if what is not None:
+        raise ImageError(f"the NIfTI file holds {what}", expected="an image")
     if not 2 <= len(shape) <= len(AXES):
         raise ImageError("the NIfTI file holds no image", got=f"shape {shape}")
     extensions = _extensions(file, header)

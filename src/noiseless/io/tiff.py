@@ -9,6 +9,7 @@ intensities are the image. CMYK becomes RGB. Reduced copies (thumbnails, pyramid
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from noiseless.errors import ImageError
 from noiseless.image import Image, axes_of, default_range, significant_bits, unique_axes
-from noiseless.io import cmyk, exif, ifd, picture, tiff_tags
+from noiseless.io import cmyk, exif, geotiff, ifd, picture, tiff_tags
 from noiseless.io.limits import check_pixels
 from noiseless.io.tiff_tags import Layout
 
@@ -32,6 +33,9 @@ WITH_ALPHA = (1, 2)
 """Values of ExtraSamples that mean alpha: associated and not."""
 MAX_SAMPLE_VALUE = 281
 REDUCED_NOTE = "reduced copies of the image (thumbnail, pyramid) were left out"
+
+ZERO_IN_THE_MIDDLE = "\nc0=-32768"
+"""How ImageJ says that it stored signed values as unsigned ones."""
 
 _SILENT = logging.NullHandler()
 
@@ -51,7 +55,12 @@ def decode(file: BinaryIO, max_pixels: int) -> Image:
         directories = tiff_tags.read_directories(file, [plane and plane.offset for plane in series.pages])
         array = series.asarray()
         layout = tiff_tags.layout_of(tiff, series, directories)
-        notes = (REDUCED_NOTE,) if len(series.levels) > 1 or len(tiff.series) > 1 else ()
+        others = [other for other in tiff.series if other is not series]
+        if geotiff.is_geo(layout.first) and len(directories) == 1:
+            layout = replace(layout, extras=geotiff.extras_of(series, others))
+        notes = (REDUCED_NOTE,) if (len(series.levels) > 1 or others) and layout.extras is None else ()
+        if layout.extras is not None and layout.extras.overviews and not geotiff.can_finish():
+            notes = (geotiff.OVERVIEWS_NOTE,)
         return _interpreted(array, layout, notes)
 
 
@@ -63,7 +72,12 @@ def encode(file: BinaryIO, image: Image) -> None:
         array, layout = tiff_tags.fresh_layout(image)
     if layout.photometric == MINISWHITE and array.dtype.kind in "bu":
         array = _inverted(array, layout.bits)
+    if layout.extras is not None:
+        layout = replace(layout, directories=tuple(map(geotiff.without_statistics, layout.directories)))
+        array = geotiff.writable(array, image.hidden, layout.first)
     tiff_tags.write(file, array, layout, image.metadata)
+    if layout.extras is not None:
+        geotiff.finish(file, layout.extras)
 
 
 def refusal(image: Image) -> str | None:
@@ -77,7 +91,8 @@ def _only_series(tiff: tifffile.TiffFile) -> tifffile.TiffPageSeries:
         raise ValueError("no image inside")
     if any(int(series.keyframe.photometric) in RAW for series in tiff.series) or DNG in tiff.pages.first.tags:
         raise ImageError("camera raw files are not supported", fix="Develop it to a 16-bit TIFF first.")
-    full = [series for series in tiff.series if not series.keyframe.is_reduced] or tiff.series[:1]
+    images = [series for series in tiff.series if not geotiff.is_mask(series.keyframe)] or tiff.series[:1]
+    full = [series for series in images if not series.keyframe.is_reduced] or images[:1]
     if len(full) > 1:
         shapes = ", ".join(" x ".join(map(str, series.shape)) for series in full[:4])
         raise ImageError(
@@ -109,6 +124,7 @@ def _interpreted(array: npt.NDArray[Any], layout: Layout, notes: tuple[str, ...]
     """The image that the stored values show."""
     metadata = _metadata(layout)
     photometric = layout.photometric
+    stored = array
     if photometric == SEPARATED:
         return _from_cmyk(array, metadata, notes)
     if photometric == PALETTE and not _only_tints(layout):
@@ -119,10 +135,28 @@ def _interpreted(array: npt.NDArray[Any], layout: Layout, notes: tuple[str, ...]
     has_alpha = "S" in layout.axes and len(layout.extrasamples) > 0 and layout.extrasamples[-1] in WITH_ALPHA
     metadata |= ({"tiff": layout} if layout.contained else {}) | ({"notes": notes} if notes else {})
     metadata |= {"separate_channels": True} if separate else {}
+    has_alpha = has_alpha and array.shape[axes.index("C")] > 1
     bits = _meaningful_bits(array, layout)
-    full = default_range(array.dtype)
-    spanned = (0.0, float(2**bits - 1)) if bits is not None and array.dtype.kind == "u" else full
-    return Image(array, axes, spanned, has_alpha and array.shape[axes.index("C")] > 1, bits, metadata)
+    hidden = None
+    if geotiff.is_geo(layout.first):
+        mask = layout.extras.mask if layout.extras is not None else None
+        hidden = geotiff.hidden(stored, axes, layout.first, alpha=has_alpha, mask=mask)
+    return Image(array, axes, _spanned(array.dtype, layout, bits), has_alpha, bits, metadata, hidden)
+
+
+def _spanned(dtype: np.dtype[Any], layout: Layout, bits: int | None) -> tuple[float, float]:
+    """The stored values that map to 0 and 1."""
+    if dtype == np.uint16 and layout.kind == "imagej" and ZERO_IN_THE_MIDDLE in _description(layout):
+        return 32768.0, 65535.0
+    if bits is not None and dtype.kind == "u":
+        return 0.0, float(2**bits - 1)
+    low, high = default_range(dtype)
+    return (0.0, high) if geotiff.is_geo(layout.first) else (low, high)  # heights and reflectances: 0 is black
+
+
+def _description(layout: Layout) -> str:
+    tag = layout.first.tags.get(exif.DESCRIPTION)
+    return tag.text() if tag is not None else ""
 
 
 def _image_axes(layout: Layout) -> tuple[str, bool]:

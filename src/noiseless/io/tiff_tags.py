@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noiseless.image import Image
-from noiseless.io import exif, ifd
+from noiseless.io import exif, geotiff, ifd
 from noiseless.io.ifd import Directory, Flavour, Tag
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Layout:
         colormap: (3, 2**bits), uint16, where there is one.
         places: position in the file of every page, in the order of the array; ``None`` for one that is missing.
         directories: the tags of every page, in the same order.
+        extras: overviews and mask of a GeoTIFF of one page.
     """
 
     kind: str
@@ -81,6 +82,7 @@ class Layout:
     colormap: npt.NDArray[np.uint16] | None = None
     places: tuple[int | None, ...] = ()
     directories: tuple[Directory, ...] = ()
+    extras: geotiff.Extras | None = None
 
     @property
     def first(self) -> Directory:
