@@ -1,13 +1,16 @@
-"""Models against the field's test sets: mean PSNR of each model on each set and noise level, as a Markdown table.
+"""The shipped models against the field on its test sets, as docs/benchmark.md: PSNR, SSIM, multiply-adds, seconds.
 
-Grey models run on Set12 and BSD68, and on each channel of colour images; colour models on CBSD68. PolyU holds real
-camera noise: 8 bits in and out, and the models estimate the level themselves. Published figures stand below for
-comparison. The protocol is theirs: float input, neither clipped nor quantised, result clipped to [0, 1], no border,
-mean of per-image values. The sets are not part of the project: NOISELESS_DATA names the folder whose benchmark/ holds
-them.
+Every method runs here, in one go, on the same noise: the shipped models, the published DnCNN and FFDNet checkpoints,
+non-local means and BM3D. The last two are slow, so that they are measured on the first images of a set, beside all
+others on the same images; the networks also on the whole set. Grey methods take each channel of a colour image.
+PolyU holds real camera noise, from the cameras on which no recipe was chosen (Nikon and Sony): 8 bits in and out, and
+each method is told what it would take by itself.
 
-Run: python benchmarks/quality.py gray-small bm3d --sets set12 bsd68_gray
-     python benchmarks/quality.py color-small --sets cbsd68 polyu100 --limit 20
+The protocol is the field's: float input, neither clipped nor quantised, result clipped to [0, 1], no border, mean of
+per-image values. The sets and checkpoints are not part of the project: NOISELESS_DATA names their folder.
+
+Run: python benchmarks/quality.py -o docs/benchmark.md                         about half an hour of two cores
+     python benchmarks/quality.py --models color-small --sets cbsd68 --slow 0  quicker, printed
 """
 
 from __future__ import annotations
@@ -15,106 +18,192 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from noiseless.errors import ImageError, NoiselessError
+from noiseless import bundle
+from noiseless.errors import NoiselessError
 from noiseless.evaluation import Report, evaluate
+from noiseless.evaluation.plot import quality_plot
+from noiseless.networks import create
+from noiseless.networks.foreign import read_checkpoint, recognise
+from noiseless.networks.spec import multiply_adds
 
 DATA = Path(os.environ.get("NOISELESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-PAIRS = {"polyu100": ("*_real.*", "*_mean.*")}
-"""Sets of real noise: globs of their noisy and clean sides; all others hold clean images."""
+SIGMAS = (15, 25, 50)
+PLOTTED = ("cbsd68", 25)
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Images to measure on.
+
+    Attributes:
+        title: for the report.
+        clean: folder below benchmark/; empty where there are pairs.
+        pairs: globs below benchmark/ of noisy and clean sides.
+        channels: 1 for grey, 3 for colour.
+    """
+
+    title: str
+    clean: str = ""
+    pairs: tuple[str, ...] = ()
+    channels: int = 3
+
+
+SETS = {
+    "set12": TestSet("Set12 (grey)", "set12", channels=1),
+    "bsd68": TestSet("BSD68 (grey)", "bsd68_gray", channels=1),
+    "cbsd68": TestSet("CBSD68 (colour)", "cbsd68"),
+    "nikon": TestSet("PolyU, Nikon", pairs=("polyu100/Nikon*_real.*", "polyu100/Nikon*_mean.*")),
+    "sony": TestSet("PolyU, Sony", pairs=("polyu100/Sony*_real.*", "polyu100/Sony*_mean.*")),
+}
+
+CHECKPOINTS = {
+    "DnCNN (0-75, blind)": {1: "buifd-dncnn/gray-dncnn-0-75.pth", 3: "buifd-dncnn/color-dncnn-0-75.pth"},
+    "FFDNet": {1: "ffdnet-gpl/ffdnet_weights_gray.pth", 3: "ffdnet-gpl/ffdnet_weights_rgb.pth"},
+}
+"""Published weights by number of channels, below checkpoints/."""
+
+SLOW = ("nlm", "bm3d")
 
 PUBLISHED = {
-    "set12": {
-        "BM3D": (32.37, 29.97, 26.72),
-        "DnCNN-S": (32.86, 30.44, 27.18),
-        "FFDNet": (32.75, 30.43, 27.32),
-        "DRUNet": (33.25, 30.94, 27.90),
-    },
-    "bsd68_gray": {
-        "BM3D": (31.07, 28.57, 25.62),
-        "DnCNN-S": (31.73, 29.23, 26.23),
-        "FFDNet": (31.63, 29.19, 26.29),
-        "DRUNet": (31.91, 29.48, 26.59),
-    },
-    "cbsd68": {
-        "CBM3D": (33.52, 30.71, 27.38),
-        "FFDNet": (33.87, 31.21, 27.96),
-        "DRUNet": (34.30, 31.69, 28.51),
-        "Restormer": (34.40, 31.79, 28.60),
-    },
+    "set12": {"BM3D": (32.37, 29.97, 26.72), "DnCNN-S": (32.86, 30.44, 27.18), "DRUNet": (33.25, 30.94, 27.90)},
+    "bsd68": {"BM3D": (31.07, 28.57, 25.62), "DnCNN-S": (31.73, 29.23, 26.23), "DRUNet": (31.91, 29.48, 26.59)},
+    "cbsd68": {"CBM3D": (33.52, 30.71, 27.38), "FFDNet": (33.87, 31.21, 27.96), "DRUNet": (34.30, 31.69, 28.51)},
 }
 """PSNR in dB at sigma 15, 25 and 50, from the papers."""
 
-PUBLISHED_SIGMAS = (15.0, 25.0, 50.0)
+
+def methods(test_set: TestSet) -> dict[str, str]:
+    """Names for the table, and what `evaluate` loads: networks that take the set's channels."""
+    found = {}
+    for name, folder in sorted(bundle.shipped().items()):
+        spec = bundle.read(folder).spec
+        blind_for_white_noise = spec.conditioning == "none" and not test_set.pairs
+        if spec.channels == test_set.channels and not blind_for_white_noise:
+            found[name] = name
+    for name, files in CHECKPOINTS.items():
+        if (path := DATA / "checkpoints" / files[test_set.channels]).is_file():
+            found[name] = str(path)
+    return found
 
 
-def columns(sets: list[str], sigmas: list[float]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A title for each column of the table, and what `evaluate` measures on."""
-    for name in sets:
-        folder = DATA / "benchmark" / name
-        if not folder.is_dir():
-            raise SystemExit(f"{folder} is not there: set NOISELESS_DATA to the folder that holds benchmark/{name}")
-        if name in PAIRS:
-            noisy, clean = (str(folder / side) for side in PAIRS[name])
-            yield name, {"pairs": (noisy, clean)}
-            continue
-        for sigma in sigmas:
-            yield f"{name} {sigma:g}", {"clean": folder, "noise": f"gaussian:{sigma:g}"}
+def cost(model: str) -> str:
+    """Billions of multiply-adds for a 256x256 image, or nothing for a method without a network."""
+    if model in bundle.shipped():
+        read = bundle.read(bundle.shipped()[model])
+        return f"{multiply_adds(create(read.network, **read.arguments)) / 1e9:.1f}"
+    if model in SLOW:
+        return ""
+    network, arguments, _ = recognise(read_checkpoint(model))
+    return f"{multiply_adds(create(network, **arguments)) / 1e9:.1f}"
 
 
-def measured(model: str, options: dict[str, Any]) -> Report | None:
-    """The report of one model on one set, or None where the set has channels that it does not take."""
-    try:
-        return evaluate(model, metrics=("psnr",), **options)
-    except ImageError as error:
-        print(f"{model}: {error}", file=sys.stderr)
-        return None
+def conditions(test_set: TestSet) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A title for each column, and what `evaluate` measures on."""
+    folder = DATA / "benchmark"
+    if test_set.pairs:
+        noisy, clean = (str(folder / side) for side in test_set.pairs)
+        yield "real", {"pairs": (noisy, clean)}
+        return
+    for sigma in SIGMAS:
+        yield str(sigma), {"clean": folder / test_set.clean, "noise": f"gaussian:{sigma}"}
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] + ["---:"] * (len(head) - 1), *rows]]
-    return "\n".join(lines)
+def measure(test_set: TestSet, models: dict[str, str], limit: int | None) -> dict[str, Report]:
+    """One report for each condition, every model in it on the same images."""
+    reports = {}
+    for title, where in conditions(test_set):
+        print(f"{test_set.title}, {title}: {', '.join(models)}", file=sys.stderr, flush=True)
+        report = evaluate(["identity", *models.values()], metrics=("psnr", "ssim"), limit=limit, **where)
+        names = ["identity", *models]
+        reports[title] = replace(
+            report, results=tuple(replace(r, model=n) for r, n in zip(report.results, names, strict=True))
+        )
+    return reports
 
 
-def published(sets: list[str], sigmas: list[float]) -> list[list[str]]:
-    """Rows of figures from the papers, in the columns of the measured ones."""
-    methods = dict.fromkeys(method for name in sets for method in PUBLISHED.get(name, {}))
+def section(name: str, models: dict[str, str], reports: dict[str, Report]) -> list[str]:
+    """Heading, table and protocol of one set."""
+    first = next(iter(reports.values()))
+    count = first.protocol.count
+    head = ["method", "G multiply-adds", *(f"PSNR {t}" for t in reports), *(f"SSIM {t}" for t in reports), "s / image"]
     rows = []
-    for method in methods:
-        cells = []
-        for name in sets:
-            values = dict(zip(PUBLISHED_SIGMAS, PUBLISHED.get(name, {}).get(method, ()), strict=False))
-            wanted: list[float] = [0] if name in PAIRS else sigmas
-            cells += [f"{values[sigma]:.2f}" if sigma in values else "" for sigma in wanted]
-        if any(cells):
-            rows.append([f"{method} (published)", *cells])
-    return rows
+    for model in ["identity", *models]:
+        results = [report[model] for report in reports.values()]
+        psnr = [f"{result.interval('psnr').mean:.2f}" for result in results]
+        ssim = [f"{result.interval('ssim').mean:.4f}" for result in results]
+        seconds = "" if model == "identity" else f"{sum(result.seconds for result in results) / len(results):.3f}"
+        rows.append([model, cost(models[model]) if model in models else "", *psnr, *ssim, seconds])
+    if count == SIZES.get(name):
+        rows += [
+            [f"{method} (published)", "", *(f"{value:.2f}" for value in values), *[""] * len(values), ""]
+            for method, values in PUBLISHED.get(name, {}).items()
+        ]
+    title = f"## {SETS[name].title}: {'all' if count == SIZES.get(name) else 'the first'} {count} images"
+    protocol = [f"- {title}: {'; '.join(report.lines())}" for title, report in reports.items()]
+    return [title, "", *table(head, rows), "", *protocol, ""]
+
+
+SIZES = {"set12": 12, "bsd68": 68, "cbsd68": 68, "nikon": 33, "sony": 12}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table."""
+    return ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] + ["---:"] * (len(head) - 1), *rows]]
+
+
+def plot(report: Report) -> str:
+    """Quality against time as a file of its own, in colours that a page would give it."""
+    style = """<style>
+    svg { --m0: #2673c9; --m1: #d2682a; --m2: #2b9365; --m3: #8a56c2; --m4: #b8902a; --m5: #c24d72; --m6: #3a9aa8;
+          --m7: #6f7d8c; background: white; font: 13px sans-serif; }
+    line { stroke: #c9ced6; } circle { fill: var(--tone); stroke: white; stroke-width: 2; } text { fill: #333; }
+    </style>"""
+    drawn = quality_plot(report).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return drawn.replace(">", f">{style}", 1) + "\n"
+
+
+INTRODUCTION = """\
+# The shipped models against the field
+
+Made by `python benchmarks/quality.py -o docs/benchmark.md`. PSNR in dB and SSIM at noise of standard deviation 15, 25
+and 50 on the 0-255 scale, means over images; seconds are wall time on one machine in one run, mean over
+the noise levels; multiply-adds are for a 256x256 image. Figures marked published are from the papers, for orientation.
+
+![PSNR against seconds an image](pictures/quality-against-time.svg)
+
+*CBSD68 at 25, the first images: upper left is better. The grey line is the noisy image.*
+"""
 
 
 def main() -> None:
+    """Measure and print, or write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", help="shipped models, run folders, checkpoints or baselines")
-    parser.add_argument("--sets", nargs="+", default=["set12", "bsd68_gray", "cbsd68"])
-    parser.add_argument("--sigmas", nargs="+", type=float, default=[15, 25, 50])
+    parser.add_argument("--models", nargs="+", help="shipped models, run folders or checkpoints instead of all")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS, metavar="SET")
+    parser.add_argument("--slow", type=int, default=8, help="images of each set for the slow methods; 0 for none")
     parser.add_argument("--limit", type=int, help="the first images of each set only, as many as this")
+    parser.add_argument("-o", "--output", type=Path, help="the report, Markdown; its plot goes to pictures/ beside it")
     options = parser.parse_args()
-    plan = list(columns(options.sets, options.sigmas))
-    rows, protocols = [], {}
-    for model in options.models:
-        cells = []
-        for title, where in plan:
-            print(f"{model} on {title} ...", file=sys.stderr, flush=True)
-            report = measured(model, {**where, "limit": options.limit})
-            cells.append("" if report is None else f"{report.results[0].interval('psnr').mean:.2f}")
-            if report is not None:
-                protocols[title] = "; ".join(report.lines())
-        rows.append([Path(model).name, *cells])
-    print(table(["PSNR dB", *(title for title, _ in plan)], [*rows, *published(options.sets, options.sigmas)]))
-    print("\n" + "\n".join(f"- {title}: {protocol}" for title, protocol in protocols.items()))
+    lines = [INTRODUCTION]
+    for name in options.sets:
+        models = {Path(m).name: m for m in options.models} if options.models else methods(SETS[name])
+        lines += section(name, models, measure(SETS[name], models, options.limit))
+        if options.slow and not options.models:
+            every = {**models, **{slow: slow for slow in SLOW}}
+            reports = measure(SETS[name], every, options.slow)
+            lines += section(name, every, reports)
+            if name == PLOTTED[0] and options.output:
+                picture = options.output.parent / "pictures" / "quality-against-time.svg"
+                picture.write_text(plot(reports[str(PLOTTED[1])]), encoding="utf-8")
+    if options.output:
+        options.output.write_text("\n".join(lines), encoding="utf-8")
+    else:
+        print("\n".join(lines[1:]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,204 @@
+"""The card of a shipped model: what it is for, what it learned from, what it measures, what it does badly.
+
+What can be measured on the photographs that ship is measured here: what a wrong noise level costs, and the picture of
+the limits. Numbers on test sets come from files that `noiseless evaluate --json` wrote. Nothing is typed by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+import noiseless
+from noiseless import bundle
+from noiseless.data import samples
+from noiseless.data.augment import to_channels
+from noiseless.data.store import as_unit_float
+from noiseless.evaluation.scenes import to_uint8
+from noiseless.io import read_pixels
+from noiseless.metrics import psnr
+from noiseless.noise import Camera, Gaussian
+
+PICTURE = "limits.webp"
+SIGMA = 25
+SCENE, TOP, LEFT, SIDE = "kitten-on-lawn", 112, 112, 128
+"""The part of a photograph that shows the limits: fur and grass."""
+
+LIMITS = {
+    "sigma": """\
+- It expects white noise of a known level. Noise that is correlated between pixels, as in developed photographs, JPEG
+  files and demosaicked raw files, looks like texture to it, and mostly stays (second row).
+- Fine texture that is weaker than the noise is smoothed away; the stronger the noise, the more (first row).
+- {levels}
+- It has seen photographs. On other images (microscopy, scans, drawings) it works, and a fine-tuned model works better.
+- It is not a medical device: measure on your own images before a decision depends on a result.""",
+    "none": """\
+- It has learned the noise of developed photographs: correlated, mostly in brightness. White noise as strong as a raw
+  file's or a synthetic test's is reduced and not removed (second row); a conditioned model is better there.
+- Strong noise takes fine texture with it (first row).
+- No real pair of noisy and clean photographs was used: the noise is synthetic, and cameras differ.
+- It is not a medical device: measure on your own images before a decision depends on a result.""",
+}
+
+SHOWN = {
+    "sigma": (Gaussian(sigma=50 / 255), Camera(level=10 / 255)),
+    "none": (Camera(level=14 / 255), Gaussian(sigma=25 / 255)),
+}
+"""The noise of the two rows of the picture."""
+
+CARD = """\
+# {name}
+
+{what}
+
+## Intended use
+
+{use}
+
+## Data
+
+{data}
+
+Licences of the training images: CC0, CC BY-SA 4.0, Unsplash, Pexels, public domain. The images themselves are not part
+of this package.
+
+## Recipe
+
+`noiseless train --recipe {name}` with the images above; the resolved recipe, the versions, the list of images with
+their hashes and the training curve are in `train.json`. {steps:,} steps; {hours:.1f} hours in all on {machine},
+bf16 mixed precision{start}.
+
+## Numbers
+
+{numbers}
+
+## Limits
+
+![Noisy, restored and clean, in two rows](limits.webp)
+
+*From left to right: noisy, restored, clean, enlarged twice. First row: {first}. Second row: {second}.*
+
+{limits}
+"""
+
+WHAT = {
+    "sigma": "A plain-convolution U-Net for {kind} images with white Gaussian noise, told the noise level; one set of "
+    "weights for every level from 0 to 75 (on the 0-255 scale).",
+    "none": "A plain-convolution U-Net for developed {kind} photographs, as cameras and phones write them. It works "
+    "blind: no noise level is told, and images that are nearly clean stay nearly untouched.",
+}
+USE = {
+    "sigma": "Images whose noise is white, or close to it, with a level that is known or can be estimated.",
+    "none": "Noisy photographs in JPEG, WebP, PNG or TIFF that a camera, a phone or a raw developer has processed.",
+}
+ROWS = {
+    "sigma": ("white noise of 50", "the noise of a developed photograph, the level estimated"),
+    "none": ("strong noise of a developed photograph", "white noise of 25"),
+}
+
+
+def write_card(name: str, folder: Path, hours: float, machine: str, start: str, numbers: list[Path]) -> None:
+    """Write the card and its picture into a bundle.
+
+    Args:
+        name: of the model.
+        folder: of its bundle.
+        hours: of training, those of its start included.
+        machine: that trained it, in words.
+        start: the model whose weights it started from; empty for none.
+        numbers: files of ``noiseless evaluate --json``.
+    """
+    spec = bundle.read(folder).spec
+    train = json.loads((folder / bundle.TRAIN).read_text(encoding="utf-8"))
+    denoiser = noiseless.load(folder)
+    first, second = ROWS[spec.conditioning]
+    card = CARD.format(
+        name=name,
+        what=WHAT[spec.conditioning].format(kind="grey" if spec.channels == 1 else "colour"),
+        use=USE[spec.conditioning],
+        data=_data(train),
+        steps=train["steps"],
+        hours=hours,
+        machine=machine,
+        start=f", started from {start}" if start else "",
+        numbers=_tables(numbers, name) or "Measured in the report of the project's `docs/`.",
+        first=first,
+        second=second,
+        limits=LIMITS[spec.conditioning].format(levels=_wrong_levels(denoiser) if spec.conditioning == "sigma" else ""),
+    )
+    (folder / bundle.CARD).write_text(card, encoding="utf-8")
+    draw_limits(denoiser, folder / PICTURE)
+
+
+def draw_limits(denoiser: noiseless.Denoiser, path: Path) -> None:
+    """Two rows of noisy, restored and clean: where the model is at its limits."""
+    clean = _photograph(SCENE, denoiser)[TOP : TOP + SIDE, LEFT : LEFT + SIDE]
+    rows = []
+    for noise in SHOWN[denoiser.spec.conditioning]:
+        noisy = _sampled(noise, clean)
+        told = noise if isinstance(noise, Gaussian) else "auto"
+        restored = denoiser(noisy, noise=told)
+        rows.append(np.concatenate([noisy, restored, clean], axis=1))
+    picture = to_uint8(np.concatenate(rows)).repeat(2, axis=0).repeat(2, axis=1)
+    PIL.Image.fromarray(picture).save(path, quality=85)
+
+
+def _sampled(noise: noiseless.noise.Noise, clean: np.ndarray) -> np.ndarray:
+    planes = clean[None] if clean.ndim == 2 else np.moveaxis(clean, -1, 0)
+    noisy = noise.sample(planes, np.random.default_rng(0))
+    return noisy[0] if clean.ndim == 2 else np.moveaxis(noisy, 0, -1)
+
+
+def _photograph(stem: str, denoiser: noiseless.Denoiser) -> np.ndarray:
+    path = next(path for path in samples("test") if path.stem == stem)
+    clean = to_channels(as_unit_float(read_pixels(path)), denoiser.spec.channels)
+    return clean[0] if denoiser.spec.channels == 1 else np.moveaxis(clean, 0, -1)
+
+
+def _wrong_levels(denoiser: noiseless.Denoiser) -> str:
+    """What a level told wrong costs, as a sentence; mean over the photographs that ship for testing."""
+    means = {}
+    for told in (0.8 * SIGMA, SIGMA, 1.2 * SIGMA):
+        scores = []
+        for path in samples("test"):
+            clean = _photograph(path.stem, denoiser)
+            restored = denoiser(_sampled(Gaussian(sigma=SIGMA / 255), clean), noise=Gaussian(sigma=told / 255))
+            scores.append(psnr(np.clip(restored, 0, 1), clean))
+        means[told] = float(np.mean(scores))
+    right = means[SIGMA]
+    return (
+        f"A level told 20% too low costs {right - means[0.8 * SIGMA]:.1f} dB at {SIGMA} and leaves noise behind; "
+        f"one told 20% too high costs\n  {right - means[1.2 * SIGMA]:.1f} dB and smooths "
+        "(mean over the photographs that ship for testing)."
+    )
+
+
+def _data(train: dict[str, Any]) -> str:
+    count = len(train["data"]["images"])
+    if not count:
+        return "Pairs made ahead by `noiseless.data.synthesis` with the noise model `camera` from clean photographs."
+    return f"{count} photographs and crops (training and validation), downscaled where they were JPEG files."
+
+
+def _tables(files: list[Path], name: str) -> str:
+    lines = ["| set | noise | noisy PSNR | PSNR (95% interval) | SSIM |", "|---|---|---|---|---|"]
+    for path in files:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        rows = {row["model"]: row for row in report["results"]}
+        row = rows.get(name) or next(row for model, row in rows.items() if model != "identity")
+        before = f"{rows['identity']['psnr']['mean']:.2f}" if "identity" in rows else ""
+        psnr_row, protocol = row["psnr"], report["protocol"]
+        lines.append(
+            f"| {path.stem if protocol.get('noise') is None else protocol['set']} | {protocol.get('noise') or 'real'} "
+            f"| {before} | {psnr_row['mean']:.2f} ({psnr_row['low']:.2f} to {psnr_row['high']:.2f}) "
+            f"| {row['ssim']['mean']:.4f} |"
+        )
+    if len(lines) == 2:
+        return ""
+    return "\n".join(
+        [*lines, "", "PSNR in dB, mean over images; float input, result clipped to [0, 1], no border cut."]
+    )
