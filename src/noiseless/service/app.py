@@ -15,15 +15,17 @@ from starlette.staticfiles import StaticFiles
 
 from noiseless import __version__
 from noiseless.errors import Cancelled, InputError, MemoryLimitError, NoiselessError, OutputError, TooManyPixelsError
-from noiseless.service import routes
+from noiseless.service import job_routes, routes, sample_routes
 from noiseless.service.engine import Engine
 from noiseless.service.guard import Guard, refused
+from noiseless.service.jobs import Jobs
 from noiseless.service.logs import Log
 from noiseless.service.measures import Measures
 from noiseless.service.models import Models
 from noiseless.service.parts import Parts
 from noiseless.service.pipeline import Pipeline
 from noiseless.service.settings import ServiceSettings
+from noiseless.service.store import QUEUED, RUNNING, Store
 
 PAGE = Path(__file__).parent / "page"
 
@@ -60,14 +62,22 @@ def create_app(settings: ServiceSettings, log: Log | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = Engine(models, settings.time_limit)
         pipeline = Pipeline(settings, engine)
+        store = Store(settings.folder)
+        jobs = Jobs(settings, store, pipeline, log)
         measures.watch("direct_requests", "Direct requests that are here.", lambda: pipeline.waiting)
-        app.state.parts = Parts(settings, log, measures, models, engine, pipeline)
+        measures.watch("jobs_waiting", "Jobs that wait.", lambda: store.count(QUEUED))
+        measures.watch("jobs_running", "Jobs in hand.", lambda: store.count(RUNNING))
+        app.state.parts = Parts(settings, log, measures, models, engine, pipeline, store, jobs)
+        jobs.start()
         yield
+        await jobs.stop()
         engine.stop()
         pipeline.close()
+        store.close()
 
     app = FastAPI(title="noiseless", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(routes.router)
+    for part in (routes, job_routes, sample_routes):
+        app.include_router(part.router)
     _add_page(app)
     _add_errors(app)
     if settings.origins:

@@ -24,6 +24,11 @@ class Measures:
         self.images = Counter("noiseless_images", "Images denoised.", ("model",), registry=registry)
         self.pixels = Counter("noiseless_pixels", "Pixels denoised.", ("model",), registry=registry)
 
+    def count(self, model: str, pixels: int) -> None:
+        """An image was denoised."""
+        self.images.labels(model).inc()
+        self.pixels.labels(model).inc(pixels)
+
     def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
         """A gauge whose value is asked for when somebody looks."""
         Gauge(f"noiseless_{name}", what, registry=self._registry).set_function(value)

@@ -48,6 +48,7 @@ class Answer:
         suffix: of the file, with the dot.
         report: numbers and warnings, where they were asked for.
         headers: what goes along with the file.
+        model: that made it.
     """
 
     data: bytes
@@ -55,6 +56,7 @@ class Answer:
     suffix: str
     report: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    model: str = ""
 
 
 class Pipeline:
@@ -180,9 +182,10 @@ def marked(image: Image, restored: Restored, strength: float) -> Image:
 
 
 def _answer(image: Image, restored: Restored, options: Options, numbers: bool) -> Answer:
+    model = restored.denoiser.name
     if not numbers:
-        headers = {"X-Noiseless-Model": restored.denoiser.name}
+        headers = {"X-Noiseless-Model": model}
         if restored.sigma is not None:
             headers["X-Noiseless-Noise"] = ",".join(map(str, by_channel(restored.sigma)))
-        return replace(encode(marked(image, restored, options.strength)), headers=headers)
-    return Answer(b"", "application/json", ".json", report(image, image.planes(), restored, options))
+        return replace(encode(marked(image, restored, options.strength)), headers=headers, model=model)
+    return Answer(b"", "application/json", ".json", report(image, image.planes(), restored, options), model=model)

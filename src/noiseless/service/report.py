@@ -16,6 +16,10 @@ from noiseless.service.options import Options
 STRONGER = 1.15
 """Noise that exceeds what a model was trained for by this factor is worth a warning."""
 
+LEFT = 0.7
+"""A blind model that removes less than this share of the white noise has left much of it."""
+
+NOTABLE = 5 / 255
 HARDLY = 0.5 / 255
 """A level below which there is next to no noise, in [0, 1] units."""
 
@@ -30,7 +34,7 @@ def report(image: Image, planes: Array, restored: Restored, options: Options) ->
         options: what was asked for.
     """
     level = estimate_sigma(planes) if options.told or restored.sigma is None else restored.sigma
-    removed = restored.planes - planes
+    change = float(np.sqrt(np.mean(np.square(restored.planes - planes))))
     return {
         "model": restored.denoiser.name,
         "precision": restored.denoiser.engine.precision,
@@ -38,10 +42,10 @@ def report(image: Image, planes: Array, restored: Restored, options: Options) ->
         "strength": options.strength,
         "estimated": by_channel(level),
         "told": None if restored.sigma is None else by_channel(restored.sigma),
-        "removed": round(255 * float(np.sqrt(np.mean(np.square(removed)))), 3),
+        "removed": round(255 * change, 3),
         "seconds": round(restored.seconds, 3),
         "image": described(image),
-        "warnings": [*_of_image(image), *_of_noise(float(level.mean()), restored, options)],
+        "warnings": [*_of_image(image), *_of_noise(float(level.mean()), change, restored, options)],
     }
 
 
@@ -74,7 +78,7 @@ def _of_image(image: Image) -> list[dict[str, str]]:
     return [{"code": "denoised-before", "text": text}, *found]
 
 
-def _of_noise(level: float, restored: Restored, options: Options) -> list[dict[str, str]]:
+def _of_noise(level: float, change: float, restored: Restored, options: Options) -> list[dict[str, str]]:
     denoiser, found = restored.denoiser, []
     trained = trained_levels(denoiser.bundle)
     if trained is not None and level > STRONGER * trained[1]:
@@ -84,6 +88,9 @@ def _of_noise(level: float, restored: Restored, options: Options) -> list[dict[s
         found.append({"code": "stronger-noise", "text": text})
     if denoiser.takes_sigma and level < HARDLY:
         found.append({"code": "hardly-noise", "text": "hardly any noise was found in this image"})
+    if not denoiser.takes_sigma and level > NOTABLE and change < LEFT * options.strength * level:
+        text = f"{denoiser.name} left much of the noise; a model that is told the level may do better"
+        found.append({"code": "noise-left", "text": text})
     if options.told and not denoiser.takes_sigma:
         text = f"{denoiser.name} finds the noise level itself; the one given is not used"
         found.append({"code": "not-told", "text": text})

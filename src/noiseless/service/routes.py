@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import numpy as np
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from noiseless.calibration import noise_level
 from noiseless.noise import Gaussian
 from noiseless.service.measures import CONTENT_TYPE
 from noiseless.service.options import AUTO, Options
-from noiseless.service.parts import Parts
+from noiseless.service.parts import HasParts, Parts, client_of
 from noiseless.service.pipeline import Answer, decode
 from noiseless.service.report import by_channel, described
-from noiseless.service.schema import CALIBRATE, DENOISE, ERRORS, IMAGES
+from noiseless.service.schema import CALIBRATE, DENOISE, ERRORS, IMAGES, JOB
+from noiseless.service.store import Job
 from noiseless.service.uploads import Content, inspect, received
 
 router = APIRouter()
 
+T = TypeVar("T")
 
-def parts_of(request: Request) -> Parts:
-    """What the application is made of."""
-    parts: Parts = request.app.state.parts
-    return parts
-
-
-HasParts = Annotated[Parts, Depends(parts_of)]
+LOOK_SECONDS = 1.0
+GONE = 499
+"""Status in the log of a client that did not wait for the answer."""
 
 
 @router.post(
@@ -36,7 +37,7 @@ HasParts = Annotated[Parts, Depends(parts_of)]
     summary="Denoise an image",
     tags=["images"],
     response_class=Response,
-    responses={200: IMAGES, **ERRORS},
+    responses={200: IMAGES, 202: JOB, **ERRORS},
     openapi_extra=DENOISE,
 )
 async def denoise(request: Request, parts: HasParts) -> Response:
@@ -49,7 +50,13 @@ async def denoise(request: Request, parts: HasParts) -> Response:
         async with received(request, parts.settings.upload_limit) as upload:
             options = Options.from_form(upload.fields, parts.models.names)
             content = await parts.pipeline.run(inspect, upload.file, parts.settings.max_pixels)
-        answer = await parts.pipeline.denoise(content, options, numbers=wants_numbers(request))
+        client = client_of(request)
+        if content.pixels > parts.settings.direct_pixels:
+            return accepted(parts, await parts.jobs.add(content.data, new_job(upload.name, options, content, client)))
+        work = parts.pipeline.denoise(content, options, numbers=wants_numbers(request))
+        answer = await while_there(request, work)
+    await asyncio.to_thread(parts.store.audit, client, answer.model, content.digest, options.to_dict())
+    parts.measures.count(answer.model, content.pixels)
     return image_response(answer, upload.name)
 
 
@@ -94,6 +101,33 @@ async def ready(parts: HasParts) -> JSONResponse:
 async def metrics(parts: HasParts) -> Response:
     """Prometheus' text format."""
     return Response(parts.measures.text(), media_type=CONTENT_TYPE)
+
+
+def new_job(name: str, options: Options, content: Content, client: str, *, blend: bool = False) -> dict[str, Any]:
+    """What a store keeps of a job."""
+    said = {"options": options.to_dict(), "digest": content.digest, "pixels": content.pixels}
+    return {"name": name, "blend": blend, "client": client, **said}
+
+
+def accepted(parts: Parts, job: Job) -> JSONResponse:
+    """The answer to a request that became a job."""
+    return JSONResponse(parts.jobs.described(job), 202, {"Location": f"/v1/jobs/{job.id}"})
+
+
+async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Wait for some work as long as the client does.
+
+    Raises:
+        HTTPException: the client went away; the work is cancelled.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait({task}, timeout=LOOK_SECONDS))[0]:
+            if await request.is_disconnected():
+                raise HTTPException(GONE, "the client went away")
+        return task.result()
+    finally:
+        task.cancel()
 
 
 def wants_numbers(request: Request) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
+
+Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
 _OPTIONS: dict[str, Any] = {
     "image": {"type": "string", "format": "binary", "description": "The image file."},
@@ -14,6 +16,11 @@ _OPTIONS: dict[str, Any] = {
     },
     "strength": {"type": "number", "minimum": 0, "maximum": 1, "default": 1},
     "precision": {"type": "string", "enum": ["exact", "fast", "int8"], "default": "exact"},
+    "blend": {
+        "type": "boolean",
+        "default": False,
+        "description": "Keep what is needed to have the result at any strength, and previews.",
+    },
 }
 
 
@@ -26,6 +33,7 @@ def form(*fields: str) -> dict[str, Any]:
 
 DENOISE = form("model", "noise", "strength", "precision")
 CALIBRATE = form()
+SUBMIT = form("model", "noise", "strength", "precision", "blend")
 
 _ERROR = {
     "type": "object",
@@ -42,7 +50,7 @@ def error(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": _ERROR}}}
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: Responses = {
     400: error("The form is damaged."),
     401: error("A token is needed."),
     403: error("A page of another server sent this."),
@@ -61,4 +69,41 @@ IMAGES: dict[str, Any] = {
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         "application/json": {"schema": {"type": "object"}},
     },
+}
+
+_MOMENT = {"type": ["number", "null"], "description": "Seconds since 1970."}
+
+JOB: dict[str, Any] = {
+    "description": "A job.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["id", "state", "progress"],
+                "properties": {
+                    "id": {"type": "string"},
+                    "state": {"type": "string", "enum": ["queued", "running", "done", "failed", "cancelled"]},
+                    "progress": {"type": "number", "minimum": 0, "maximum": 1},
+                    "seconds_left": {"type": ["number", "null"]},
+                    "ahead": {"type": "integer", "description": "Jobs that come before this one."},
+                    "name": {"type": "string"},
+                    "options": {"type": "object"},
+                    "created": _MOMENT,
+                    "finished": _MOMENT,
+                    "report": {"type": ["object", "null"]},
+                    "error": {"type": ["string", "null"]},
+                },
+            }
+        }
+    },
+}
+
+EVENTS: dict[str, Any] = {
+    "description": "Server-sent events: the job whenever it changes, until it is finished.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+
+PREVIEW: dict[str, Any] = {
+    "description": "The picture; `X-Noiseless-Window` has the values shown black and white.",
+    "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
 }

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from noiseless.errors import OutputError
 from noiseless.io import pixel_count
@@ -83,6 +83,8 @@ async def _form(request: Request, seconds: float) -> FormData:
             return await request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=LONGEST_FIELD)
     except TimeoutError as error:
         raise HTTPException(408, f"the upload took longer than {seconds:g} seconds") from error
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the upload was cut off") from error
     except OSError as error:
         raise OutputError("no space for the upload", got=error.strerror) from error
     except (KeyError, ValueError, UnicodeError) as error:  # headers of a part that are no headers

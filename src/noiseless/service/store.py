@@ -1,0 +1,268 @@
+"""Jobs and the audit log on the disk: SQLite for what is known, a folder for each job's files.
+
+A job is there once its row is committed, and done once its row says so; what a killed service leaves behind is told
+from the rows and files alone. Files lie under the job's random name, whatever the client calls them.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from noiseless.errors import OutputError
+from noiseless.io.atomic import replacing
+
+QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
+UNFINISHED = (QUEUED, RUNNING)
+MOST_ATTEMPTS = 3
+INPUT, RESULT, PLANES, OUTCOME = "input", "result", "planes.npy", "outcome.json"
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY, state TEXT NOT NULL, name TEXT NOT NULL, options TEXT NOT NULL, blend INTEGER NOT NULL,
+    digest TEXT NOT NULL, pixels INTEGER NOT NULL, client TEXT NOT NULL, created REAL NOT NULL, started REAL,
+    finished REAL, attempts INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, outcome TEXT, error TEXT
+);
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created);
+CREATE TABLE IF NOT EXISTS audit (
+    moment REAL NOT NULL, client TEXT NOT NULL, model TEXT NOT NULL, digest TEXT NOT NULL, options TEXT NOT NULL,
+    job TEXT NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row of the table of jobs.
+
+    Attributes:
+        id: random name, which cannot be guessed.
+        state: queued, running, done, failed or cancelled.
+        name: of the file, as the client says.
+        options: what was asked for.
+        blend: whether the full effect is kept, so that the result can be had at any strength.
+        digest: SHA-256 of the input.
+        pixels: of the input.
+        client: who sent it.
+        created: moment, in seconds since 1970, as are `started` and `finished`.
+        started: when it began.
+        finished: when it was done, failed or cancelled.
+        attempts: how often it began.
+        bytes: of its files.
+        outcome: media type, suffix and report of what is done.
+        error: what went wrong.
+    """
+
+    id: str
+    state: str
+    name: str
+    options: Mapping[str, Any]
+    blend: bool
+    digest: str
+    pixels: int
+    client: str
+    created: float
+    started: float | None = None
+    finished: float | None = None
+    attempts: int = 0
+    bytes: int = 0
+    outcome: Mapping[str, Any] | None = None
+    error: str | None = None
+
+
+COLUMNS = ", ".join(field.name for field in fields(Job))
+
+
+class Store:
+    """Jobs and audit log of one service; any thread may call.
+
+    Args:
+        folder: there already, used by this service alone.
+
+    Raises:
+        OutputError: the data base cannot be opened.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._lock = folder / "jobs", threading.Lock()
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            self._connection = sqlite3.connect(folder / "service.sqlite", check_same_thread=False, isolation_level=None)
+            self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + TABLES)
+        except (OSError, sqlite3.Error) as error:
+            raise OutputError(f"cannot keep jobs in {folder}", got=str(error)) from error
+
+    def close(self) -> None:
+        """Let go of the data base."""
+        with self._lock:
+            self._connection.close()
+
+    def path(self, job: str, file: str) -> Path:
+        """Where a file of a job is."""
+        return self._folder / job / file
+
+    def add(self, file: BinaryIO, job: Mapping[str, Any]) -> Job:
+        """Keep a new job: first its input, then its row.
+
+        Args:
+            file: the input, read from here on.
+            job: name, options, blend, digest, pixels and client.
+
+        Raises:
+            OutputError: it cannot be kept; nothing is left of it.
+        """
+        row = Job(secrets.token_hex(16), QUEUED, created=time.time(), **job)
+        folder = self._folder / row.id
+        try:
+            folder.mkdir(mode=0o700)
+            with replacing(folder / INPUT) as target:
+                shutil.copyfileobj(file, target, 1 << 20)
+            size = (folder / INPUT).stat().st_size
+            with self._transaction() as connection:
+                connection.execute(
+                    "INSERT INTO jobs (id, state, name, options, blend, digest, pixels, client, created, bytes)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (row.id, QUEUED, row.name, json.dumps(dict(row.options)), row.blend, row.digest)  # noqa: RUF005
+                    + (row.pixels, row.client, row.created, size),
+                )
+        except (OutputError, OSError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise OutputError("cannot keep the job", got=getattr(error, "strerror", None) or str(error)) from error
+        return row
+
+    def get(self, job: str) -> Job | None:
+        """A job, or ``None`` where there is none of this name."""
+        found = self._rows("WHERE id = ?", job)
+        return found[0] if found else None
+
+    def count(self, *states: str) -> int:
+        """How many jobs are in one of these states."""
+        return len(self._rows(f"WHERE state IN ({_marks(states)})", *states))
+
+    def ahead(self, job: Job) -> int:
+        """How many jobs come before one that waits."""
+        return len(self._rows("WHERE state = ? AND created < ?", QUEUED, job.created))
+
+    def claim(self) -> Job | None:
+        """The job that waits longest, which is running from now on."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                f"UPDATE jobs SET state = ?, started = ?, attempts = attempts + 1 WHERE id ="
+                f" (SELECT id FROM jobs WHERE state = ? ORDER BY created LIMIT 1) RETURNING {COLUMNS}",
+                (RUNNING, time.time(), QUEUED),
+            ).fetchone()
+        return _job(row) if row else None
+
+    def put_back(self, job: Job) -> None:
+        """A running job waits again, as if it had not begun."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE jobs SET state = ?, attempts = attempts - 1 WHERE id = ? AND state = ?",
+                (QUEUED, job.id, RUNNING),
+            )
+
+    def finish(self, job: Job, outcome: Mapping[str, Any]) -> None:
+        """A running job is done; its files are written. Its row and its line in the audit log come together."""
+        size = sum(file.stat().st_size for file in (self._folder / job.id).iterdir())
+        with self._transaction() as connection:
+            changed = connection.execute(
+                "UPDATE jobs SET state = ?, finished = ?, outcome = ?, bytes = ? WHERE id = ? AND state = ?",
+                (DONE, time.time(), json.dumps(dict(outcome)), size, job.id, RUNNING),
+            ).rowcount
+            if changed:
+                self._audit(connection, job.client, str(outcome["report"]["model"]), job.digest, job.options, job.id)
+
+    def end(self, job: str, state: str, error: str) -> None:
+        """An unfinished job failed or was cancelled; its files go."""
+        with self._transaction() as connection:
+            connection.execute(
+                f"UPDATE jobs SET state = ?, finished = ?, error = ?, bytes = 0 WHERE id = ?"
+                f" AND state IN ({_marks(UNFINISHED)})",
+                (state, time.time(), error, job, *UNFINISHED),
+            )
+        shutil.rmtree(self._folder / job, ignore_errors=True)
+
+    def remove(self, job: str) -> None:
+        """Forget a finished job."""
+        with self._transaction() as connection:
+            connection.execute(
+                f"DELETE FROM jobs WHERE id = ? AND state NOT IN ({_marks(UNFINISHED)})", (job, *UNFINISHED)
+            )
+        shutil.rmtree(self._folder / job, ignore_errors=True)
+
+    def audit(self, client: str, model: str, digest: str, options: Mapping[str, Any]) -> None:
+        """Note who ran which model on what, for a request that was answered directly."""
+        with self._transaction() as connection:
+            self._audit(connection, client, model, digest, options, "")
+
+    def recover(self) -> list[Job]:
+        """Make good what a killed service left: the unfinished jobs, as they are now."""
+        for job in self._rows("WHERE state = ?", RUNNING):
+            outcome = self.path(job.id, OUTCOME)
+            if outcome.exists():  # everything was written but the row
+                self.finish(job, json.loads(outcome.read_text("utf-8")))
+            elif job.attempts >= MOST_ATTEMPTS:
+                self.end(job.id, FAILED, f"the service stopped {job.attempts} times while it did this job")
+            else:
+                with self._transaction() as connection:
+                    connection.execute("UPDATE jobs SET state = ? WHERE id = ?", (QUEUED, job.id))
+        known = {job.id for job in self._rows("")}
+        for folder in self._folder.iterdir():
+            if folder.name not in known:
+                shutil.rmtree(folder, ignore_errors=True)
+        return self._rows(f"WHERE state IN ({_marks(UNFINISHED)})", *UNFINISHED)
+
+    def expire(self, before: float, most_bytes: int) -> None:
+        """Forget jobs that were finished before a moment, and the oldest while all take more than so many bytes."""
+        total = sum(job.bytes for job in self._rows(""))
+        finished = self._rows(f"WHERE state NOT IN ({_marks(UNFINISHED)}) ORDER BY finished", *UNFINISHED)
+        for job in finished:
+            if (job.finished or 0) < before or total > most_bytes:
+                total -= job.bytes
+                self.remove(job.id)
+
+    def stored(self) -> int:
+        """Bytes of all jobs."""
+        return sum(job.bytes for job in self._rows(""))
+
+    def _rows(self, where: str, *values: Any) -> list[Job]:
+        with self._lock:
+            return [_job(row) for row in self._connection.execute(f"SELECT {COLUMNS} FROM jobs {where}", values)]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise OutputError("cannot write the data base of jobs", got=str(error)) from error
+
+    @staticmethod
+    def _audit(
+        connection: sqlite3.Connection, client: str, model: str, digest: str, options: Mapping[str, Any], job: str
+    ) -> None:
+        values = (time.time(), client, model, digest, json.dumps(dict(options)), job)
+        connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?)", values)
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    values = dict(zip((field.name for field in fields(Job)), row, strict=True))
+    plain = {name: json.loads(values[name]) if values[name] else None for name in ("options", "outcome")}
+    return Job(**{**values, **plain, "blend": bool(values["blend"])})
+
+
+def _marks(values: tuple[str, ...]) -> str:
+    return ", ".join("?" * len(values))

@@ -1,0 +1,243 @@
+"""Jobs: sent, followed, fetched, blended, cancelled, and found again after a restart."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import noiseless
+
+pytest.importorskip("fastapi", reason="the service needs the extra serve")
+
+from fastapi.testclient import TestClient
+from PIL import Image as PillowImage
+
+from noiseless.errors import OutputError
+from noiseless.service.app import create_app
+from noiseless.service.logs import Log
+from noiseless.service.settings import ServiceSettings
+from noiseless.service.store import OUTCOME, Store
+
+LOCAL = "http://127.0.0.1"
+JOB: dict[str, Any] = {
+    "name": "a.png", "options": {"model": "auto"}, "blend": False, "digest": "d", "pixels": 9, "client": "c"
+}  # fmt: skip
+
+
+def noisy(height: int = 40, width: int = 48) -> np.ndarray:
+    """A dim 16-bit ramp with noise, as a sensor gives it."""
+    generator = np.random.default_rng(3)
+    ramp = np.linspace(900, 3000, width)[None, :] + generator.normal(0, 200, (height, width))
+    return ramp.clip(0, 65535).astype(np.uint16)
+
+
+def file_of(array: np.ndarray, kind: str = "tiff") -> bytes:
+    buffer = io.BytesIO()
+    noiseless.write(buffer, noiseless.Image.from_array(array), format=kind)
+    return buffer.getvalue()
+
+
+def start(folder: Path, **changes: object) -> TestClient:
+    settings = ServiceSettings(state=str(folder), threads=1, **changes)  # type: ignore[arg-type]
+    return TestClient(create_app(settings, Log(io.StringIO())), base_url=LOCAL)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with start(tmp_path_factory.mktemp("state")) as client:
+        yield client
+
+
+def send(client: TestClient, data: bytes, **fields: str) -> str:
+    answer = client.post("/v1/jobs", files={"image": ("scan.tif", data)}, data=fields)
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
+    return str(answer.json()["id"])
+
+
+def finished(client: TestClient, job: str) -> dict[str, Any]:
+    """The job once it is finished, from the last of its events."""
+    text = client.get(f"/v1/jobs/{job}/events").text
+    events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    shares = [event["progress"] for event in events if event["state"] == "running"]
+    assert shares == sorted(shares)
+    return dict(events[-1])
+
+
+def test_a_job_gives_what_a_direct_request_gives(client: TestClient) -> None:
+    data = file_of(noisy())
+    job = send(client, data, noise="gaussian:2", strength="0.5")
+    done = finished(client, job)
+    assert (done["state"], done["progress"], done["report"]["model"]) == ("done", 1.0, "gray-small")
+    direct = client.post("/v1/denoise", files={"image": data}, data={"noise": "gaussian:2", "strength": "0.5"})
+    result = client.get(f"/v1/jobs/{job}/result")
+    assert result.content == direct.content
+    assert 'filename="scan.tif"' in result.headers["content-disposition"]
+    assert client.get(f"/v1/jobs/{job}/result?strength=1").status_code == 422
+    assert client.get(f"/v1/jobs/{job}/preview/after").status_code == 409
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.35, 1.0])
+def test_a_blended_result_is_that_of_the_strength_without_computing_again(client: TestClient, strength: float) -> None:
+    data = file_of(noisy())
+    job = send(client, data, blend="true", noise="gaussian:2")
+    assert finished(client, job)["state"] == "done"
+    fields = {"noise": "gaussian:2", "strength": str(strength)}
+    direct = client.post("/v1/denoise", files={"image": data}, data=fields)
+    assert client.get(f"/v1/jobs/{job}/result?strength={strength}").content == direct.content
+
+
+def test_previews_show_dim_images_with_a_window(client: TestClient) -> None:
+    job = send(client, file_of(noisy()), blend="true")
+    assert finished(client, job)["state"] == "done"
+    before, after = (client.get(f"/v1/jobs/{job}/preview/{which}") for which in ("before", "after"))
+    low, high = map(float, before.headers["x-noiseless-window"].split(","))
+    assert 0 < low < 1000
+    assert 2500 < high < 4000
+    assert after.headers["x-noiseless-window"] == before.headers["x-noiseless-window"]
+    first, second = (np.asarray(PillowImage.open(io.BytesIO(each.content)), float) for each in (before, after))
+    assert first.shape == second.shape == (40, 48)
+    assert first.max() == 255
+    assert np.diff(second).std() < 0.5 * np.diff(first).std()
+
+
+def test_large_images_become_jobs_by_themselves(tmp_path: Path) -> None:
+    with start(tmp_path, direct_pixels=1000) as client:
+        answer = client.post("/v1/denoise", files={"image": file_of(noisy())})
+        assert answer.status_code == 202
+        job = answer.json()["id"]
+        assert finished(client, job)["state"] == "done"
+        assert client.get(f"/v1/jobs/{job}/result").status_code == 200
+
+
+def test_jobs_can_be_cancelled_and_forgotten(client: TestClient) -> None:
+    job = send(client, file_of(noisy(600, 600)))
+    early = client.get(f"/v1/jobs/{job}/result")
+    assert early.status_code == 409
+    assert client.delete(f"/v1/jobs/{job}").status_code == 204
+    assert client.get(f"/v1/jobs/{job}").json()["state"] == "cancelled"
+    assert client.get(f"/v1/jobs/{job}/result").status_code == 410
+    assert client.delete(f"/v1/jobs/{job}").status_code == 204
+    assert client.get(f"/v1/jobs/{job}").status_code == 404
+
+
+def test_names_that_are_no_jobs(client: TestClient) -> None:
+    assert client.get(f"/v1/jobs/{'0' * 32}").status_code == 404
+    for name in ("x", "..%2f..%2fetc", "0" * 31 + "G"):
+        assert client.get(f"/v1/jobs/{name}").status_code in (404, 422)
+
+
+def test_an_image_that_fails_says_why(client: TestClient) -> None:
+    whole = file_of(noisy(200, 200), "png")
+    for data, model, words in (
+        (whole, "color-small", "color-small takes images of 3 channels"),
+        (whole[: len(whole) // 2], "auto", "cannot read the upload"),
+    ):
+        done = finished(client, send(client, data, model=model))
+        assert done["state"] == "failed"
+        assert words in done["error"]
+
+
+def test_a_restart_loses_no_job_and_does_none_twice(tmp_path: Path) -> None:
+    """A service that was killed left one job done but for its row, one in the middle, and two waiting."""
+    folder = tmp_path
+    with start(folder) as client:
+        done = send(client, file_of(noisy()))
+        assert finished(client, done)["state"] == "done"
+    store = Store(folder)
+    waiting = [store.add(io.BytesIO(file_of(noisy())), JOB).id for _ in range(3)]
+    begun = store.claim()
+    assert begun is not None
+    store.close()
+    with sqlite3.connect(folder / "service.sqlite") as connection:
+        connection.execute("UPDATE jobs SET state = 'running', outcome = NULL WHERE id = ?", (done,))
+        connection.execute("DELETE FROM audit")
+    connection.close()
+    result = (folder / "jobs" / done / "result").stat().st_mtime_ns
+    (folder / "jobs" / "stray").mkdir()
+    with start(folder) as client:
+        for job in [done, *waiting]:
+            assert finished(client, job)["state"] == "done"
+            assert client.get(f"/v1/jobs/{job}/result").status_code == 200
+    assert (folder / "jobs" / done / "result").stat().st_mtime_ns == result
+    assert not (folder / "jobs" / "stray").exists()
+    with sqlite3.connect(folder / "service.sqlite") as connection:
+        rows = connection.execute("SELECT job, COUNT(*) FROM audit GROUP BY job").fetchall()
+    connection.close()
+    assert sorted(rows) == sorted((job, 1) for job in [done, *waiting])
+
+
+def test_a_job_that_ends_the_service_every_time_is_given_up(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    job = store.add(io.BytesIO(b"x"), JOB)
+    for _ in range(3):
+        claimed = store.claim()
+        assert claimed is not None
+        assert claimed.id == job.id
+        store.recover()
+    assert store.claim() is None
+    failed = store.get(job.id)
+    assert failed is not None
+    assert failed.state == "failed"
+    assert "stopped 3 times" in (failed.error or "")
+    store.close()
+
+
+def test_results_expire_the_oldest_first_where_there_is_no_more_space(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    jobs = []
+    for _ in range(3):
+        jobs.append(store.add(io.BytesIO(b"x" * 1000), JOB))
+        claimed = store.claim()
+        assert claimed is not None
+        store.finish(claimed, {"report": {"model": "m"}})
+        time.sleep(0.01)
+    waiting = store.add(io.BytesIO(b"x" * 1000), JOB)
+    store.expire(0.0, 3500)
+    assert [store.get(job.id) is not None for job in [*jobs, waiting]] == [False, True, True, True]
+    store.expire(time.time() + 1, 10**9)
+    assert [store.get(job.id) is not None for job in [*jobs, waiting]] == [False, False, False, True]
+    assert [path.name for path in (tmp_path / "jobs").iterdir()] == [waiting.id]
+    store.close()
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    store = Store(tmp_path)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OutputError, match="No space left"):
+        store.add(io.BytesIO(b"x"), JOB)
+    assert not list((tmp_path / "jobs").iterdir())
+    assert store.claim() is None
+    store.close()
+
+
+def test_too_many_jobs_are_429(tmp_path: Path) -> None:
+    with start(tmp_path, max_jobs=1) as client:
+        store = client.app.state.parts.store  # type: ignore[attr-defined]
+        for _ in range(6):
+            store.add(io.BytesIO(file_of(noisy(300, 300))), JOB)
+        answer = client.post("/v1/jobs", files={"image": file_of(noisy())})
+        assert answer.status_code == 429
+        assert answer.headers["retry-after"]
+
+
+def test_outcome_is_written_last(tmp_path: Path) -> None:
+    with start(tmp_path) as client:
+        job = send(client, file_of(noisy()), blend="true")
+        assert finished(client, job)["state"] == "done"
+        folder = tmp_path / "jobs" / job
+        times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+        assert max(times, key=lambda name: times[name]) == OUTCOME
