@@ -145,6 +145,7 @@ EXTRAS = {
     "pywt": "baselines",
     "cv2": "baselines",
     "wandb": "wandb",
+    "optuna": "tune",
     "fastapi": "serve",
     "uvicorn": "serve",
     "python_multipart": "serve",
@@ -154,6 +155,7 @@ EXTRAS = {
     "rasterio": "geo",
     "zarr": "microscopy",
     "rawpy": "raw",
+    "av": "video",
     "OpenEXR": "raw",
 }
 """Each optional package, as it is imported, and the extra of noiseless that brings it."""

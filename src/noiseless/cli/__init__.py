@@ -25,6 +25,7 @@ VERBS = {
     "serve": "Serve the web page and the HTTP API.",
     "data": "Pack photographs into a store of clean crops to train on.",
     "suggest": "Suggest a network, weights, method and settings for images, as a recipe that runs.",
+    "tune": "Search learning rate, width, loss weights and method of a recipe.",
     "models": "List the models and networks there are.",
 }
 """Each verb and its first line of help; the function is `noiseless.cli.<verb>.<verb>`."""

@@ -10,8 +10,7 @@ from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
 from noiseless.cli.progress import clock, progress
 from noiseless.cli.train import listener
 from noiseless.errors import ConfigError
-from noiseless.finetuning.config import FinetuningConfig, default_config
-from noiseless.training.config import from_mapping, to_mapping
+from noiseless.finetuning.config import from_recipe
 from noiseless.training.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def finetune(
     plain["data"] = plain.get("data", {}) | {key: value for key, value in images.items() if value}
     keeping = {"name": keep, "data": keep_data}
     plain["keep"] = plain.get("keep", {}) | {key: value for key, value in keeping.items() if value}
-    config = apply_settings(_with_defaults(plain, method), settings)
+    config = apply_settings(from_recipe(plain, method), settings)
     if config.minutes is config.steps is config.epochs is None:
         raise ConfigError("how long to train is not said", fix="Add --minutes M, --steps N or --epochs E.")
     from noiseless.finetuning.run import run_finetuning
@@ -82,17 +81,6 @@ def finetune(
     with progress("Fine-tuning", 1.0) as step:
         outcome = run_finetuning(model, config, output, resume=resume, stop_after=stop_after, listener=listener(step))
     print("\n".join(summary(outcome)))
-
-
-def _with_defaults(plain: dict[str, object], method: str | None) -> FinetuningConfig:
-    """The settings of a recipe over those that suit the method."""
-    tables = {key: value for key, value in plain.items() if isinstance(value, dict)}
-    name = method or str(tables.get("method", {}).get("name", "lora"))
-    defaults = to_mapping(default_config(name))
-    for key in ("training", "method"):
-        tables[key] = defaults[key] | tables.get(key, {})
-    tables["method"]["name"] = name
-    return from_mapping(FinetuningConfig, {**defaults, **plain, **tables})
 
 
 def summary(outcome: FinetuningOutcome) -> list[str]:

@@ -57,10 +57,11 @@ def write_report(
         _images(report),
         f'<p class="hint">Made by noiseless {__version__}.</p>',
     ]
-    write_text(path, _document(title, "\n".join(part for part in body if part)))
+    write_text(path, document(title, "\n".join(part for part in body if part)))
 
 
-def _document(title: str, body: str) -> str:
+def document(title: str, body: str) -> str:
+    """A whole HTML page around `body`, with the style and the script of the reports; nothing is fetched."""
     style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return f"""<!doctype html>
 <html lang="en">

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from noiseless import tables
 from noiseless.errors import UnknownNameError
-from noiseless.training.config import RunConfig, TrainingConfig
+from noiseless.training.config import RunConfig, TrainingConfig, from_mapping, to_mapping
 
 METHODS: dict[str, str] = {
     "full": "noiseless.finetuning.freezing:full",
@@ -105,3 +107,23 @@ def default_config(method: str = "lora") -> FinetuningConfig:
         raise UnknownNameError("method", method, known)
     training = replace(TRAINING, lr=RATES.get(method, TrainingConfig.lr))
     return FinetuningConfig(training=training, method=MethodConfig(method, RANKS.get(method, MethodConfig.rank)))
+
+
+def from_recipe(plain: Mapping[str, Any], method: str | None = None) -> FinetuningConfig:
+    """The settings of a recipe over those that suit its method.
+
+    Args:
+        plain: keys and values as TOML gives them.
+        method: in place of the recipe's.
+
+    Raises:
+        UnknownNameError: a setting or a method that there is not.
+        ConfigError: a value that does not fit.
+    """
+    tables_ = {key: value for key, value in plain.items() if isinstance(value, dict)}
+    name = method or str(tables_.get("method", {}).get("name", "lora"))
+    defaults = to_mapping(default_config(name))
+    for key in ("training", "method"):
+        tables_[key] = defaults[key] | tables_.get(key, {})
+    tables_["method"]["name"] = name
+    return from_mapping(FinetuningConfig, {**defaults, **plain, **tables_})

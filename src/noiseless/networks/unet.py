@@ -52,6 +52,7 @@ class UNet(nn.Module):
         halo: int = 96,
     ) -> None:
         super().__init__()
+        self.widths = tuple(widths)
         multiple = 2 ** len(widths)
         self.spec = NetworkSpec(channels, multiple, multiple, halo, conditioning)
 
