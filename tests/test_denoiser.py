@@ -351,3 +351,21 @@ def test_a_changed_bundle_does_not_load(conditioned_bundle: Bundle, tmp_path: Pa
     weights.write_bytes(weights.read_bytes()[:-8])
     with pytest.raises(BundleError, match="not a whole safetensors file"):
         load(tmp_path / "model")
+
+
+def test_equal_channels_are_denoised_once_and_stay_equal(conditioned_bundle: Bundle, blind_bundle: Bundle) -> None:
+    grey = np.random.default_rng(0).integers(90, 160, (24, 32), np.uint8)
+    colours = np.stack([grey, grey, grey], axis=-1)
+    denoiser = load(conditioned_bundle.path)
+    for level in ("auto", "gaussian:20"):
+        np.testing.assert_array_equal(denoiser(colours, noise=level)[..., 1], denoiser(grey, noise=level))
+    after = load(blind_bundle.path)(colours)
+    assert (after == after[..., :1]).all()
+    assert (after[..., 0] != grey).any()
+
+
+def test_grey_stored_as_colours_takes_the_grey_model_where_it_is_all_there_is() -> None:
+    grey = np.random.default_rng(0).integers(90, 160, (24, 32), np.uint8)
+    image = Image.from_array(np.stack([grey, grey, grey], axis=-1))
+    assert choose_model(image, whole=True) == ("gray-small", "a grey image, stored as colours")
+    assert choose_model(image)[0] == "photo-small"

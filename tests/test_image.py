@@ -243,3 +243,14 @@ def test_hidden_values_may_be_anything() -> None:
     assert (nothing.planes() == 0).all()
     with pytest.raises(ImageError, match="hidden does not fit"):
         Image(array, "YX", (0.0, 1.0), hidden=np.isnan(array[:, 1:]))
+
+
+def test_a_grey_picture_stored_as_colours_is_known() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (9, 11, 1), np.uint8)
+    image = Image.from_array(np.concatenate([grey, grey, grey, 255 - grey], axis=2))
+    assert image.shows_grey
+    other = image.array.copy()
+    other[4, 4, 1] ^= 1
+    assert not Image.from_array(other).shows_grey
+    assert not Image.from_array(grey).shows_grey
+    assert not Image(image.array[..., :3], "YXC", (0, 255), metadata={"separate_channels": True}).shows_grey

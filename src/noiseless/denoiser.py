@@ -266,7 +266,12 @@ class Denoiser:
             ensemble=self.controls.ensemble,
             progress=progress,
             cancel=cancel,
-        ).reshape(planes.shape)
+        )
+        if restored.shape[1] == planes.shape[1] == 3 and _are_equal(planes):
+            restored = restored.mean(axis=1, keepdims=True, dtype=np.float32)  # what a colour network adds is no colour
+        if restored.size < planes.size:  # a single channel for several that are equal
+            restored = np.repeat(restored, planes.shape[1], axis=1)
+        restored = restored.reshape(planes.shape)
         return self._blend(planes, restored, share)
 
     def _fit_channels(self, planes: Array, sigma: Array | None) -> tuple[Array, Array | None]:
@@ -274,6 +279,8 @@ class Denoiser:
         count, channels, height, width = planes.shape
         if channels == self.spec.channels:
             return planes, sigma
+        if self.spec.channels == 1 and _are_equal(planes, sigma):
+            return planes[:, :1], None if sigma is None else sigma[:, :1]
         if self.spec.channels != 1:
             raise ImageError(
                 f"{self.name} takes images of {self.spec.channels} channels",
@@ -373,7 +380,7 @@ def find(name: str | Path) -> Path:
     raise UnknownNameError("model", str(name), shipped)
 
 
-def choose_model(image: Image, *, told: bool = False) -> tuple[str, str]:
+def choose_model(image: Image, *, told: bool = False, whole: bool = False) -> tuple[str, str]:
     """The shipped model that ``model="auto"`` takes for an image.
 
     8-bit colour is taken for a developed photograph, whose noise is correlated and fools every estimate of its level:
@@ -382,6 +389,7 @@ def choose_model(image: Image, *, told: bool = False) -> tuple[str, str]:
     Args:
         image: what shall be denoised.
         told: whether the noise level is given.
+        whole: whether this is all there is, and not the first of many rows or frames: then equal channels are grey.
 
     Returns:
         Its name, and the reason in words.
@@ -390,14 +398,17 @@ def choose_model(image: Image, *, told: bool = False) -> tuple[str, str]:
         BundleError: no model is shipped.
     """
     shipped = bundles.shipped()
-    if image.is_colour and image.array.dtype == np.uint8 and not told and PHOTO in shipped:
+    is_colour = image.is_colour and not (whole and image.shows_grey)
+    if is_colour and image.array.dtype == np.uint8 and not told and PHOTO in shipped:
         return PHOTO, "8-bit colour, taken for a developed photograph"
-    kind = "colour" if image.is_colour else "grey"
+    kind = "colour" if is_colour else "grey"
     name = next((name for name in PREFERRED[kind] if name in shipped), None)
     if name is None:
         raise BundleError("no model comes with this installation", fix="Name one: --model PATH (model=PATH).")
     if kind == "colour":
         return name, "a colour image" if name.startswith("color") else "channel by channel: no colour model is shipped"
+    if image.is_colour:
+        return name, "a grey image, stored as colours"
     return name, "a grey image" if image.channels == 1 else f"each of {image.channels} channels by itself"
 
 
@@ -437,7 +448,7 @@ def denoise(
     """
     image = Image.from_array(array, channel_axis=channel_axis, data_range=data_range)
     told = not (isinstance(noise, str) and noise == "auto")
-    name = choose_model(image, told=told)[0] if model == "auto" else model
+    name = choose_model(image, told=told, whole=True)[0] if model == "auto" else model
     denoiser = _load_shipped(str(name)) if str(name) in bundles.shipped() else load(name)
     return denoiser.image(image, noise=noise, strength=strength, progress=progress, cancel=cancel).array
 
@@ -483,6 +494,12 @@ def _checked_sigma(sigma: npt.ArrayLike, planes: Array) -> Array:
     if not (np.isfinite(array).all() and array.min(initial=0) >= 0):
         raise SigmaError("a noise level is negative or not finite")
     return array
+
+
+def _are_equal(planes: Array, sigma: Array | None = None) -> bool:
+    """Whether all channels are the same, and so is the noise level told for each."""
+    same = sigma is None or (np.ndim(sigma) == 4 and bool((sigma == sigma[:, :1]).all()))
+    return same and planes.shape[1] > 1 and bool((planes[:, 1:] == planes[:, :1]).all())
 
 
 def _alike(planes: Sequence[Array]) -> list[list[int]]:

@@ -146,6 +146,15 @@ class Image:
         """Whether the channels are red, green and blue, and not, say, three fluorophores."""
         return self.channels == 3 and not self.metadata.get("separate_channels", False)
 
+    @property
+    def shows_grey(self) -> bool:
+        """Whether red, green and blue are the same everywhere: a grey picture that was stored as colours."""
+        if not self.is_colour:
+            return False
+        colours = self._colours(self.array)
+        first = colours[..., :1, :, :]
+        return bool((colours[..., 1:, :1, :] == first[..., :1, :]).all()) and bool((colours == first).all())
+
     def planes(self) -> npt.NDArray[np.float32]:
         """The image without alpha as float32 (N, C, H, W), in [0, 1] units and not clipped; a new array."""
         colours = self._colours(self.array)
