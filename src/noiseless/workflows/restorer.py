@@ -44,7 +44,7 @@ class Restorer:
         Raises:
             NoiselessError: the image, its mask or its noise level does not fit.
         """
-        model = self._model_for(image, name)
+        model = self._model_for(image, name, whole=True)
         if not self._task.strength:
             return image, _facts(model, None)
         in_windows = _is_large(image) and model.spec.halo is not None
@@ -139,7 +139,9 @@ class Restorer:
     def _told(self) -> bool:
         return self._task.noise != "auto" or self._task.sigma_map is not None
 
-    def _model_for(self, image: Image, name: str) -> Denoiser:
+    def _model_for(self, image: Image, name: str, *, whole: bool = False) -> Denoiser:
+        for note in image.metadata.get("notes", ()):
+            self._say(f"{name}: {note}")
         before = denoised_mark(image)
         if before is not None:
             self._say(f"{name} was denoised before ({before}); doing it again takes more detail away")
@@ -147,7 +149,7 @@ class Restorer:
             return self._denoisers[self._task.model]
         from noiseless.denoiser import choose_model
 
-        chosen, reason = choose_model(image, told=self._told)
+        chosen, reason = choose_model(image, told=self._told, whole=whole)
         self._say_once(f"model {chosen}: {reason}")
         return self._denoisers.get(chosen) or self._load(chosen)
 
