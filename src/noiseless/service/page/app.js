@@ -176,7 +176,7 @@ function factsOf(image) {
 
 const formatOf = (image) => ({ netpbm: "PPM", npy: "NumPy", webp: "WebP" })[image.format] ?? image.format.toUpperCase();
 const depthOf = (image) => (image.bits ? word("bits", { bits: image.bits }) : word("float"));
-const nice = (value) => (Number.isInteger(value) ? String(value) : value.toPrecision(4));
+const nice = (value) => Number(value.toPrecision(4)).toLocaleString("en", { useGrouping: false });
 const clock = (seconds) => (seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`);
 
 function make(name, text) {
@@ -316,7 +316,8 @@ function showModels() {
   const chosen = element("model").value;
   const made = service.models.map((model) => {
     const kind = model.channels === 1 ? "grey" : "colour";
-    const option = make("option", `${model.name} · ${word(kind)}, ${word(model.takes_noise ? "takes-noise" : "blind")}`);
+    const option = make("option", `${model.name} · ${word(kind)}`);
+    option.title = word(model.takes_noise ? "takes-noise" : "blind");
     option.value = model.name;
     return option;
   });

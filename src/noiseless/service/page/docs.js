@@ -9,6 +9,12 @@ function make(name, text, ...children) {
   return made;
 }
 
+// A paragraph in which what stands between backticks is code.
+function prose(text = "") {
+  const parts = text.split("`").map((part, number) => (number % 2 ? make("code", part) : part));
+  return make("p", "", ...parts);
+}
+
 const table = (rows) => make("table", "", make("tbody", "", ...rows.map((row) => make("tr", "", ...row))));
 const cells = (name, text) => [make("td", "", make("code", name)), make("td", text)];
 
@@ -34,13 +40,13 @@ function route(path, method, operation) {
   summary.append(kind, make("code", path), title);
   const inside = make("div", "");
   inside.className = "inside";
-  inside.append(make("p", operation.description ?? ""));
+  inside.append(prose(operation.description));
   const form = operation.requestBody?.content?.["multipart/form-data"]?.schema;
   if (form) inside.append(table(fieldRows(form)));
   if (operation.parameters?.length) {
     inside.append(table(operation.parameters.map((each) => cells(each.name, [typeOf(each.schema), each.description].filter(Boolean).join("; ")))));
   }
-  inside.append(table(Object.entries(operation.responses).map(([status, answer]) => cells(status, answer.description))));
+  inside.append(table(Object.entries(operation.responses).map(([status, answer]) => cells(status, answer.description.replaceAll("`", "")))));
   const details = make("details", "", summary, inside);
   details.className = "route";
   return details;

@@ -1,0 +1,298 @@
+"""The web page in a real browser, against a real service: drop, slide, change the strength, download."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import noiseless
+from service_process import Service, file_of, noisy, running
+
+pytest.importorskip("fastapi", reason="the service needs the extra serve")
+playwright_api = pytest.importorskip("playwright.sync_api", reason="the browser test needs playwright")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+READY = 120_000
+DROP = """async (files) => {
+  const transfer = new DataTransfer();
+  for (const [name, data] of files) {
+    const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+    transfer.items.add(new File([bytes], name));
+  }
+  for (const kind of ["dragenter", "dragover", "drop"]) {
+    document.body.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: transfer }));
+  }
+}"""
+PASTE = DROP.replace(
+    """  for (const kind of ["dragenter", "dragover", "drop"]) {
+    document.body.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: transfer }));
+  }
+""",
+    """  document.body.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, clipboardData: transfer }));
+""",
+)
+PIXELS = """() => {
+  const canvas = document.getElementById("canvas");
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  return [canvas.width, canvas.height, btoa(Array.from(data, (value) => String.fromCharCode(value)).join(""))];
+}"""
+
+
+@dataclass
+class Watched:
+    """A page, with what it asked for and what went wrong in it."""
+
+    page: Any
+    requests: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def drop(self, *files: tuple[str, bytes], how: str = DROP) -> None:
+        self.page.evaluate(how, [[name, base64.b64encode(data).decode()] for name, data in files])
+
+    def ready(self) -> None:
+        self.page.wait_for_selector("#download:not([disabled])", timeout=READY)
+        self.page.wait_for_timeout(200)
+
+    def canvas(self) -> np.ndarray:
+        """What the canvas shows, (H, W, 4)."""
+        width, height, data = self.page.evaluate(PIXELS)
+        return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)
+
+    def jobs(self) -> int:
+        """How many were sent."""
+        return sum(request.startswith("POST") and request.endswith("/v1/jobs") for request in self.requests)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium: the one that NOISELESS_BROWSER names, one of the system, or Playwright's own."""
+    named = [os.environ.get("NOISELESS_BROWSER"), *map(shutil.which, BROWSERS)]
+    with playwright_api.sync_playwright() as playwright:
+        path = next(filter(None, named), None) or playwright.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip("no Chromium here: apt-get install chromium, or name one in NOISELESS_BROWSER")
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("service") / "state") as service:
+        yield service
+
+
+def open_page(browser: Any, service: Service, **context: Any) -> Watched:
+    options = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", **context}
+    page = browser.new_context(**options).new_page()
+    watched = Watched(page)
+    page.on("request", lambda request: watched.requests.append(f"{request.method} {request.url}"))
+    page.on("pageerror", lambda error: watched.problems.append(str(error)))
+    page.on("console", lambda line: line.type == "error" and watched.problems.append(line.text))
+    page.goto(service.url)
+    page.wait_for_selector(".samples img")
+    return watched
+
+
+@pytest.fixture
+def watched(browser: Any, service: Service) -> Iterator[Watched]:
+    watched = open_page(browser, service)
+    yield watched
+    assert not watched.problems
+    elsewhere = [request for request in watched.requests if not re.match(rf"\w+ (blob:)?{service.url}", request)]
+    assert not elsewhere
+    watched.page.context.close()
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("png", "uint8"), ("tiff", "uint16")])
+def test_drop_slide_change_the_strength_and_download_what_the_command_line_makes(
+    watched: Watched, tmp_path: Path, kind: str, dtype: str
+) -> None:
+    page, data = watched.page, file_of(noisy(200, 240, dtype=dtype), kind)
+    watched.drop((f"scan.{kind}", data))
+    watched.ready()
+    full = watched.canvas()
+    box = page.locator("#divider").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 100, box["y"] + 80, steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(200)
+    assert int(page.get_attribute("#divider", "aria-valuenow")) < 45
+    assert (watched.canvas() != full).any()
+    page.focus("#strength")
+    for _ in range(40):
+        page.keyboard.press("ArrowLeft")
+    assert page.text_content("#strength-value") == "60%"
+    page.wait_for_timeout(200)
+    assert watched.jobs() == 1, "the strength needs no new inference"
+    with page.expect_download() as waiting:
+        page.click("#download")
+    assert waiting.value.suggested_filename == f"scan-noiseless.{kind}"
+    got, asked, made = tmp_path / f"got.{kind}", tmp_path / f"asked.{kind}", tmp_path / f"made.{kind}"
+    waiting.value.save_as(got)
+    asked.write_bytes(data)
+    from noiseless.cli import run
+
+    assert run(["denoise", str(asked), "-o", str(made), "--strength", "0.6"]) == 0
+    theirs, ours = noiseless.read(got), noiseless.read(made)
+    assert theirs.array.dtype == np.dtype(dtype)
+    assert np.array_equal(theirs.array, ours.array)
+    assert got.read_bytes() == made.read_bytes()
+
+
+def test_strength_zero_shows_the_image_before_and_the_removed_view_shows_grey(watched: Watched) -> None:
+    page = watched.page
+    watched.drop(("a.png", file_of(noisy(200, 240))))
+    watched.ready()
+    page.focus("#divider")
+    page.keyboard.press("Home")
+    page.wait_for_timeout(200)
+    after = watched.canvas().astype(int)
+    page.focus("#strength")
+    page.keyboard.press("Home")
+    page.wait_for_timeout(200)
+    before = watched.canvas().astype(int)
+    inside = before[..., 3] == 255
+    removed = (before - after)[inside][:, 0]
+    assert removed.std() == pytest.approx(0.08 * 255, rel=0.3)
+    page.check("input[value=removed]")
+    page.wait_for_timeout(200)
+    assert set(np.unique(watched.canvas()[inside][:, :3])) == {128}
+    page.focus("#strength")
+    page.keyboard.press("End")
+    page.wait_for_timeout(200)
+    amplified = watched.canvas()[inside][:, 0].astype(int) - 128
+    where = np.abs(amplified) < 100
+    assert np.corrcoef(amplified[where], removed[where])[0, 1] > 0.95
+    assert np.polyfit(removed[where], amplified[where], 1)[0] == pytest.approx(8, rel=0.1)
+
+
+def test_a_dim_16_bit_image_is_shown_bright(watched: Watched) -> None:
+    array = noisy(200, 240, dtype="uint16")
+    assert array.max() < 65535 / 16 + 1
+    watched.drop(("dim.tif", file_of(array, "tiff")))
+    watched.ready()
+    shown = watched.canvas()
+    values = shown[shown[..., 3] == 255][:, 0]
+    assert 90 < values.mean() < 165
+    assert values.max() > 230
+    assert "16 bit · TIFF" in watched.page.text_content("#file-facts")
+
+
+def test_several_images_and_one_that_is_none(watched: Watched) -> None:
+    page = watched.page
+    files = [(f"{number}.png", file_of(noisy(64, 64, seed=number))) for number in range(2)]
+    watched.drop(*files, ("rubbish.png", b"rubbish"), how=PASTE)
+    watched.ready()
+    assert page.locator("#strip button").count() == 4
+    page.locator("#strip button").nth(2).click()
+    page.wait_for_selector("#warnings li")
+    assert "is not an image" in page.text_content("#warnings")
+    assert page.is_disabled("#download")
+    page.locator("#strip button").nth(1).click()
+    watched.ready()
+    assert page.text_content("#file-name") == "1.png"
+    refused = [problem for problem in watched.problems if "422" in problem]
+    assert len(refused) == 1
+    watched.problems.remove(refused[0])
+
+
+def test_another_model_is_asked_and_the_first_result_is_kept(watched: Watched) -> None:
+    page = watched.page
+    watched.drop(("a.png", file_of(noisy(64, 64, channels=3))))
+    watched.ready()
+    assert "photo-small" in page.text_content("#facts")
+    page.select_option("#model", "color-small")
+    watched.ready()
+    assert "color-small" in page.text_content("#facts")
+    assert watched.jobs() == 2
+    page.select_option("#model", "auto")
+    watched.ready()
+    assert watched.jobs() == 2
+
+
+def test_zoom_and_keys(watched: Watched) -> None:
+    page = watched.page
+    watched.drop(("a.png", file_of(noisy(64, 64))))
+    watched.ready()
+    page.focus("#canvas")
+    page.keyboard.press("1")
+    page.wait_for_timeout(100)
+    assert page.text_content("#zoom") == "100%"
+    for _ in range(12):
+        page.keyboard.press("+")
+    page.wait_for_timeout(100)
+    assert page.text_content("#zoom") == "1455%"
+    shown = watched.canvas()
+    same = (shown[:, 1:] == shown[:, :-1]).all(-1)
+    assert same.mean() > 0.9, "pixels are squares"
+    page.keyboard.down(" ")
+    page.wait_for_timeout(100)
+    assert page.is_hidden("#divider")
+    page.keyboard.up(" ")
+    page.wait_for_timeout(100)
+    assert page.is_visible("#divider")
+
+
+def test_languages_and_themes(watched: Watched) -> None:
+    page = watched.page
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.click("#theme")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    page.click("#language")
+    assert page.get_attribute("html", "lang") == "zh-CN"
+    assert page.text_content("#choose") == "选择图像"
+    left = page.evaluate(
+        "[...document.querySelectorAll('[data-word]')].filter((e) => e.textContent === e.dataset.word).length"
+    )
+    assert left == 0
+    page.click("#theme")
+    page.click("#language")
+
+
+def test_a_phone_needs_no_sideways_scrolling(browser: Any, service: Service) -> None:
+    watched = open_page(browser, service, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    page = watched.page
+    page.tap("[data-sample=sensor]")
+    watched.ready()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for name in ("#strength", "#model", "#download"):
+        assert page.locator(name).bounding_box()["width"] > 150
+    assert not watched.problems
+    page.context.close()
+
+
+def test_a_token_is_asked_for_once(browser: Any, tmp_path: Path) -> None:
+    with running(tmp_path / "state", "--token", "secret") as service:
+        page = browser.new_context().new_page()
+        page.goto(service.url)
+        page.fill("#token", "secret")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".samples img")
+        page.click("[data-sample=sensor]")
+        page.wait_for_selector("#download:not([disabled])", timeout=READY)
+        page.context.close()
+
+
+def test_the_documentation_of_the_api_lists_every_route(browser: Any, service: Service) -> None:
+    page = browser.new_context().new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{service.url}docs")
+    page.wait_for_selector(".route")
+    shown = set(page.locator(".route summary code:nth-child(2)").all_text_contents())
+    assert {"/v1/denoise", "/v1/jobs", "/v1/jobs/{job}/events", "/healthz", "/metrics"} <= shown
+    assert all(url.startswith(service.url) for url in asked)
+    page.context.close()

@@ -1,0 +1,96 @@
+"""The service as a process: killed, restarted, stopped, left by its clients."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the service needs the extra serve")
+
+from service_process import file_of, noisy, running
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+FINISHED = {"done", "failed", "cancelled"}
+
+
+def wait_for(client: object, jobs: list[str]) -> dict[str, str]:
+    """The states of jobs once all are finished."""
+    for _ in range(1200):
+        states = {job: client.get(f"/v1/jobs/{job}").json()["state"] for job in jobs}  # type: ignore[attr-defined]
+        if set(states.values()) <= FINISHED:
+            return states
+        time.sleep(0.1)
+    raise AssertionError(f"not finished: {states}")
+
+
+def test_killed_in_the_middle_of_jobs_it_loses_none_and_does_none_twice(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    jobs: list[str] = []
+    with running(state) as service, service.client() as client:
+        for seed in range(6):
+            data = file_of(noisy(96, 96, seed=seed))
+            jobs.append(client.post("/v1/jobs", files={"image": data}).json()["id"])
+        large = file_of(noisy(800, 640))
+        jobs.insert(3, client.post("/v1/jobs", files={"image": large}).json()["id"])
+        while not any(client.get(f"/v1/jobs/{job}").json()["state"] == "done" for job in jobs):
+            time.sleep(0.02)
+        service.kill()
+    with running(state) as service, service.client() as client:
+        assert set(wait_for(client, jobs).values()) == {"done"}
+        for job in jobs:
+            assert client.get(f"/v1/jobs/{job}/result").status_code == 200
+    connection = sqlite3.connect(state / "service.sqlite")
+    rows = connection.execute("SELECT job, COUNT(*) FROM audit GROUP BY job").fetchall()
+    connection.close()
+    assert sorted(rows) == sorted((job, 1) for job in jobs)
+
+
+def test_clients_that_go_away_half_way_do_no_harm(tmp_path: Path) -> None:
+    with running(tmp_path / "state") as service, service.client() as client:
+        host, port = service.url.removeprefix("http://").rstrip("/").split(":")
+        head = f"POST /v1/denoise HTTP/1.1\r\nHost: {host}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        part = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+        for _ in range(5):
+            with socket.create_connection((host, int(port))) as half:
+                half.sendall(head.encode() + b"Content-Length: 100000\r\n\r\n" + part + b"x" * 1000)
+        body = part + file_of(noisy(256, 256)) + b"\r\n--b--\r\n"
+        for _ in range(3):  # sent whole, but nobody waits for the answer
+            with socket.create_connection((host, int(port))) as impatient:
+                impatient.sendall(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert client.post("/v1/denoise", files={"image": file_of(noisy(64, 64))}).status_code == 200
+        until = time.monotonic() + 30
+        while "noiseless_direct_requests 0.0" not in client.get("/metrics").text:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+
+
+def test_two_services_do_not_share_a_state_and_a_taken_port_is_said(tmp_path: Path) -> None:
+    with running(tmp_path / "state") as service:
+        command = [sys.executable, "-m", "noiseless", "serve", "--port", "0", "--state", str(tmp_path / "state")]
+        second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert second.returncode == 2
+        assert "another service uses the folder" in second.stderr
+        port = service.url.rstrip("/").rpartition(":")[2]
+        taken = [sys.executable, "-m", "noiseless", "serve", "--port", port, "--state", str(tmp_path / "other")]
+        third = subprocess.run(taken, capture_output=True, text=True, check=False, timeout=60)
+        assert third.returncode == 2
+        assert "cannot listen" in third.stderr
+        assert len(third.stderr.strip().splitlines()) == 1
+
+
+def test_stopped_it_leaves_unfinished_jobs_to_the_next(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with running(state) as service, service.client() as client:
+        job = client.post("/v1/jobs", files={"image": file_of(noisy(700, 700))}).json()["id"]
+        while client.get(f"/v1/jobs/{job}").json()["state"] == "queued":
+            time.sleep(0.05)
+        service.process.terminate()
+        assert service.process.wait(60) in (0, -15)
+    with running(state) as service, service.client() as client:
+        assert wait_for(client, [job]) == {job: "done"}
