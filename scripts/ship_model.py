@@ -16,6 +16,7 @@ from model_card import write_card
 
 from noiseless import bundle
 from noiseless.denoiser import find
+from noiseless.exporting.int8 import quantise_bundle
 
 
 def main() -> None:
@@ -33,6 +34,7 @@ def main() -> None:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target)
     _rename(target, arguments.name)
+    quantise_bundle(target, say=print)
     write_card(arguments.name, target, arguments.hours, arguments.machine, arguments.start, arguments.numbers)
     size = sum(path.stat().st_size for path in target.iterdir()) / 1e6
     print(f"{target}: {size:.1f} MB")

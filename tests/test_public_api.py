@@ -27,6 +27,7 @@ PUBLIC = [
     "denoise",
     "errors",
     "evaluate",
+    "export",
     "finetune",
     "load",
     "losses",

@@ -10,6 +10,7 @@ from noiseless.denoiser import denoise as denoise
 from noiseless.denoiser import load as load
 from noiseless.evaluation import Report as Report
 from noiseless.evaluation import evaluate as evaluate
+from noiseless.exporting.export import export as export
 from noiseless.finetuning.run import finetune as finetune
 from noiseless.image import Image as Image
 from noiseless.io import read as read

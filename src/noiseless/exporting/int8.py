@@ -1,0 +1,246 @@
+"""The int8 graph of a bundle: calibrated, measured on photographs that calibration did not see, kept where it is good.
+
+Calibration and measurement take the photographs that ship with the package.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from noiseless import bundle as bundles
+from noiseless.bundle import Bundle
+from noiseless.errors import BundleError
+from noiseless.exporting.examples import Example, calibration_examples, held_out_examples
+from noiseless.exporting.quantise import Layer, Seen, find_layers, quantise
+from noiseless.metrics import psnr
+from noiseless.runtime import Engine, open_engine
+
+Array = npt.NDArray[np.float32]
+Say = Callable[[str], None]
+
+STRONG = 14.5
+MOST_LOST = {"strong": 0.05, "weak": 0.1}
+"""PSNR in dB that int8 may cost where the noise is at least `STRONG` (0-255), and where it is weaker."""
+
+MOST_FLOAT = 0.5
+"""Of the convolutions, the share that may stay float32; with more there is nothing to gain."""
+
+PLACES = 128
+"""Of each channel in each example that calibration keeps."""
+
+LEAST_ERROR = 1e-5
+"""Mean square error below which a result counts as perfect."""
+
+EXTRA = "int8"
+"""Key of the bundle's config that holds what int8 costs."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What int8 costs at one noise level.
+
+    Attributes:
+        level: standard deviation of the noise on the 0-255 scale.
+        exact: PSNR in dB of float32, mean over the photographs, results clipped to [0, 1].
+        lost: dB less in int8.
+        most: dB that may be lost.
+    """
+
+    level: float
+    exact: float
+    lost: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """An int8 graph and how it was measured.
+
+    Attributes:
+        graph: the ONNX model; its weights are external data in the bundle's file.
+        losses: for each noise level.
+        kept_float: weights of the convolutions that stay float32, the first and last besides.
+    """
+
+    graph: bytes
+    losses: tuple[Loss, ...]
+    kept_float: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing more is lost than may be."""
+        return all(loss.lost <= loss.most for loss in self.losses)
+
+
+def quantise_bundle(folder: str | Path, *, say: Say = lambda line: None) -> Quantised:
+    """Give a bundle its int8 graph, if that meets the bounds; else take away one that is there.
+
+    The bundle is replaced as a whole, its other files as they are. Convolutions that cost the most stay float32 until
+    the bounds are met.
+
+    Args:
+        folder: of the bundle.
+        say: told a line after each measurement.
+
+    Returns:
+        The graph and what it costs; `good` says whether the bundle has it now.
+
+    Raises:
+        BundleError: no bundle, or one without a float graph or without convolutions to compute in int8.
+        OutputError: the folder cannot be written.
+    """
+    bundle = bundles.read(folder)
+    made = make_int8(bundle, say=say)
+    store(bundle, made if made.good else None)
+    return made
+
+
+def make_int8(bundle: Bundle, *, say: Say = lambda line: None) -> Quantised:
+    """The int8 graph of a bundle, which is left as it is; see `quantise_bundle`."""
+    work = _Work(bundle)
+    held_out = held_out_examples(bundle)
+    exact = [_restored(open_engine(bundle, engine="onnxruntime"), example) for example in held_out]
+    order: list[Layer] = []
+    count = 0
+    while True:
+        graph = work.graph(without=order[:count])
+        losses = measure(bundle, graph, held_out, exact)
+        made = Quantised(graph, losses, tuple(layer.weight for layer in order[:count]))
+        say(describe(made))
+        if made.good or count >= MOST_FLOAT * len(work.layers):
+            return made
+        order = order or work.by_cost()
+        count += 1
+
+
+def measure(bundle: Bundle, graph: bytes, examples: Sequence[Example], exact: Sequence[Array]) -> tuple[Loss, ...]:
+    """What an int8 graph costs, run as it will be: by ONNX Runtime, beside the weights.
+
+    Args:
+        bundle: the model.
+        graph: its int8 graph.
+        examples: to measure on.
+        exact: what float32 makes of them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        tried = store(replace(bundle, path=Path(folder) / bundle.path.name), graph, source=bundle.path)
+        engine = open_engine(tried, engine="onnxruntime", precision="int8")
+        found = [_restored(engine, example) for example in examples]
+    scores: dict[str, list[tuple[float, float, float]]] = {}
+    for example, before, after in zip(examples, exact, found, strict=True):
+        score = (example.level, psnr(before[0], example.clean[0]), psnr(after[0], example.clean[0]))
+        scores.setdefault(example.noise, []).append(score)
+    return tuple(sorted((_loss(np.mean(rows, axis=0)) for rows in scores.values()), key=lambda loss: loss.level))
+
+
+def store(bundle: Bundle, made: Quantised | bytes | None, source: Path | None = None) -> Bundle:
+    """Write a bundle with this int8 graph, or with none; its other files come from `source`, or from itself."""
+    skipped = {bundles.CONFIG, bundles.INT8_GRAPH}
+    folder = source or bundle.path
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name not in skipped}
+    extra = {key: value for key, value in bundle.extra.items() if key != EXTRA}
+    if isinstance(made, bytes):
+        files[bundles.INT8_GRAPH] = made
+    elif made is not None:
+        files[bundles.INT8_GRAPH] = made.graph
+        losses = [{key: round(value, 3) for key, value in asdict(loss).items()} for loss in made.losses]
+        extra[EXTRA] = {"losses": losses, "kept_float": list(made.kept_float)}
+    return bundles.write(replace(bundle, extra=extra), files)
+
+
+class _Work:
+    """What is needed to make one graph after another from a bundle."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        if not bundle.graph_path.is_file():
+            raise BundleError(f"{bundle.path} has no graph to quantise", expected=bundles.GRAPH)
+        self._bare = onnx.load(bundle.graph_path, load_external_data=False)
+        self._whole = onnx.load(bundle.graph_path)
+        self._weights = {name: array.astype(np.float32) for name, array in bundle.tensors().items()}
+        self.layers = find_layers(self._bare, self._weights)
+        if not self.layers:
+            raise BundleError(f"{bundle.name} has no convolutions to compute in int8")
+        self._examples = calibration_examples(bundle)
+        self._seen = _observe(self._whole, self.layers, self._examples)
+
+    def graph(self, without: Sequence[Layer] = ()) -> bytes:
+        """The int8 graph; some layers stay float32."""
+        made = quantise(self._bare, self.layers, self._seen, self._weights, without)
+        graph: bytes = made.SerializeToString()
+        return graph
+
+    def by_cost(self) -> list[Layer]:
+        """The layers, those first whose rounding changes the result most."""
+        examples = self._examples[::6]
+        exact = _run(self._whole, examples)
+        costs = {}
+        for layer in self.layers:
+            others = [other for other in self.layers if other != layer]
+            found = _run(quantise(self._whole, self.layers, self._seen, self._weights, others), examples)
+            costs[layer] = sum(float(np.square(a - b).mean()) for a, b in zip(exact, found, strict=True))
+        return sorted(self.layers, key=lambda layer: -costs[layer])
+
+
+def _observe(model: onnx.ModelProto, layers: Iterable[Layer], examples: Sequence[Example]) -> dict[str, Seen]:
+    """What each layer's input and output hold. An error matters the more, the less is wrong in the result."""
+    names = sorted({name for layer in layers for name in (layer.input, layer.output)})
+    told = onnx.ModelProto()
+    told.CopyFrom(model)
+    result = told.graph.output[0].name
+    told.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    session = _session(told.SerializeToString())
+    rows: dict[str, list[Array]] = {name: [] for name in names}
+    largest: dict[str, list[Array]] = {name: [] for name in names}
+    weights = []
+    for example in examples:
+        restored, *found = session.run([result, *names], _feeds(example))
+        weights.append(1 / (float(np.square(restored.clip(0, 1) - example.clean).mean()) + LEAST_ERROR))
+        for name, values in zip(names, found, strict=True):
+            flat = values[0].reshape(values.shape[1], -1)
+            largest[name].append(flat.max(axis=1))
+            rows[name].append(flat[:, :: max(1, flat.shape[1] // PLACES)][:, :PLACES].copy())
+    shares = np.array(weights, np.float32) / sum(weights)
+    return {name: Seen(np.max(largest[name], axis=0), np.stack(rows[name]), shares) for name in names}
+
+
+def _run(model: onnx.ModelProto, examples: Iterable[Example]) -> list[Array]:
+    session = _session(model.SerializeToString())
+    return [session.run(None, _feeds(example))[0] for example in examples]
+
+
+def _session(model: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
+def _feeds(example: Example) -> Mapping[str, Array]:
+    given = {"image": example.noisy}
+    return given if example.sigma is None else {**given, "sigma": example.sigma}
+
+
+def _restored(engine: Engine, example: Example) -> Array:
+    restored: Array = engine.run(example.noisy, example.sigma).clip(0, 1)
+    return restored
+
+
+def _loss(means: npt.NDArray[np.float64]) -> Loss:
+    level, exact, found = (float(value) for value in means)
+    return Loss(level, exact, exact - found, MOST_LOST["strong" if level >= STRONG else "weak"])
+
+
+def describe(made: Quantised) -> str:
+    """What an int8 graph costs, in a line."""
+    costs = ", ".join(f"{loss.lost:.3f} dB at {loss.level:.0f} (at most {loss.most:g})" for loss in made.losses)
+    kept = f"; {len(made.kept_float)} more convolutions in float32" if made.kept_float else ""
+    return f"int8 loses {costs}{kept}"

@@ -1,0 +1,160 @@
+"""The int8 graph of a bundle: fused where it can be, close to float32, there only where it is good."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import tiny_models
+from noiseless import bundle
+from noiseless.bundle import Bundle
+from noiseless.errors import BundleError
+from noiseless.exporting import examples, int8
+from noiseless.exporting.quantise import Seen, find_layers
+from noiseless.noise import Gaussian, PoissonGaussian
+from noiseless.runtime import choose, open_engine
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_crops() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(examples, "CALIBRATION_SIDE", 48)
+        patch.setattr(examples, "MEASURED_SIDE", 64)
+        patch.setattr(examples, "CALIBRATION_CROPS", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def told(conditioned_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("int8") / "tiny-gray"
+    shutil.copytree(conditioned_bundle.path, folder)
+    assert int8.quantise_bundle(folder).good
+    return bundle.read(folder)
+
+
+@pytest.fixture(scope="module")
+def blind(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A network whose convolutions have a bias."""
+    folder = tmp_path_factory.mktemp("int8") / "tiny-color"
+    noise = Gaussian(sigma=25 / 255).to_dict()
+    tiny_models.save(tiny_models.blind_network(), folder, "dncnn", tiny_models.BLIND, noise=noise)
+    assert int8.quantise_bundle(folder).good
+    return bundle.read(folder)
+
+
+@pytest.mark.parametrize("name", ["told", "blind"])
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_int8_is_close_to_float32(name: str, engine: str, request: pytest.FixtureRequest) -> None:
+    if engine == "openvino":
+        pytest.importorskip("openvino")
+    model: Bundle = request.getfixturevalue(name)
+    image = tiny_models.noisy(1, model.spec.channels, 64, 80)
+    sigma = np.full((1, 1, 1, 1), 0.1, np.float32)
+    exact = open_engine(model, engine=engine, threads=1).run(image, sigma)
+    opened = open_engine(model, engine=engine, precision="int8", threads=1)
+    assert (opened.precision, opened.note) == ("int8", "")
+    difference = opened.run(image, sigma) - exact
+    assert 0 < np.sqrt(np.square(difference).mean()) < 1.5 / 255
+    assert abs(difference.mean()) < 0.25 / 255, "the brightness is kept"
+
+
+@pytest.mark.parametrize("name", ["told", "blind"])
+def test_every_layer_becomes_one_fused_operation(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    model: Bundle = request.getfixturevalue(name)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(model.int8_graph_path), options, ["CPUExecutionProvider"])
+    operations = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    float_graph = onnx.load(model.graph_path, load_external_data=False)
+    layers = find_layers(float_graph, model.tensors())
+    assert layers
+    assert operations.count("QLinearConv") == len(layers)
+    assert "Cast" not in operations, "weights are rounded when the session is made"
+    assert operations.count("Relu") == 0
+
+
+def test_the_first_and_the_last_convolution_stay_float(told: Bundle) -> None:
+    names = [layer.weight for layer in find_layers(onnx.load(told.graph_path), told.tensors())]
+    assert "encoder.0.0.first.weight" in names
+    assert not {"head.weight", "tail.weight"} & set(names)
+
+
+def test_the_weights_stay_where_they_are(told: Bundle, conditioned_bundle: Bundle) -> None:
+    assert told.int8_graph_path.stat().st_size < 20_000
+    model = onnx.load(told.int8_graph_path, load_external_data=False)
+    outside = {weight.name.removesuffix(".float16") for weight in model.graph.initializer if weight.external_data}
+    assert outside == set(told.tensors())
+    for name in ("model.safetensors", "model.onnx", "README.md", "train.json"):
+        assert (told.path / name).read_bytes() == (conditioned_bundle.path / name).read_bytes()
+
+
+def test_what_it_costs_stands_in_the_config(told: Bundle) -> None:
+    assert [round(loss["level"]) for loss in told.extra["int8"]["losses"]] == [5, 15, 25, 50]
+    assert all(loss["lost"] <= loss["most"] for loss in told.extra["int8"]["losses"])
+    assert choose(told, precision="int8").precision == "int8"
+
+
+def test_layers_stay_float_until_it_is_good(told: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = iter([0.2, 0.01])
+
+    def measured(*arguments: object) -> tuple[int8.Loss, ...]:
+        return (int8.Loss(25, 30, next(lost), 0.05),)
+
+    monkeypatch.setattr(int8, "measure", measured)
+    made = int8.make_int8(told)
+    assert made.good
+    assert len(made.kept_float) == 1
+    model = onnx.load_from_string(made.graph)
+    rounded = [node for node in model.graph.node if node.op_type == "DequantizeLinear"]
+    assert f"{made.kept_float[0]}.9" not in {name for node in rounded for name in node.output}
+
+
+def test_a_graph_that_costs_too_much_is_taken_away(
+    told: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(int8, "MOST_LOST", {"strong": -1.0, "weak": -1.0})
+    folder = tmp_path / "model"
+    shutil.copytree(told.path, folder)
+    lines: list[str] = []
+    assert not int8.quantise_bundle(folder, say=lines.append).good
+    assert "int8 loses" in lines[-1]
+    read = bundle.read(folder)
+    assert not read.int8_graph_path.exists()
+    assert "int8" not in read.extra
+    assert choose(read, precision="int8").precision != "int8"
+
+
+def test_a_bundle_without_a_graph_is_an_error(tmp_path: Path, conditioned_bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match="no graph to quantise"):
+        int8.make_int8(replace(conditioned_bundle, path=tmp_path))
+
+
+def test_what_is_measured_follows_from_the_noise_trained_for() -> None:
+    levels = [noise.sigma for noise in examples.measured_noises(Gaussian(sigma=(0.0, 30 / 255)))]
+    assert levels == [5 / 255, 15 / 255, 25 / 255]
+    assert examples.measured_noises(Gaussian(sigma=0.1)) == [Gaussian(sigma=0.1)]
+    drawn = examples.measured_noises(PoissonGaussian(gain=(0.0, 0.02), read=0.01))
+    assert len(drawn) == examples.DRAWS
+    assert not any(noise.ranged for noise in drawn)
+
+
+@given(arrays(np.float32, (2, 3, 5), elements=st.floats(-100, 100, width=32)))
+def test_scales_reach_over_what_was_seen(values: np.ndarray) -> None:
+    seen = Seen(values.max(axis=(0, 2)), values, np.array([0.5, 0.5], np.float32))
+    scale, zero = seen.scale()
+    assert scale > 0
+    assert (np.rint(0 / scale) + zero).clip(0, 255) == zero, "0 is exact: padding and ReLU rely on it"
+    if values.min() >= 0:
+        assert zero == 0
+    whole = max(0.0, float(values.max())) - min(0.0, float(values.min()))
+    assert scale <= np.float32(whole / 255) * 1.001 or whole == 0
