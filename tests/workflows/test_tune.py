@@ -132,7 +132,7 @@ def test_a_page_of_few_trials_says_so(tuning: Tuning) -> None:
     [
         ("dncnn", {}, {"width": 32}),
         ("dncnn", {"width": 9}, {"width": 4}),
-        ("lenet", {}, {"widths": [8, 16, 60]}),
+        ("lenet", {}, {"widths": [8, 16, 64]}),
         ("unet_nano", {}, {"widths": [16, 32, 64]}),
     ],
 )
