@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from noiseless.bundle import NetworkSpec
 from noiseless.errors import Cancelled, ConfigError, MemoryLimitError, SigmaError
-from noiseless.runtime import Array, Engine, Precision
+from noiseless.runtime import Array, Engine, Precision, prepare
 from noiseless.runtime.machine import free_memory, resident_memory
 from noiseless.tiling import Tile, fitting_core, largest_window, round_up, tiles
 
@@ -29,6 +29,9 @@ BATCH_PIXELS = 512 * 512
 """Small images are run together up to so many pixels; more gains nothing."""
 
 FREE_SHARE = 0.5
+
+ENSEMBLE = 8
+"""Turns and flips of an image."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def restore(
         MemoryLimitError: not even the smallest tile fits.
         Cancelled: `cancel` said so.
     """
+    prepare(engine, planes[:, 0].size * (ENSEMBLE if ensemble else 1), max_memory)
     work = _Work(SelfEnsemble(engine) if ensemble else engine, planes, _told(sigma, planes, spec), spec)
     grid = plan(planes.shape, spec, engine, tile=tile, max_memory=max_memory)
     try:

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from noiseless import tables
-from noiseless.bundle import Bundle
+from noiseless.bundle import CONFIG, Bundle
 from noiseless.errors import ConfigError, UnknownNameError
+from noiseless.runtime.machine import resident_memory
 
 Array = npt.NDArray[np.float32]
 Precision = Literal["exact", "fast", "int8"]
@@ -42,6 +43,10 @@ FALLBACKS: dict[str, tuple[Precision, ...]] = {"exact": (), "fast": ("exact",), 
 
 UNKNOWN_BYTES_PER_PIXEL = 2000.0
 """Of a network whose bundle does not say; more than most need."""
+
+
+ROOM_TO_MEASURE = 2 << 30
+"""Bytes that must be allowed before engines are measured, which loads all of them."""
 
 
 class Engine(Protocol):
@@ -118,7 +123,8 @@ def open_engine(
 
     Args:
         bundle: the model.
-        engine: a key of `ENGINES`, or ``"auto"``.
+        engine: a key of `ENGINES`, or ``"auto"``: the first of `PREFERRED`, until enough work lies ahead to load
+            a faster one (`noiseless.runtime.fastest`).
         precision: ``exact`` (float32), ``fast`` (bf16 where the processor has it) or ``int8``; the next best where
             the model or the machine does not have it, see `choose`.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -132,7 +138,39 @@ def open_engine(
     choice = choose(bundle, engine=engine, precision=precision, device=device)
     opened: Engine = _engine_class(choice.engine)(bundle, precision=choice.precision, device=device, threads=threads)
     opened.note = choice.note
-    return opened
+    return _automatic(opened, bundle, device, threads) if engine == "auto" else opened
+
+
+def prepare(engine: Engine, pixels: int, max_memory: int | None = None) -> None:
+    """Tell an engine how much work lies ahead: one that was chosen automatically may measure and change.
+
+    Args:
+        engine: what will run.
+        pixels: how many.
+        max_memory: bytes that the process may hold; below what several engines take, the first stays.
+    """
+    tight = max_memory is not None and max_memory - resident_memory() < ROOM_TO_MEASURE
+    if hasattr(engine, "prepare") and not tight:
+        engine.prepare(pixels)
+
+
+def _automatic(first: Engine, bundle: Bundle, device: str, threads: int | None) -> Engine:
+    """The engine, able to give way to a faster one where there is another."""
+    precision = first.precision
+    installed = [name for name in PREFERRED[precision] if importlib.util.find_spec(name) is not None]
+    if len(installed) < 2 or not (bundle.path / CONFIG).is_file():
+        return first
+    from noiseless.runtime.fastest import AutomaticEngine, model_key
+
+    def offered() -> list[str]:
+        return [name for name in installed if _offers(name, bundle, precision, device, insist=False)]
+
+    def open_named(name: str) -> Engine:
+        opened: Engine = _engine_class(name)(bundle, precision=precision, device=device, threads=threads)
+        return opened
+
+    key = model_key(bundle, precision, device, threads, installed)
+    return AutomaticEngine(first, bundle, offered, open_named, key)
 
 
 def choose(bundle: Bundle, *, engine: str = "auto", precision: str = "exact", device: str = "auto") -> Choice:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -65,3 +66,11 @@ def has_bf16() -> bool:
         text = Path("/proc/cpuinfo").read_text()
         return "avx512_bf16" in text or "amx_bf16" in text
     return False
+
+
+def processor_name() -> str:
+    """What the processor calls itself."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return platform.processor() or platform.machine()

@@ -7,16 +7,16 @@ compared with another, must not choose anew.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import time
-from pathlib import Path
 
 import torch
 from torch import nn
 
+from noiseless.runtime.machine import processor_name
+from noiseless.runtime.remembered import recall, remember
 from noiseless.training.config import Precision
+
+MEMORY = "precision.json"
 
 CLEAR_GAIN = 1.15
 """bf16 must be this many times as fast to be chosen, since it rounds."""
@@ -32,16 +32,13 @@ def faster_precision(device: torch.device) -> Precision:
         return "bf16" if torch.cuda.is_bf16_supported() else "float32"
     if device.type != "cpu":
         return "float32"
-    cache, key = _cache_file(), f"{_processor()} torch {torch.__version__} threads {torch.get_num_threads()}"
-    try:
-        known = json.loads(cache.read_text())
-    except (OSError, ValueError):
-        known = {}
-    if key not in known:
+    key = f"{processor_name()} torch {torch.__version__} threads {torch.get_num_threads()}"
+    known = recall(MEMORY).get(key)
+    if known is None:
         gain = _step_seconds(bf16=False) / _step_seconds(bf16=True)
-        known[key] = "bf16" if gain > CLEAR_GAIN else "float32"
-        _remember(cache, known)
-    return "bf16" if known[key] == "bf16" else "float32"
+        known = "bf16" if gain > CLEAR_GAIN else "float32"
+        remember(MEMORY, key, known)
+    return "bf16" if known == "bf16" else "float32"
 
 
 def _step_seconds(*, bf16: bool) -> float:
@@ -56,28 +53,3 @@ def _step_seconds(*, bf16: bool) -> float:
         loss.backward()
         best = min(best, time.perf_counter() - began)
     return best
-
-
-def _cache_file() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "noiseless" / "precision.json"
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _remember(cache: Path, known: dict[str, str]) -> None:
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        beside = cache.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(known, indent=1))
-        beside.replace(cache)
-    except OSError:
-        pass  # a cache that cannot be written costs a measurement next time, nothing more
