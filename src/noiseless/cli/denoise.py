@@ -39,6 +39,7 @@ class Rare:
         sigma_map: an image of standard deviations, in [0, 1] units.
         feather: pixels over which the edge of a black and white mask fades.
         data_range: the values that mean black and white; one number stands for 0 to that.
+        temporal: frames before and after each frame of a film that it is averaged with first; 0 for none.
     """
 
     tile: int | None = None
@@ -51,6 +52,7 @@ class Rare:
     sigma_map: str | None = None
     feather: float = 8.0
     data_range: tuple[float, ...] = ()
+    temporal: int = 2
 
 
 def denoise(
@@ -78,10 +80,10 @@ def denoise(
     ] = None,
     settings: Settings = NO_SETTINGS,
 ) -> int:
-    """Remove noise from images.
+    """Remove noise from images and films.
 
     Results keep bit depth, colour profile and metadata; inputs are never changed. Rare controls go through --set:
-    tile, engine, device, threads, ensemble, luma, chroma, sigma_map, feather, data_range.
+    tile, engine, device, threads, ensemble, luma, chroma, sigma_map, feather, data_range, temporal.
     """
     from noiseless.workflows.files import plan_jobs
     from noiseless.workflows.task import Task
@@ -97,6 +99,7 @@ def denoise(
         data_range=data_range(rare.data_range),
         options=load_options(rare, precision, max_memory),
         skip_existing=skip_existing,
+        temporal=temporal(rare.temporal),
         adapter=adapter,
         adapter_strength=adapter_strength,
     )
@@ -203,6 +206,17 @@ def data_range(values: Sequence[float]) -> float | tuple[float, float] | None:
     if len(values) > 2:
         raise ConfigError("data_range does not fit", got=list(values), expected="one number or two")
     return (values[0], values[1]) if len(values) == 2 else values[0] if values else None
+
+
+def temporal(frames: int) -> int:
+    """How many neighbours of a frame to look at.
+
+    Raises:
+        ConfigError: below 0 or above 8.
+    """
+    if not 0 <= frames <= 8:
+        raise ConfigError("temporal does not fit", got=frames, expected="0 to 8 frames before and after")
+    return frames
 
 
 def write_summary(path: Path, summary: Summary) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from noiseless.errors import ConfigError, ImageError, NoiselessError, UnknownNameError
 from noiseless.io import find_images, formats
+from noiseless.io.video import container_of, is_film
 
 PIPE = "-"
 """Stands for standard input or standard output."""
@@ -130,7 +131,7 @@ def _base(given: str) -> Path:
 def _writable_name(image: Found) -> Path:
     """The name of the result: that of the image, with a suffix that can be written."""
     try:
-        formats.by_suffix(image.relative)
+        _known_suffix(image.path, image.relative)
         return image.relative
     except UnknownNameError:
         with image.path.open("rb") as file:
@@ -144,12 +145,19 @@ def _checked(job: Job) -> Job:
     """The job, unless it would write over its own input or into a file of no format."""
     if job.target is None:
         return job
-    formats.by_suffix(job.target)
+    _known_suffix(job.source, job.target)
     if job.source is not None and job.target.exists() and job.source.exists() and job.target.samefile(job.source):
         raise ConfigError(
             f"{job.source} would be overwritten", fix="The input is never modified: choose another output."
         )
     return job
+
+
+def _known_suffix(source: Path | None, target: Path) -> None:
+    if source is not None and is_film(source):
+        container_of(target)
+    else:
+        formats.by_suffix(target)
 
 
 def _target(output: str) -> Path | None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from noiseless.errors import ImageError
 from noiseless.image import Image
 from noiseless.io import denoised_mark, with_denoised_mark
+from noiseless.io.video import rewriting
 from noiseless.io.windows import TiffRows
 from noiseless.workflows import windows
+from noiseless.workflows.film import FilmWork, denoise_frames, picture_of
 from noiseless.workflows.maps import Mask, SigmaMap
 from noiseless.workflows.task import Cancel, Progress, Say, Task
 
@@ -75,6 +79,29 @@ class Restorer:
             windows.denoise_windows(source, sink, work, first.channels)
         sigma = np.stack(levels) if levels else None if self._varies else model.sigma(first.planes(), task.noise)
         return _facts(model, sigma)
+
+    def film(self, source: Path, target: Path, progress: Progress, cancel: Cancel) -> dict[str, Any]:
+        """Denoise a film into another; as `__call__`.
+
+        Raises:
+            NoiselessError: no film, or the target cannot be written.
+        """
+        task = self._task
+        with rewriting(source, target) as film, contextlib.ExitStack() as stack:
+            if film.note:
+                self._say(film.note)
+            pictures = film.pictures()
+            first = next(pictures, None)
+            if first is None:
+                raise ImageError(f"{source} holds no pictures", got="no frame that can be read")
+            image = picture_of(first[0], film.bits)
+            model = self._model_for(image, str(source))
+            work = FilmWork(model, task, (image.height, image.width), stack)
+            reach = task.temporal if task.strength else 0
+            for restored in denoise_frames(chain([first], pictures), work, reach, progress, cancel):
+                film.put(restored)
+        level = None if work.level is None else work.level.reshape(-1, 1, 1)
+        return _facts(model, level)
 
     def _at_once(
         self, image: Image, model: Denoiser, progress: Progress, cancel: Cancel

@@ -10,10 +10,12 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 from noiseless.errors import Cancelled, NoiselessError, OutputError
 from noiseless.image import Image
 from noiseless.io import check_fits, formats, read, write
+from noiseless.io.video import is_film
 from noiseless.io.windows import open_rows
 from noiseless.workflows.files import Failure, Job
 from noiseless.workflows.interruption import Interruption, interruptible
@@ -58,6 +60,10 @@ def restore_files(jobs: Sequence[Job], task: Task, *, say: Say, report: Report) 
     return summary
 
 
+Found = Image | Literal["rows", "film"]
+"""An image that was read, or how else a file is to be read."""
+
+
 class _Line:
     """An assembly line: a thread that reads, this one that denoises, a thread that writes.
 
@@ -69,7 +75,7 @@ class _Line:
         self._jobs, self._task, self._restorer, self._stop = jobs, task, restorer, stop
         self._read = ThreadPoolExecutor(1, thread_name_prefix="noiseless-in")
         self._write = ThreadPoolExecutor(1, thread_name_prefix="noiseless-out")
-        self._ahead: dict[int, Future[Image | None]] = {}
+        self._ahead: dict[int, Future[Found]] = {}
         self._behind: tuple[str, Result, Future[None]] | None = None
 
     def __enter__(self) -> _Line:
@@ -101,10 +107,11 @@ class _Line:
             result.skipped = True
             self.summary.results.append(result)
             return
-        image = self._begin(number).result()
-        if image is None:
-            image = self._streamed(job, result, progress)
-        if image is not None:
+        way = self._begin(number).result()
+        if way == "film":
+            self._film(job, result, progress)
+        image = self._streamed(job, result, progress) if way == "rows" else way
+        if isinstance(image, Image):
             self._restored(number, image, job, result, progress)
         result.seconds = round(time.perf_counter() - started, 3)
 
@@ -135,7 +142,15 @@ class _Line:
         self.summary.results.append(result)
         return None
 
-    def _begin(self, number: int) -> Future[Image | None]:
+    def _film(self, job: Job, result: Result, progress: Progress) -> None:
+        assert job.source is not None
+        assert job.target is not None
+        self._settle()
+        _make_folder(job.target.parent)
+        vars(result).update(self._restorer.film(job.source, job.target, progress, lambda: self._stop.now))
+        self.summary.results.append(result)
+
+    def _begin(self, number: int) -> Future[Found]:
         """A file that is being read, from now on at the latest."""
         if number not in self._ahead:
             self._ahead = {number: self._read.submit(_get, self._jobs[number], self._task)}
@@ -161,14 +176,16 @@ class _Line:
         return limit is None or image.array.nbytes <= NEIGHBOURS * limit
 
 
-def _get(job: Job, task: Task) -> Image | None:
-    """The image to denoise, ``None`` where it is better read by rows."""
+def _get(job: Job, task: Task) -> Found:
+    """The image to denoise, or in which other way the file is read."""
     if job.source is None:
         return read(sys.stdin.buffer, data_range=task.data_range)
+    if job.target is not None and is_film(job.source):
+        return "film"
     if job.target is not None and formats.by_suffix(job.target) == "tiff" and job.source.is_file():
         with open_rows(job.source) as rows:
             if rows is not None and rows.pages * rows.height * rows.row_bytes > STREAMED_BYTES:
-                return None
+                return "rows"
     return read(job.source, data_range=task.data_range)
 
 

@@ -35,6 +35,7 @@ class Task:
         data_range: of the images; by their files where ``None``.
         options: of `noiseless.load`: precision, engine, device, threads, controls.
         skip_existing: leave out images whose result is there.
+        temporal: frames before and after each frame of a film that it is averaged with first; 0 for none.
         adapter: file of what fine-tuning changed; the model is then the one it names, or `model`.
         adapter_strength: 0 to 1, how much of that change is taken.
     """
@@ -48,6 +49,7 @@ class Task:
     data_range: DataRange | None = None
     options: dict[str, Any] = field(default_factory=dict)
     skip_existing: bool = False
+    temporal: int = 2
     adapter: str | None = None
     adapter_strength: float = 1.0
 

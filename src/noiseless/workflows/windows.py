@@ -35,6 +35,9 @@ SAMPLE_PARTS = 16
 COPIES = 24
 """Bytes for each pixel and channel of a window beside what the engine takes: its planes, its result, their changes."""
 
+PLANNED = 0.75
+"""Share of the memory to spare that is planned with: freed memory is not always given back."""
+
 SMOOTHED = 4
 """Pixels over which noise that depends on the value is told: the halo is so much wider for it."""
 
@@ -117,6 +120,7 @@ def denoise_windows(source: Source, sink: Sink, work: Work, channels: int) -> No
     spec = work.model.spec
     height, width = padded_size((1, channels, source.height, source.width), spec)
     core = core_size(source, work.model, channels, work.row_bytes)
+    work = replace(work, model=_at_once(work.model, core + 2 * (spec.halo or 0)))
     halo = (spec.halo or 0) + (SMOOTHED if work.varies else 0)
     down, across = (spans(length, core, halo, spec.multiple_of) for length in (height, width))
     done, total = 0, source.pages * len(down) * len(across)
@@ -129,6 +133,13 @@ def denoise_windows(source: Source, sink: Sink, work: Work, channels: int) -> No
                 _denoise_window(source, sink, work, page, (rows, columns))
                 done += 1
                 work.progress(done / total)
+
+
+def _at_once(model: Denoiser, side: int) -> Denoiser:
+    """The model for windows whose memory was planned; where it does not suffice after all, they are cut further."""
+    from noiseless.denoiser import Denoiser
+
+    return Denoiser(model.bundle, model.engine, replace(model.controls, tile=2 * side, max_memory=None))
 
 
 def _denoise_window(source: Source, sink: Sink, work: Work, page: int, tile: tuple[Span, Span]) -> None:
@@ -165,7 +176,7 @@ def core_size(source: Source, model: Denoiser, channels: int, beside: int = 0) -
     if controls.tile is not None:
         return controls.tile
     height, width = padded_size((1, channels, source.height, source.width), spec)
-    spare = spare_memory(model.engine, controls.max_memory)
+    spare = PLANNED * spare_memory(model.engine, controls.max_memory)
     each = model.engine.bytes_per_pixel * (channels if spec.channels == 1 else 1) + COPIES * channels
     halo = round_up(spec.halo or 0, spec.multiple_of)
     core = min(round_up(LARGEST_CORE, spec.multiple_of), max(height, width))
