@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noiseless import bundle as bundles
+from noiseless import hub
 from noiseless.bundle import Bundle, NetworkSpec
 from noiseless.errors import BundleError, ConfigError, ImageError, SigmaError, UnknownNameError
 from noiseless.image import DataRange, Image
@@ -338,7 +339,8 @@ def load(
     """Load a model.
 
     Args:
-        name: a shipped model, the folder of a bundle, a run folder (its ``best``), or a checkpoint of another project.
+        name: a shipped model, the folder of a bundle, a run folder (its ``best``), a bundle on the Hugging Face Hub
+            (``hf:owner/name``), or a checkpoint of another project.
         precision: ``exact`` (float32), ``fast`` (bf16 where the processor has it) or ``int8``; where the model or the
             machine lacks it, the next best, and ``denoiser.engine.note`` says so.
         engine: ``auto``, ``onnxruntime``, ``openvino`` or ``torch``.
@@ -364,11 +366,14 @@ def find(name: str | Path) -> Path:
 
     Raises:
         UnknownNameError: neither a shipped model nor a path.
-        BundleError: a path that is not there.
+        BundleError: a path that is not there, or a bundle on the Hub that cannot be fetched.
+        MissingExtraError: a bundle on the Hub, and no client.
     """
     shipped = bundles.shipped()
     if str(name) in shipped:
         return shipped[str(name)]
+    if str(name).startswith(hub.PREFIX):
+        return hub.fetch(str(name))
     path = Path(name)
     for folder in (path, path / "best", path / "last"):
         if (folder / bundles.CONFIG).is_file():

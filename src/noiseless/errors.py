@@ -146,6 +146,7 @@ EXTRAS = {
     "cv2": "baselines",
     "wandb": "wandb",
     "optuna": "tune",
+    "huggingface_hub": "hub",
     "fastapi": "serve",
     "uvicorn": "serve",
     "python_multipart": "serve",

@@ -24,6 +24,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "alexnet": {"widths": [32, 32, 32], "kernel_sizes": [7, 5, 3]},
     "vgg": {"widths": [12, 16, 24], "depths": [1, 2, 2]},
     "resnet": {"width": 16, "depth": 3},
+    "resnet18": {"widths": [12, 16], "blocks": [1, 1], "full": 16},
+    "resnet34": {"widths": [12, 16], "blocks": [1, 2], "full": 16},
     "googlenet": {"width": 16, "depth": 2},
     "mobilenet": {"width": 12, "depth": 3, "expansion": 3},
     "image_noise_net": {"widths": [12, 16, 16, 16, 16]},

@@ -12,6 +12,7 @@ from torch import nn
 from noiseless import networks, tables
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.finetuning import METHODS, Adapter, MethodConfig, default_config, merge, unmerge
+from noiseless.finetuning.adalora import Triplets, settle_budget
 from noiseless.finetuning.adapter import extract
 from noiseless.finetuning.config import GROUP
 from noiseless.finetuning.layers import call_order, plain_name, weights
@@ -112,6 +113,7 @@ def test_what_each_method_trains() -> None:
     assert all(name.endswith(".bias") for name in names("bias"))
     assert names("lora") == {f"model.{layer}.weight" for layer in convolutions}
     assert names("adapter") == {f"model.{layer}.weight" for layer in convolutions[1:-1]}
+    assert names("adalora") == names("prompt") == names("lora")
     assert names("lora", freeze=("model.0.*", "*.8.weight")) == names("adapter")
     assert "model.0.weight" not in names("full", freeze=("model.0.*",))
 
@@ -125,6 +127,24 @@ def test_a_method_that_finds_nothing_says_so() -> None:
         tables.load("method", "lora", METHODS, GROUP)(build("unet_nano"), MethodConfig("lora", rank=0))
     with pytest.raises(UnknownNameError, match="lora"):
         default_config("loar")
+
+
+def test_adalora_drops_what_matters_least() -> None:
+    network = trained(adapted(build("dncnn"), "adalora"))
+    layers = [layer for layer in network.modules() if isinstance(layer, Triplets)]
+    with torch.no_grad():
+        layers[1].values.mul_(1e-4)
+        layers[1].up.mul_(1e-4)
+    for spent in (0.0, 0.2, 0.4, 0.6, 1.0):
+        apply(network, torch.rand(2, 1, 16, 16), None).square().mean().backward()
+        settle_budget(network, spent)
+    ranks = [int(layer.kept.sum()) for layer in layers]
+    total = sum(len(layer.kept) for layer in layers)
+    assert sum(ranks) == round(total / 2)
+    assert ranks[1] == min(ranks)
+    before = build("dncnn").state_dict()
+    stored = extract(network, before)
+    assert [stored[f"model.{index}.weight.up"].shape[1] for index in (0, 2, 5, 8)] == ranks
 
 
 def test_layers_are_found_in_the_order_in_which_they_work() -> None:

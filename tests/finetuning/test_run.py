@@ -18,8 +18,8 @@ import tiny_runs
 from noiseless import networks
 from noiseless.__main__ import main
 from noiseless.bundle import Bundle
-from noiseless.errors import BundleError, ConfigError, DataError, DivergedError
-from noiseless.finetuning import FinetuningConfig, default_config, load_adapter, read_adapter
+from noiseless.errors import BundleError, ConfigError, DataError, DivergedError, UnknownNameError
+from noiseless.finetuning import FinetuningConfig, MethodConfig, default_config, load_adapter, read_adapter
 from noiseless.finetuning.run import FinetuningOutcome, run_finetuning
 from noiseless.training.config import DataConfig
 from noiseless.training.run import Listener
@@ -198,3 +198,58 @@ def test_a_single_image_is_too_few(base: Path, tmp_path: Path) -> None:
     alone = config(DataConfig(clean=(str(tmp_path / "one.png"),)))
     with pytest.raises(DataError):
         run_finetuning(base, alone, tmp_path / "run")
+
+
+def test_prompts_of_several_tasks_share_a_file(data: DataConfig, base: Path, tmp_path: Path) -> None:
+    """Each gains on its task, is chosen by name, and is as it was once another joins it."""
+    settings = config(data, "prompt", steps=30, lr=2e-2)
+    named = {name: replace(settings, method=replace(settings.method, prompt=name)) for name in ("ct", "mri")}
+    first = run_finetuning(base, replace(named["ct"], noise="speckle:looks=8"), tmp_path / "ct")
+    assert first.gain > 0.01
+    assert first.trainable < 0.1 * first.parameters
+    beside = replace(named["mri"].method, beside=str(first.adapter))
+    second = run_finetuning(base, replace(named["mri"], method=beside), tmp_path / "mri")
+    assert second.adapter is not None
+    adapter = read_adapter(second.adapter)
+    assert list(adapter.prompts) == ["ct", "mri"]
+    assert adapter.choose("mri").noise != adapter.choose("ct").noise
+    noisy = (0.5 + 0.2 * np.random.default_rng(0).standard_normal((40, 48))).astype(np.float32)
+
+    def restored(**options: Any) -> np.ndarray:
+        return load_adapter(tmp_path / "mri", **options)(noisy, noise="gaussian:30")
+
+    alone = load_adapter(tmp_path / "ct")(noisy, noise="gaussian:30")
+    np.testing.assert_array_equal(restored(prompt="ct"), alone)
+    assert not np.array_equal(restored(prompt="mri"), alone)
+    with pytest.raises(ConfigError, match="several prompts: got ct, mri"):
+        restored()
+    with pytest.raises(UnknownNameError, match=r"unknown prompt 'mir'.*Did you mean mri"):
+        restored(prompt="mir")
+
+
+def test_a_prompt_is_chosen_where_there_are_prompts(
+    tuned: FinetuningOutcome, data: DataConfig, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match="no prompts to choose from"):
+        load_adapter(tuned.run.folder, prompt="ct")
+    beside = replace(config(data, "prompt"), method=MethodConfig("prompt", beside=str(tuned.adapter)))
+    with pytest.raises(ConfigError, match="holds no prompts"):
+        run_finetuning(base, beside, tmp_path / "run")
+    assert main(["denoise", "noisy.png", "-o", "out.png", "--prompt", "ct"]) == 2
+    assert "--adapter FILE" in capsys.readouterr().err
+
+
+def test_adalora_ends_with_its_budget(data: DataConfig, base: Path, tmp_path: Path) -> None:
+    """It begins with twice the rank, ends with it on average, unevenly; a resumed run gives the same."""
+    settings = config(data, "adalora", steps=30)
+    whole = run_finetuning(base, settings, tmp_path / "whole")
+    assert whole.gain > 0.1
+    assert whole.adapter is not None
+    ranks = [tensor.shape[1] for name, tensor in read_adapter(whole.adapter).tensors.items() if name.endswith(".up")]
+    assert 0 < sum(ranks) <= 8 * len(ranks)
+    assert len(set(ranks)) > 1
+    parts = replace(settings, training=replace(settings.training, checkpoint_every=7))
+    run_finetuning(base, parts, tmp_path / "parts", stop_after=1e-9)
+    run_finetuning(base, parts, tmp_path / "parts", resume=True)
+    one, other = (load_file(tmp_path / run / "adapter.safetensors") for run in ("whole", "parts"))
+    assert all(np.array_equal(one[key], other[key]) for key in {*one, *other})

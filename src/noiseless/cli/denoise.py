@@ -73,6 +73,7 @@ def denoise(
         str | None, typer.Option(metavar="FILE", help="What noiseless finetune changed, for the model it changed.")
     ] = None,
     adapter_strength: Annotated[float, typer.Option(help="How much of that change is taken, 0 to 1.")] = 1.0,
+    prompt: Annotated[str | None, typer.Option(metavar="NAME", help="Which of the adapter's prompts.")] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search folders to their depth.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave out what is done.")] = False,
     summary: Annotated[
@@ -89,6 +90,8 @@ def denoise(
     from noiseless.workflows.task import Task
 
     rare = apply_settings(Rare(), settings)
+    if prompt is not None and adapter is None:
+        raise ConfigError("--prompt chooses from the prompts of an adapter", fix="Name its file: --adapter FILE.")
     task = Task(
         model=model,
         noise=noise_level(noise, sigma),
@@ -97,7 +100,7 @@ def denoise(
         feather=rare.feather,
         sigma_map=None if rare.sigma_map is None else Path(rare.sigma_map),
         data_range=data_range(rare.data_range),
-        options=load_options(rare, precision, max_memory),
+        options=load_options(rare, precision, max_memory) | ({} if prompt is None else {"prompt": prompt}),
         skip_existing=skip_existing,
         temporal=temporal(rare.temporal),
         adapter=adapter,

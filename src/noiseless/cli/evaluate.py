@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,6 +49,13 @@ def evaluate(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Measure on the first images only, as many as this.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the noise.")] = None,
+    attack: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Also on images changed against each network, as pgd:2/255.")
+    ] = None,
+    history: Annotated[
+        str | None,
+        typer.Option(metavar="TASKS.toml", help="Every task of the file at every MODEL, the stages of a sequence."),
+    ] = None,
     json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the numbers for machines.")] = None,
     report: Annotated[str | None, typer.Option(metavar="DIR", help="Write report.html there, with pictures.")] = None,
     settings: Settings = NO_SETTINGS,
@@ -62,6 +69,8 @@ def evaluate(
     for path in outputs:
         check_writable(path)
     chosen = apply_settings(EvaluationSettings() if seed is None else EvaluationSettings(seed), settings)
+    if history:
+        return _history(models, history, asdict(chosen) | {"group": group, "limit": limit}, json, report)
     source = _source(clean, pairs)
     print(source.report())
     count = min(len(source), limit or len(source))
@@ -73,12 +82,37 @@ def evaluate(
             if report:
                 pictures.add(name, *result)  # type: ignore[arg-type]
 
-        made = measure(models, source, noise=noise, group=group, limit=limit, watch=watch, **asdict(chosen))
+        options = asdict(chosen) | {"group": group, "limit": limit, "attack": attack}
+        made = measure(models, source, noise=noise, watch=watch, **options)
     for rows in (made.rows(), made.group_rows()):
         if rows:
             print("\n".join(["", *text_table(rows)]))
     print("\n".join(["", *made.lines()]))
     _write(made, pictures, json, report)
+
+
+def _history(models: list[str], file: str, options: dict[str, Any], json: str | None, report: str | None) -> None:
+    """Measure tasks over stages and print their matrix."""
+    from noiseless.evaluation.history import measure_history, read_tasks
+    from noiseless.evaluation.history_page import write_history
+    from noiseless.evaluation.report import text_table
+
+    tasks = read_tasks(file)
+    with progress("Measuring", len(tasks) * len(models)) as step:
+        counts: dict[str, int] = {}
+
+        def watch(name: str, *result: object) -> None:
+            counts[name] = counts.get(name, 0) + 1
+            step(0, note=f"{name}, image {counts[name]}")
+
+        made = measure_history(models, tasks, watch=watch, **options)
+    print("\n".join(["", *text_table(made.rows()), "", *made.lines()]))
+    if json:
+        made.to_json(json)
+        print(f"Numbers: {json}")
+    if report:
+        write_history(made, Path(report) / PAGE)
+        print(f"Report: {Path(report) / PAGE}")
 
 
 def _source(clean: list[str], pairs: tuple[str, str] | None) -> Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +26,14 @@ def finetune(
     ],
     output: Annotated[str, typer.Option("--output", "-o", metavar="RUN", help="The run folder.")],
     method: Annotated[
-        str | None, typer.Option(metavar="NAME", help="full, head, bias, norm, lora (the default) or adapter.")
+        str | None,
+        typer.Option(metavar="NAME", help="full, head, bias, norm, lora (the default), adalora, adapter or prompt."),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What --method prompt calls what it learns.")
+    ] = None,
+    adversarial: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Train against small changes that hurt most, as pgd:2/255.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(metavar="FILE.toml", help="Settings to begin with.")] = None,
     clean: Annotated[
@@ -61,7 +69,8 @@ def finetune(
     """Adapt a model to other noise or other images.
 
     Leaves the adapted model in RUN/best, and what was trained in RUN/adapter.safetensors. Settings of the method go
-    through --set: method.rank, method.scale, method.freeze, method.first_layer_rate; and keep.strength, keep.noise.
+    through --set: method.rank, method.scale, method.freeze, method.first_layer_rate, method.beside (an
+    adapter file whose prompts the new one joins); and keep.strength, keep.noise.
     """
     plain = load_recipe(recipe) if recipe else {}
     budget = {"minutes": minutes, "steps": steps, "epochs": epochs}
@@ -72,10 +81,14 @@ def finetune(
     images = {"clean": clean, "pairs": pairs, "data": data, "validation": validation}
     plain["data"] = plain.get("data", {}) | {key: value for key, value in images.items() if value}
     keeping = {"name": keep, "data": keep_data}
+    if prompt is not None:
+        plain["method"] = plain.get("method", {}) | {"name": "prompt", "prompt": prompt}
     plain["keep"] = plain.get("keep", {}) | {key: value for key, value in keeping.items() if value}
     config = apply_settings(from_recipe(plain, method), settings)
     if config.minutes is config.steps is config.epochs is None:
         raise ConfigError("how long to train is not said", fix="Add --minutes M, --steps N or --epochs E.")
+    if adversarial is not None:
+        config = replace(config, adversarial=adversarial)
     from noiseless.finetuning.run import run_finetuning
 
     with progress("Fine-tuning", 1.0) as step:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,9 @@ NONE: list[str] = []
 
 def train(
     output: Annotated[str, typer.Option("--output", "-o", metavar="RUN", help="The run folder.")],
+    adversarial: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Train against small changes that hurt most, as pgd:2/255.")
+    ] = None,
     recipe: Annotated[str | None, typer.Option(metavar="NAME|FILE.toml", help="Settings to begin with.")] = None,
     clean: Annotated[
         list[str], typer.Option(metavar="DIR...", help="Clean images: folders, files, globs, packed stores.")
@@ -63,6 +67,8 @@ def train(
     config = apply_settings(from_mapping(RunConfig, plain), settings)
     if config.minutes is config.steps is config.epochs is None:
         raise ConfigError("how long to train is not said", fix="Add --minutes M, --steps N or --epochs E.")
+    if adversarial is not None:
+        config = replace(config, adversarial=adversarial)
     outcome = run_with_progress(config, output, resume=resume, stop_after=stop_after)
     print("\n".join(summary(outcome)))
 

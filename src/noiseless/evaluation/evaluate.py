@@ -6,6 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from noiseless import metrics as metric_table
 from noiseless.data.sources import CleanImages, Source
 from noiseless.data.store import as_unit_float
 from noiseless.errors import ConfigError, WorkError
+from noiseless.evaluation.attack import Attack
 from noiseless.evaluation.models import Model, resolve
 from noiseless.evaluation.report import ImageScore, ModelResult, Protocol, Report
 from noiseless.evaluation.scenes import Inputs, Scene, find_source, is_8_bit, scenes, set_name
@@ -41,6 +43,7 @@ def evaluate(
     group: str | None = None,
     limit: int | None = None,
     quantise: bool | None = None,
+    attack: Attack | str | None = None,
     watch: Watch | None = None,
 ) -> Report:
     """Measure models on clean images with synthetic noise, or on pairs.
@@ -61,6 +64,7 @@ def evaluate(
         group: a regular expression whose first group names the group of an image by its name.
         limit: measure on the first images only, as many as this.
         quantise: 8-bit input and output. Without it: for 8-bit pairs, whose noisy side has been quantised anyway.
+        attack: also measure every model on images that were changed against it, as ``pgd:2/255``; needs networks.
         watch: told each result; for pictures and progress.
 
     Raises:
@@ -76,7 +80,8 @@ def evaluate(
     source, truth = find_source(source, clean, pairs, noise)
     items = source.items[:limit]
     quantised = is_8_bit(source, items) if quantise is None else quantise
-    scores: dict[str, list[ImageScore]] = {model.name: [] for model in chosen}
+    against = Attack.parse(attack) if isinstance(attack, str) else attack
+    scores: dict[str, list[ImageScore]] = {name: [] for model in chosen for name in _row_names(model, against)}
     digests = []
     for number, scene in enumerate(scenes(source, truth, items=items, seed=seed, group=group, quantise=quantised)):
         digests.append(scene.digest)
@@ -88,6 +93,11 @@ def evaluate(
             scores[model.name].append(score)
             if watch is not None:
                 watch(model.name, scene, restored, score)
+            if against is not None:
+                hurt = replace(scene, noisy=against.scene(model, scene.noisy, scene.clean, level))
+                scores[_row_names(model, against)[-1]].append(
+                    measure(model, hurt, functions, told=level, border=border)[1]
+                )
     synthetic = isinstance(source, CleanImages)
     protocol = Protocol(
         set=set_name(items),
@@ -101,6 +111,10 @@ def evaluate(
     )
     results = tuple(ModelResult(name, tuple(rows)) for name, rows in scores.items())
     return Report(protocol, results, _defined(metrics, results))
+
+
+def _row_names(model: Model, attack: Attack | None) -> list[str]:
+    return [model.name] if attack is None else [model.name, f"{model.name} under {attack.spec}"]
 
 
 def measure(

@@ -98,7 +98,7 @@ def _summary(report: Report) -> str:
         mark = ' class="best"' if name == best and len(rows) > 1 else ""
         cells = f"<td>{_named(name, number)}</td>" + "".join(f"<td>{_with_range(cell)}</td>" for cell in values)
         body += f"<tr{mark}>{cells}</tr>"
-    return f"<h2>Numbers</h2>{_table(head, body)}"
+    return f"<h2>Numbers</h2>{table(head, body)}"
 
 
 def _groups(report: Report) -> str:
@@ -110,10 +110,11 @@ def _groups(report: Report) -> str:
     for number, (name, *values) in enumerate(body):
         cells = "".join(f"<td>{_with_mark(cell)}</td>" for cell in values)
         lines += f"<tr><td>{_named(name, number)}</td>{cells}</tr>"
-    return f"<h2>By group</h2>{_table(head, lines)}"
+    return f"<h2>By group</h2>{table(head, lines)}"
 
 
-def _table(head: Sequence[str], body: str) -> str:
+def table(head: Sequence[str], body: str) -> str:
+    """A table of a head and rows that are HTML already."""
     heads = "".join(f"<th scope=col>{html.escape(cell)}</th>" for cell in head)
     return f"<div class=scroll><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
 

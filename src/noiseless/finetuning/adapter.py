@@ -1,16 +1,17 @@
 """Adapter files: what fine-tuning changed, kept beside the model that it changed.
 
 An adapter is a safetensors file. For a weight that an update was learned for it holds the two factors,
-``NAME.up`` and ``NAME.down``; for a weight that was trained itself, ``NAME``: the new value less the old one. Its
-metadata say how the change was learned and, by the hash of the weights, of which model. So a change is always something
-added to a weight: it can be scaled, added, and taken away again.
+``NAME.up`` and ``NAME.down``; for one that a prompt modulates, ``PROMPT/NAME.rows`` and ``PROMPT/NAME.columns``; for a
+weight that was trained itself, ``NAME``: the new value less the old one. Its metadata say how the change was learned
+and, by the hash of the weights, of which model. So a change is always something added to a weight, or something it is
+multiplied with: it can be scaled, made, and taken away again.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,17 @@ from torch import Tensor, nn
 
 from noiseless import networks
 from noiseless.denoiser import DEFAULT_CONTROLS, Controls, Denoiser
-from noiseless.errors import BundleError, ConfigError, OutputError
+from noiseless.errors import BundleError, ConfigError, OutputError, UnknownNameError
 from noiseless.finetuning.base import Base, find_base
 from noiseless.finetuning.layers import plain_name
-from noiseless.finetuning.lowrank import LowRank, merged, update
+from noiseless.finetuning.lowrank import Change, merged, update
+from noiseless.finetuning.prompt import factors
 from noiseless.runtime import choose
 from noiseless.runtime.torch import TorchEngine
 from noiseless.training.start import starting_weights
 
 FORMAT = "noiseless-adapter-1"
-FACTORS = (".up", ".down")
+ENDINGS = (".up", ".down", ".rows", ".columns")
 ADAPTER = "adapter.safetensors"
 
 
@@ -46,7 +48,8 @@ class Adapter:
         network: key of the network table.
         arguments: constructor arguments of the changed network.
         noise: the noise it was trained for, as `Noise.to_dict` writes it, where known.
-        tensors: factors and differences by name, float32.
+        tensors: factors and differences by name, float32; those of prompts after the prompt's name and a slash.
+        prompts: the noise that each prompt was trained for; empty for other methods.
     """
 
     method: str
@@ -57,15 +60,43 @@ class Adapter:
     arguments: Mapping[str, Any]
     noise: Mapping[str, Any] | None
     tensors: Mapping[str, Tensor]
+    prompts: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+
+    def choose(self, prompt: str | None) -> Adapter:
+        """The adapter of one of its prompts: the one that is named, or the only one.
+
+        Raises:
+            UnknownNameError: no prompt of this name.
+            ConfigError: several prompts and none named, or a prompt named where there are none.
+        """
+        if not self.prompts:
+            if prompt is not None:
+                raise ConfigError("this adapter has no prompts to choose from", got=prompt, fix="Leave out --prompt.")
+            return self
+        if prompt is None and len(self.prompts) > 1:
+            raise ConfigError(
+                "the adapter has several prompts", got=", ".join(self.prompts), fix="Choose: --prompt NAME"
+            )
+        name = next(iter(self.prompts)) if prompt is None else prompt
+        if name not in self.prompts:
+            raise UnknownNameError("prompt", name, self.prompts)
+        head = f"{name}/"
+        own = {key.removeprefix(head): tensor for key, tensor in self.tensors.items() if key.startswith(head)}
+        return replace(self, tensors=own, prompts={}, noise=self.prompts[name])
 
     def change(self, name: str, weight: Tensor) -> Tensor | None:
         """What is added to a weight, in its shape; ``None`` where it stays."""
         if name in self.tensors:
             return self.tensors[name]
-        factors = [self.tensors.get(f"{name}{end}") for end in FACTORS]
-        if factors[0] is None or factors[1] is None:
+        up, down = (self.tensors.get(f"{name}.{ending}") for ending in ("up", "down"))
+        if up is None or down is None:
             return None
-        return update(weight, factors[0], factors[1], self.method, float(self.settings.get("scale", 1.0)))
+        return update(weight, up, down, self.method, float(self.settings.get("scale", 1.0)))
+
+    def factor(self, name: str) -> Tensor | None:
+        """What a weight is multiplied with, broadcastable to its shape; ``None`` where it is not modulated."""
+        rows, columns = (self.tensors.get(f"{name}.{ending}") for ending in ("rows", "columns"))
+        return None if rows is None or columns is None else factors(rows, columns)
 
 
 def merge(state: Mapping[str, Tensor], adapter: Adapter, strength: float = 1.0) -> dict[str, Tensor]:
@@ -79,7 +110,7 @@ def merge(state: Mapping[str, Tensor], adapter: Adapter, strength: float = 1.0) 
     Raises:
         BundleError: the adapter changes weights that are not there, or of another shape.
     """
-    names = {name.removesuffix(".up").removesuffix(".down") for name in adapter.tensors}
+    names = {_changed(name) for name in adapter.tensors}
     unknown = sorted(names - {*state})
     if unknown:
         raise BundleError("the adapter does not fit the network", got=f"a change of {unknown[0]}")
@@ -91,9 +122,19 @@ def unmerge(state: Mapping[str, Tensor], adapter: Adapter, strength: float = 1.0
     return merge(state, adapter, -strength)
 
 
+def _changed(name: str) -> str:
+    """The weight that a tensor of an adapter changes."""
+    return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
+
+
 def _added(adapter: Adapter, name: str, weight: Tensor, strength: float) -> Tensor:
+    if not strength:
+        return weight.clone()
     try:
-        change = adapter.change(name, weight) if strength else None
+        factor, change = adapter.factor(name), adapter.change(name, weight)
+        if factor is not None:
+            part = 1 + abs(strength) * (factor - 1)
+            return weight * part if strength > 0 else weight / part
         if change is None:
             return weight.clone()
         if change.shape != weight.shape:
@@ -110,16 +151,16 @@ def extract(network: nn.Module, before: Mapping[str, Tensor]) -> dict[str, Tenso
         network: as the method left it, trained.
         before: weights of the plain network before, by name.
     """
-    updated = {
-        f"{plain_name(name)}.{end}": getattr(layer, end)
+    tensors = {
+        f"{plain_name(name)}.{ending}": tensor.detach().cpu().clone()
         for name, layer in network.named_modules()
-        if isinstance(layer, LowRank)
-        for end in ("up", "down")
+        if isinstance(layer, Change)
+        for ending, tensor in layer.stored().items()
     }
-    tensors = {name: tensor.detach().cpu().clone() for name, tensor in updated.items()}
+    changed = {_changed(name) for name in tensors}
     for name, tensor in merged(network).state_dict().items():
         old, new = before[name].cpu(), tensor.cpu()
-        if f"{name}.up" not in tensors and new.is_floating_point() and not torch.equal(old, new):
+        if name not in changed and new.is_floating_point() and not torch.equal(old, new):
             tensors[name] = new - old
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
@@ -139,6 +180,7 @@ def write_adapter(path: Path, adapter: Adapter) -> None:
         "network": adapter.network,
         "arguments": json.dumps(dict(adapter.arguments)),
         "noise": json.dumps(adapter.noise),
+        "prompts": json.dumps(dict(adapter.prompts)),
     }
     beside = path.with_name(f".{path.name}.part")
     try:
@@ -163,7 +205,7 @@ def read_adapter(path: str | Path) -> Adapter:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
         plain = {key: json.loads(facts[key]) for key in ("settings", "arguments", "noise")}
         named = {key: facts[key] for key in ("method", "base", "base_sha256", "network")}
-        return Adapter(**plain, **named, tensors=tensors)
+        return Adapter(**plain, **named, tensors=tensors, prompts=json.loads(facts.get("prompts", "{}")))
     except FileNotFoundError as error:
         raise BundleError(f"no adapter at {file}", got="no such file") from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -175,6 +217,7 @@ def load_adapter(
     model: str | Path | None = None,
     *,
     strength: float = 1.0,
+    prompt: str | None = None,
     precision: str = "exact",
     engine: str = "auto",
     device: str = "auto",
@@ -187,6 +230,7 @@ def load_adapter(
         path: the adapter file, or the run folder that holds one.
         model: the model it was made for; the one that the adapter names where ``None``.
         strength: 0 gives the model as it was, bit for bit, 1 the whole change, and between them a part of it.
+        prompt: which of its prompts, where it has several.
         precision: ``exact`` or ``fast``, as of `noiseless.load`, and so are the others.
         engine: ``auto`` or ``torch``.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -195,20 +239,16 @@ def load_adapter(
 
     Raises:
         BundleError: no adapter, or one for another model (told by the hash of the weights).
-        ConfigError: a strength outside 0 to 1, or another engine.
+        ConfigError: a strength outside 0 to 1, another engine, or no prompt chosen where there are several.
+        UnknownNameError: no prompt of this name.
     """
     if engine not in ("auto", "torch"):
         raise ConfigError("only torch runs a model with an adapter", got=f"engine={engine}")
     if not 0 <= strength <= 1:
         raise ConfigError("the strength of an adapter does not fit", got=strength, expected="0 to 1")
-    adapter = read_adapter(path)
+    adapter = read_adapter(path).choose(prompt)
     base = find_base(adapter.base if model is None else model)
-    if base.sha256 != adapter.base_sha256:
-        raise BundleError(
-            f"the adapter {path} was made for another model than {base.model}",
-            got=f"weights {base.sha256[:12]}",
-            expected=f"{adapter.base_sha256[:12]}, those of {adapter.base}",
-        )
+    check_base(adapter, base, path)
     network = _adapted(base, adapter, strength)
     bundle = replace(base.bundle, spec=network.spec)  # type: ignore[arg-type]
     if strength:
@@ -220,6 +260,20 @@ def load_adapter(
     )
     runner.note = choice.note
     return Denoiser(bundle, runner, controls)
+
+
+def check_base(adapter: Adapter, base: Base, path: str | Path) -> None:
+    """See that an adapter, read from `path`, was made for a model.
+
+    Raises:
+        BundleError: it was not, by the hash of the weights.
+    """
+    if base.sha256 != adapter.base_sha256:
+        raise BundleError(
+            f"the adapter {path} was made for another model than {base.model}",
+            got=f"weights {base.sha256[:12]}",
+            expected=f"{adapter.base_sha256[:12]}, those of {adapter.base}",
+        )
 
 
 def _adapted(base: Base, adapter: Adapter, strength: float) -> nn.Module:

@@ -16,7 +16,9 @@ METHODS: dict[str, str] = {
     "bias": "noiseless.finetuning.freezing:bias",
     "norm": "noiseless.finetuning.freezing:norm",
     "lora": "noiseless.finetuning.lowrank:lora",
+    "adalora": "noiseless.finetuning.adalora:adalora",
     "adapter": "noiseless.finetuning.lowrank:adapter",
+    "prompt": "noiseless.finetuning.prompt:prompt",
 }
 """Methods by name: functions ``(network, MethodConfig) -> network``; others come through entry points."""
 
@@ -29,11 +31,13 @@ class MethodConfig:
 
     Attributes:
         name: a key of `METHODS`.
-        rank: of the updates of ``lora`` and ``adapter``.
+        rank: of the updates of ``lora`` and ``adapter``; of those of ``adalora`` on average.
         scale: multiplies their updates.
         freeze: patterns, as ``encoder.*``, of the names of weights that stay as they are, whatever the method.
         first_layer_rate: learning rate of the first layer as a share of that of the last; between them it grows
             evenly on a logarithmic scale. 1 for one rate.
+        prompt: the name of what ``prompt`` learns, to choose it by.
+        beside: an adapter file whose prompts the new one is put beside; empty for none.
     """
 
     name: str = "lora"
@@ -41,6 +45,8 @@ class MethodConfig:
     scale: float = 1.0
     freeze: tuple[str, ...] = ()
     first_layer_rate: float = 1.0
+    prompt: str = "default"
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,16 @@ TRAINING = TrainingConfig(
 )
 """How the loop runs while fine-tuning, but for the learning rate: made for hundreds of steps, not for hours."""
 
-RATES = {"full": 3e-4, "head": 1e-3, "bias": 3e-3, "norm": 3e-3, "lora": 3e-3, "adapter": 3e-3}
+RATES = {
+    "full": 3e-4,
+    "head": 1e-3,
+    "bias": 3e-3,
+    "norm": 3e-3,
+    "lora": 3e-3,
+    "adalora": 3e-3,
+    "adapter": 3e-3,
+    "prompt": 5e-3,
+}
 RANKS = {"lora": 4, "adapter": 16}
 
 

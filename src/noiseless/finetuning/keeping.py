@@ -128,7 +128,8 @@ def replay(past: Past) -> Penalty:
             size = loss(before, batch.target)
         restored = apply(network, batch.noisy, batch.sigma).float()
         changed = _squares(restored, before) + CLEAN_SHARE * _squares(restored, batch.target)
-        return size * (changed / error).mean()
+        rehearsed: Tensor = size * (changed / error).mean()
+        return rehearsed
 
     return penalty
 
@@ -147,7 +148,8 @@ def lwf(past: Past) -> Penalty:
             error = (ERROR_SHARE * _squares(before, batch.noisy)).clamp_min(SMALLEST)
             size = ERROR_SHARE**0.5 * loss(before, batch.noisy)
         restored = apply(network, batch.noisy, batch.sigma).float()
-        return size * (_squares(restored, before) / error).mean()
+        distilled: Tensor = size * (_squares(restored, before) / error).mean()
+        return distilled
 
     return penalty
 
@@ -162,7 +164,7 @@ def _number(generator: torch.Generator) -> int:
 
 
 KEEPS: dict[str, Callable[[Past], Penalty]] = {"replay": replay, "lwf": lwf, "ewc": ewc, "l2sp": l2sp}
-STRENGTHS = {"replay": 5.0, "lwf": 5.0, "ewc": 5.0, "l2sp": 1e-3}
+STRENGTHS = {"replay": 8.0, "lwf": 4.0, "ewc": 5.0, "l2sp": 1e-3}
 """What multiplies each where the settings do not say."""
 
 

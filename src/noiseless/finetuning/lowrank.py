@@ -34,11 +34,19 @@ def middle_tap(weight: Tensor, product: Tensor) -> Tensor:
 
 
 Placed = Callable[[Tensor, Tensor], Tensor]
-PLACES: dict[str, Placed] = {"lora": whole_kernel, "adapter": middle_tap}
+PLACES: dict[str, Placed] = {"lora": whole_kernel, "adalora": whole_kernel, "adapter": middle_tap}
 """How the product of the two factors of a method becomes an update of a weight."""
 
 
-class LowRank(nn.Module):
+class Change(nn.Module):
+    """What a method puts beside a weight: a parametrization that is told the weight and gives the changed one."""
+
+    def stored(self) -> dict[str, Tensor]:
+        """The tensors that an adapter file keeps of it, by the endings of their names."""
+        raise NotImplementedError
+
+
+class LowRank(Change):
     """A weight plus ``scale * up @ down``, placed in it; 0 at first.
 
     Args:
@@ -60,6 +68,10 @@ class LowRank(nn.Module):
         """The changed weight, computed in the weight's own precision."""
         with torch.autocast(weight.device.type, enabled=False):
             return weight + update(weight, self.up, self.down, self.method, self.scale)
+
+    def stored(self) -> dict[str, Tensor]:
+        """Both factors."""
+        return {"up": self.up, "down": self.down}
 
 
 def update(weight: Tensor, up: Tensor, down: Tensor, method: str, scale: float) -> Tensor:
@@ -92,13 +104,24 @@ def adapter(network: nn.Module, config: MethodConfig) -> nn.Module:
 
 
 def add_updates(network: nn.Module, config: MethodConfig, suits: Callable[[nn.Module], bool]) -> nn.Module:
-    """Freeze a network, in place, and put an update beside each weight that suits and is not frozen by pattern.
+    """Put an update of low rank beside each weight that suits; see `add_changes`.
 
     Raises:
         ConfigError: the rank is not positive, or no weight is left.
     """
     if config.rank < 1:
         raise ConfigError("method.rank does not fit", got=config.rank, expected="1 or more")
+    return add_changes(network, config, suits, lambda weight: LowRank(weight, config.name, config.rank, config.scale))
+
+
+def add_changes(
+    network: nn.Module, config: MethodConfig, suits: Callable[[nn.Module], bool], make: Callable[[Tensor], Change]
+) -> nn.Module:
+    """Freeze a network, in place, and put a change beside each weight that suits and is not frozen by pattern.
+
+    Raises:
+        ConfigError: no weight is left.
+    """
     network.requires_grad_(False)
     layers = [
         layer
@@ -108,9 +131,7 @@ def add_updates(network: nn.Module, config: MethodConfig, suits: Callable[[nn.Mo
     if not layers:
         raise nothing_to_train(config)
     for layer in layers:
-        weight: Tensor = layer.weight
-        beside = LowRank(weight, config.name, config.rank, config.scale)
-        parametrize.register_parametrization(layer, "weight", beside)
+        parametrize.register_parametrization(layer, "weight", make(layer.weight))
     return network
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from noiseless import tables
-from noiseless.finetuning.adapter import ADAPTER, Adapter, extract, write_adapter
+from noiseless.errors import ConfigError
+from noiseless.finetuning.adalora import settle_budget
+from noiseless.finetuning.adapter import ADAPTER, Adapter, check_base, extract, read_adapter, write_adapter
 from noiseless.finetuning.base import Base, find_base, start_from
 from noiseless.finetuning.config import GROUP, METHODS, FinetuningConfig, MethodConfig
 from noiseless.finetuning.keeping import check, kept
@@ -122,6 +124,22 @@ def run_finetuning(
     return FinetuningOutcome(run, base, config.method.name, work.trainable, work.parameters, saved)
 
 
+def _prompts_beside(base: Base, method: MethodConfig) -> Adapter:
+    """The prompts that a new one is put beside; an adapter without any where none are named.
+
+    Raises:
+        BundleError: they are of another model.
+        ConfigError: the file holds no prompts.
+    """
+    if not method.beside:
+        return Adapter("prompt", {}, base.model, base.sha256, base.bundle.network, {}, None, {})
+    adapter = read_adapter(method.beside)
+    check_base(adapter, base, method.beside)
+    if not adapter.prompts:
+        raise ConfigError(f"{method.beside} holds no prompts to put another beside", got=f"method {adapter.method}")
+    return adapter
+
+
 class Work:
     """What one run does to its network, and remembers of it.
 
@@ -141,10 +159,11 @@ class Work:
         self.trainable = self.parameters = 0
         self._before: dict[str, Tensor] = {}
         self._order: list[str] = []
+        self._beside = _prompts_beside(base, config.method)
 
     def adaptation(self) -> Adaptation:
         """What the training loop asks."""
-        return Adaptation(self.apply, merged, self.groups, self.objective, self.saved)
+        return Adaptation(self.apply, merged, self.groups, self.objective, self.saved, settle_budget)
 
     def apply(self, network: nn.Module) -> nn.Module:
         """Prepare the network for the method, in place."""
@@ -185,14 +204,24 @@ class Work:
         """Write what was trained beside the best model."""
         if folder.name != "best":
             return
-        adapter = Adapter(
+        write_adapter(self.folder / ADAPTER, self._adapter(extract(network, self._before)))
+
+    def _adapter(self, tensors: dict[str, Tensor]) -> Adapter:
+        """What was trained as an adapter; a prompt beside those that there are."""
+        noise = parse(self.config.noise).to_dict() if self.config.noise else None
+        made = Adapter(
             method=self.config.method.name,
             settings=asdict(self.config.method),
             base=self.base.model,
             base_sha256=self.base.sha256,
             network=self.config.network,
             arguments=self.config.arguments,
-            noise=parse(self.config.noise).to_dict() if self.config.noise else None,
-            tensors=extract(network, self._before),
+            noise=noise,
+            tensors=tensors,
         )
-        write_adapter(self.folder / ADAPTER, adapter)
+        if self.config.method.name != "prompt":
+            return made
+        name = self.config.method.prompt
+        own = {f"{name}/{key}": tensor for key, tensor in tensors.items()}
+        others = {key: tensor for key, tensor in self._beside.tensors.items() if not key.startswith(f"{name}/")}
+        return replace(made, tensors={**others, **own}, prompts={**self._beside.prompts, name: noise})

@@ -25,6 +25,8 @@ NETWORKS: dict[str, str] = {
     "alexnet": "noiseless.networks.alexnet:AlexNet",
     "vgg": "noiseless.networks.vgg:VGG",
     "resnet": "noiseless.networks.resnet:ResNet",
+    "resnet18": "noiseless.networks.resnet18:resnet18",
+    "resnet34": "noiseless.networks.resnet18:resnet34",
     "googlenet": "noiseless.networks.googlenet:GoogLeNet",
     "mobilenet": "noiseless.networks.mobilenet:MobileNet",
     "image_noise_net": "noiseless.networks.image_noise_net:ImageNoiseNet",

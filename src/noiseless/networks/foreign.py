@@ -18,6 +18,7 @@ from torch import Tensor
 
 from noiseless.errors import BundleError, ConfigError
 from noiseless.networks import create
+from noiseless.networks.classifiers import is_classifier
 from noiseless.networks.layouts import LAYOUTS, Layout, State
 
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "network", "net")
@@ -56,6 +57,15 @@ def read_checkpoint(path: str | Path) -> Any:
         raise BundleError(f"{path} is not a whole checkpoint", got=str(error).partition("\n")[0]) from error
 
 
+def state_dict(checkpoint: Any) -> State:
+    """The float32 tensors of a checkpoint by name, without what wraps them.
+
+    Raises:
+        BundleError: no tensors inside.
+    """
+    return _plain_names(_unwrap(checkpoint))
+
+
 def recognise(checkpoint: Any) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     """Which network a state dict belongs to.
 
@@ -69,7 +79,7 @@ def recognise(checkpoint: Any) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     Raises:
         BundleError: no tensors inside, no known network (names the nearest), or tensors missing or left over.
     """
-    state = _plain_names(_unwrap(checkpoint))
+    state = state_dict(checkpoint)
     layout = _find_layout(state)
     try:
         arguments, mapped = layout.convert(state)
@@ -133,6 +143,11 @@ def _find_layout(state: State) -> Layout:
     def likeness(layout: Layout) -> float:
         return len(layout.names & patterns) / len(layout.names | patterns)
 
+    if is_classifier(state):
+        raise BundleError(
+            "the checkpoint is of a classifier, which restores no image",
+            fix="Train a decoder over it: noiseless train --network vgg (or resnet18) --set start=FILE",
+        )
     nearest = max(LAYOUTS, key=likeness)
     other, missing = patterns - nearest.names, nearest.required - patterns
     differences = [f"tensors like {_list(other)}"] if other else []

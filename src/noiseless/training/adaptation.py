@@ -28,6 +28,10 @@ def _nothing(network: nn.Module, folder: Path) -> None:
     pass
 
 
+def _no_step(network: nn.Module, spent: float) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Adaptation:
     """How a run changes its network around the training loop.
@@ -38,6 +42,8 @@ class Adaptation:
         groups: the parameters to optimise, as groups for the optimiser; ``scale`` multiplies the learning rate.
         objective: wraps the objective; told the network before the adaptation, frozen.
         saved: told the trained network and the bundle's folder whenever one was written.
+        stepped: told the trained network, its gradients still there, and the share of the budget that was spent
+            before, after every step.
     """
 
     apply: Callable[[nn.Module], nn.Module] = _same
@@ -45,6 +51,7 @@ class Adaptation:
     groups: Callable[[nn.Module, float], list[dict[str, Any]]] = _all_parameters
     objective: Callable[[Objective, nn.Module], Objective] = _plain
     saved: Callable[[nn.Module, Path], None] = _nothing
+    stepped: Callable[[nn.Module, float], None] = _no_step
 
 
 NO_ADAPTATION = Adaptation()

@@ -160,6 +160,7 @@ class RunConfig:
     objective: str = "auto"
     loss: str = "l1"
     start: str | None = None
+    adversarial: str = ""
     steps: int | None = None
     minutes: float | None = None
     epochs: float | None = None

@@ -101,6 +101,7 @@ def _step(run: Run, batch: Batch) -> tuple[Tensor, dict[str, float]]:
     if run.config.clip_norm:
         run.fabric.clip_gradients(run.network, run.optimizer, max_norm=run.config.clip_norm, error_if_nonfinite=False)
     run.optimizer.step()
+    run.stepped(run.plain_network, run.spent)
     _update_average(run)
     return loss.detach(), logs
 

@@ -20,7 +20,7 @@ from noiseless.errors import ConfigError, OutputError
 from noiseless.evaluation import evaluate
 from noiseless.exporting import BundleWriter
 from noiseless.noise import parse
-from noiseless.training import objectives
+from noiseless.training import adversarial, objectives
 from noiseless.training.adaptation import NO_ADAPTATION, Adaptation
 from noiseless.training.config import Precision, RunConfig, from_mapping, read_recipe, to_mapping, write_toml
 from noiseless.training.images import TrainingImages, find_sides, open_images
@@ -153,6 +153,7 @@ def _check(config: RunConfig, folder: Path, resume: bool) -> None:
         raise ConfigError("a run needs one budget", got=got, expected="one of steps, minutes, epochs")
     if getattr(config, budgets[0]) <= 0:
         raise ConfigError(f"{budgets[0]} must be positive", got=getattr(config, budgets[0]))
+    adversarial.check_adversarial(config.adversarial, config.objective)
     if config.noise:
         parse(config.noise)  # a mistake in an expression or a name shows before any image is read
     losses.parse(config.loss)
@@ -248,7 +249,9 @@ def _assemble(config: RunConfig, folder: Path, fabric: Fabric, images: TrainingI
     objective = adaptation.objective(objectives.create(config.objective, losses.parse(config.loss)), base)
     source = patch_source(config, images, spec)
     budget = _budget(config, images)
-    return Run(fabric, network, optimizer, average, objective, source, config.training, budget, folder, config.seed)
+    settings = (config.training, budget, folder, config.seed)
+    objective = adversarial.hardened(objective, config.adversarial)
+    return Run(fabric, network, optimizer, average, objective, source, *settings, stepped=adaptation.stepped)
 
 
 def build_network(config: RunConfig) -> nn.Module:

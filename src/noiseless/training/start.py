@@ -11,16 +11,22 @@ from torch import Tensor, nn
 from noiseless import bundle
 from noiseless.denoiser import find
 from noiseless.errors import BundleError
+from noiseless.networks.classifiers import MEAN, encoder_weights, is_classifier
+from noiseless.networks.foreign import read_checkpoint, state_dict
 from noiseless.runtime.torch import load_foreign
 
 
 def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:
     """The weights of a shipped model, a bundle, a run folder or a foreign checkpoint, fitted to `network`; see `fit`.
 
+    An ImageNet classifier gives those of an encoder alone, see `noiseless.networks.classifiers`; the others stay.
+
     Raises:
         BundleError: the weights do not fit.
     """
     found = find(path)
+    if found.is_file() and is_classifier(classifier := state_dict(read_checkpoint(found))):
+        return _over_a_classifier(classifier, network, path)
     if found.is_file():
         source, foreign = load_foreign(found)
         tensors = foreign.state_dict()
@@ -35,6 +41,20 @@ def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:
     spec: bundle.NetworkSpec = network.spec  # type: ignore[assignment]
     have, want = source.spec.channels, spec.channels
     return {name: fit(state[name], wanted[name].shape, have, want, name=name) for name in wanted}
+
+
+def _over_a_classifier(state: dict[str, Tensor], network: nn.Module, path: str | Path) -> dict[str, Tensor]:
+    """The network's first weights, those of its encoder replaced by a classifier's."""
+    wanted = network.state_dict()
+    found = {name: tensor for name, tensor in encoder_weights(state, network).items() if name in wanted}
+    encoders = [name for name in wanted if name.partition(".")[0].startswith(("encoder", "conv1", "bn1", "layer"))]
+    missing = sorted({name for name in encoders if not name.endswith("num_batches_tracked")} - {*found})
+    if missing:
+        raise BundleError(f"the classifier {path} is smaller than the encoder", got=f"nothing for {missing[0]}")
+    spec: bundle.NetworkSpec = network.spec  # type: ignore[assignment]
+    return wanted | {
+        name: fit(tensor, wanted[name].shape, len(MEAN), spec.channels, name=name) for name, tensor in found.items()
+    }
 
 
 def fit(weight: Tensor, shape: torch.Size, have: int, want: int, *, name: str = "weight") -> Tensor:

@@ -74,6 +74,7 @@ class Run:
         folder: of the run.
         seed: of everything that is random.
         progress: where the run stands.
+        stepped: told the network and the share of the budget spent before, after every step.
     """
 
     fabric: Fabric
@@ -87,6 +88,7 @@ class Run:
     folder: Path
     seed: int
     progress: Progress = field(default_factory=Progress)
+    stepped: Callable[[nn.Module, float], None] = lambda network, spent: None
 
     @property
     def spent(self) -> float:

@@ -1,0 +1,51 @@
+"""Training against small changes of the input that hurt most."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from noiseless.errors import ConfigError
+from noiseless.evaluation.attack import Attack
+from noiseless.training.objectives import Batch, Objective
+
+STEPS = 2
+"""Of the attack on a batch where its text does not say."""
+
+
+def check_adversarial(spec: str, objective: str) -> None:
+    """See that an attack parses and the objective has clean images to attack towards.
+
+    Raises:
+        SpecError: it does not parse.
+        ConfigError: an objective without clean images.
+    """
+    if spec:
+        Attack.parse(spec)
+        if objective not in ("auto", "supervised", "balanced"):
+            raise ConfigError("adversarial training needs clean images", got=f"objective {objective}")
+
+
+def hardened(objective: Objective, spec: str) -> Objective:
+    """An objective whose batches are attacked, the first half of each; the rest stays as it is.
+
+    Args:
+        objective: what a step minimises.
+        spec: of the attack, as ``pgd:2/255``; empty for none.
+    """
+    if not spec:
+        return objective
+    attack = Attack.parse(spec, steps=STEPS)
+
+    def attacked(network: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        half = -(-len(batch.noisy) // 2)
+
+        def loss(first: Tensor) -> Tensor:
+            return objective(network, replace(batch, noisy=torch.cat([first, batch.noisy[half:]])), generator)[0]
+
+        hurt = attack.find(loss, batch.noisy[:half], generator)
+        return objective(network, replace(batch, noisy=torch.cat([hurt, batch.noisy[half:]])), generator)
+
+    return attacked
