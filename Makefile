@@ -50,6 +50,7 @@ format: $(INSTALLED)
 benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/cold_start.py
+	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/training_throughput.py
 
 clean:

@@ -1,0 +1,96 @@
+"""How fast each engine runs a model in each precision, in one run: ratios to ONNX Runtime in float32.
+
+All take turns on the same noisy photograph, so that a busy moment of the machine falls on all alike; a ratio is the
+median over the turns. The share of peak is the rate of multiply-adds against that of a product of two 4096x4096
+matrices in torch, in float32 for exact and int8 and in bf16 for fast.
+
+Run: python benchmarks/engines.py --model color-small --side 512
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from noiseless import bundle
+from noiseless.bundle import Bundle
+from noiseless.data import samples
+from noiseless.data.augment import to_channels
+from noiseless.data.store import as_unit_float
+from noiseless.denoiser import find
+from noiseless.io import read_pixels
+from noiseless.metrics import psnr
+from noiseless.networks.spec import multiply_adds
+from noiseless.runtime import ENGINES, PRECISIONS, Engine, choose, open_engine
+from noiseless.runtime.torch import load_network
+
+MATRIX = 4096
+SIGMA = 25 / 255
+BASE = ("onnxruntime", "exact")
+
+
+def opened(model: Bundle, threads: int) -> dict[tuple[str, str], Engine]:
+    """Each engine in each precision that it has for the model."""
+    found = {}
+    for name in ENGINES:
+        for precision in PRECISIONS:
+            if choose(model, engine=name, precision=precision).precision == precision:
+                found[name, precision] = open_engine(model, engine=name, precision=precision, threads=threads)
+    return found
+
+
+def matrix_product(dtype: torch.dtype) -> Callable[[], object]:
+    """A product of two large matrices."""
+    first, second = (torch.rand(MATRIX, MATRIX).to(dtype) for _ in range(2))
+    return lambda: first @ second
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long something takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="color-small")
+    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    model = bundle.read(find(options.model))
+    spec, side = model.spec, options.side - options.side % model.spec.multiple_of
+    clean = to_channels(as_unit_float(read_pixels(samples("test")[0])), spec.channels)[:, :side, :side]
+    noise = np.random.default_rng(0).normal(0, SIGMA, clean.shape)
+    noisy = (clean + noise).astype(np.float32)[None]
+    sigma = np.full((1, 1, 1, 1), SIGMA, np.float32) if spec.conditioning == "sigma" else None
+    engines = opened(model, options.threads)
+    quality = {key: psnr(engine.run(noisy, sigma)[0].clip(0, 1), clean) for key, engine in engines.items()}
+    products = {"float32": matrix_product(torch.float32), "bf16": matrix_product(torch.bfloat16)}
+    times: dict[object, list[float]] = {key: [] for key in (*engines, *products)}
+    for turn in range(options.turns + 1):  # the first fills caches
+        turns = {key: seconds(lambda engine=engine: engine.run(noisy, sigma)) for key, engine in engines.items()}
+        turns |= {key: seconds(product) for key, product in products.items()}
+        for key, taken in turns.items() if turn else ():
+            times[key].append(taken)
+    adds = multiply_adds(load_network(model), 256) * (noisy[0, 0].size / 256**2)
+    print(f"{model.name}, {noisy.shape[-1]}x{noisy.shape[-2]}, {options.threads} threads, {options.turns} turns")
+    print(f"{'engine':<12} {'precision':<10} {'s/MP':>7} {'times as fast':>14} {'share of peak':>14} {'PSNR':>7}")
+    for key in engines:
+        peak = "bf16" if key[1] == "fast" else "float32"
+        gain = statistics.median(a / b for a, b in zip(times[BASE], times[key], strict=True))
+        rates = zip(times[peak], times[key], strict=True)
+        share = statistics.median((adds / taken) / (MATRIX**3 / product) for product, taken in rates)
+        pace = statistics.median(times[key]) / noisy[0, 0].size * 1e6
+        print(f"{key[0]:<12} {key[1]:<10} {pace:7.2f} {gain:14.2f} {100 * share:13.0f}% {quality[key]:7.2f}")
+
+
+if __name__ == "__main__":
+    main()
