@@ -15,7 +15,8 @@ from noiseless.data import PackedStore, replay_crops, samples
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.finetuning import FinetuningConfig, KeepConfig, default_config
 from noiseless.finetuning.base import Base, find_base
-from noiseless.finetuning.keeping import KEEPS, check, kept
+from noiseless.finetuning.keeping import KEEPS, check, kept, kept_noise
+from noiseless.finetuning.run import run_finetuning
 from noiseless.noise import parse
 from noiseless.training.config import DataConfig, Stage
 from noiseless.training.objectives import Batch, Objective, apply
@@ -126,6 +127,21 @@ def test_what_cannot_be_kept_is_said_first(known: Base, data: DataConfig) -> Non
         check(silent, settings(data, "replay"))
     check(silent, settings(data, "replay", noise="gaussian:30"))
     check(silent, settings(data, "l2sp"))
+
+
+def test_a_sequence_keeps_all_that_went_before(base: Path, data: DataConfig, tmp_path: Path) -> None:
+    """The noise of the first model, of the first task, of the second, each kept while the next is learned."""
+    quick = {"patch_size": 32, "batch_size": 2, "validations": 1, "accelerator": "cpu", "precision": "float32"}
+    model: Path = base
+    for number, noise in enumerate(["rician:sigma=0.15", "speckle:looks=8"]):
+        config = settings(data, "lwf")
+        config = replace(config, data=data, noise=noise, steps=12, training=replace(config.training, **quick))  # type: ignore[arg-type]
+        run_finetuning(model, config, tmp_path / str(number))
+        model = tmp_path / str(number)
+    kept_settings = (model / "config.toml").read_text().partition("[keep]")[2]
+    assert 'noise = "gaussian:30|rician:sigma=0.15"' in kept_settings
+    last = find_base(model / "last")
+    assert kept_noise(last, settings(data, "ewc")) == "gaussian:30|rician:sigma=0.15|speckle:looks=8"
 
 
 def test_steps_to_keep_lead_back(known: Base, data: DataConfig, tmp_path: Path) -> None:

@@ -132,7 +132,9 @@ def test_layers_may_learn_at_different_rates(data: DataConfig, base: Path, tmp_p
 
 def test_a_colour_model_from_a_grey_one(data: DataConfig, base: Path, tmp_path: Path) -> None:
     settings = replace(config(data), arguments={"channels": 3})
-    outcome = run_finetuning(base, settings, tmp_path / "run")
+    said: list[str] = []
+    outcome = run_finetuning(base, settings, tmp_path / "run", listener=Listener(say=said.append))
+    assert any(line.startswith("Channels 1 -> 3: the first and the last layer") for line in said)
     assert outcome.better
     assert noiseless.load(tmp_path / "run").spec.channels == 3
     assert load_adapter(tmp_path / "run").spec.channels == 3

@@ -59,7 +59,8 @@ class KeepConfig:
             where ``None``.
         data: clean images of what is to be kept: folders, files, globs, packed stores; crops of photographs
             that ship with the package where empty.
-        noise: their noise, as a noise expression; that which the model was made for where empty.
+        noise: their noise, as noise expressions with ``|`` between them, one of which is drawn for each patch; where
+            empty that which the model was made for, and what it was held to while it learned that.
         batch_size: patches of them in a step.
         batches: how many batches ``ewc`` looks at, once, to see which weights matter.
     """

@@ -8,6 +8,7 @@ same at every noise level, times the size of the loss: what it holds against the
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from noiseless import losses
-from noiseless.bundle import NetworkSpec
+from noiseless.bundle import TRAIN, NetworkSpec
 from noiseless.data import CleanImages, decode, replay_crops
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.finetuning.base import Base
@@ -26,9 +27,10 @@ from noiseless.finetuning.layers import weights
 from noiseless.noise import Noise, parse
 from noiseless.training.config import Stage
 from noiseless.training.objectives import Batch, Objective, apply
-from noiseless.training.patches import CleanPatches, PatchSource, make_batch
+from noiseless.training.patches import CleanPatches, Patch, PatchSource, make_batch
 
 Penalty = Callable[[nn.Module, torch.Generator], Tensor]
+BETWEEN = "|"
 KEEP_SEED = 7919
 """Batches of what is to be kept differ from those of the run."""
 
@@ -180,7 +182,7 @@ def check(base: Base, config: FinetuningConfig) -> None:
     if keep.name not in {*KEEPS, "none"}:
         raise UnknownNameError("way to keep", keep.name, [*KEEPS, "none"])
     if keep.name not in ("none", "l2sp"):
-        _noise(base, config)
+        kept_noise(base, config)
 
 
 def kept(objective: Objective, network: nn.Module, base: Base, config: FinetuningConfig, folder: Path) -> Objective:
@@ -214,21 +216,49 @@ def kept(objective: Objective, network: nn.Module, base: Base, config: Finetunin
 
 def _source(network: nn.Module, base: Base, config: FinetuningConfig, folder: Path) -> PatchSource:
     """Patches of the images to keep, with the noise that the model was made for."""
-    noise = _noise(base, config)
     spec: NetworkSpec = network.spec  # type: ignore[assignment]
     if config.keep.data:
         found = CleanImages.find(list(config.keep.data))
         images: Sequence[np.ndarray] = decode(found, folder / "store" / "keep", side="keep").arrays["clean"]
     else:
         images = replay_crops()
-    return CleanPatches(images, noise, spec.channels, config.training)
+    noises = [parse(spec) for spec in kept_noise(base, config).split(BETWEEN)]
+    return OneOf([CleanPatches(images, noise, spec.channels, config.training) for noise in noises])
 
 
-def _noise(base: Base, config: FinetuningConfig) -> Noise:
+@dataclass(frozen=True)
+class OneOf:
+    """Draws each patch from one of several sources."""
+
+    sources: Sequence[PatchSource]
+
+    def draw(self, generator: np.random.Generator, size: int) -> Patch:
+        """One example of `size` x `size` pixels."""
+        return self.sources[int(generator.integers(len(self.sources)))].draw(generator, size)
+
+
+def kept_noise(base: Base, config: FinetuningConfig) -> str:
+    """The noise of what is to be kept: expressions with ``|`` between them.
+
+    Raises:
+        ConfigError: it is not known which noise the model was made for.
+        SpecError: a noise that is none.
+    """
     if config.keep.noise:
-        return parse(config.keep.noise)
+        return BETWEEN.join(parse(spec).spec for spec in config.keep.noise.split(BETWEEN))
     if base.bundle.noise is None:
         raise ConfigError(
             f"it is not known which noise {base.model} was made for", fix="Name it: --set keep.noise=gaussian:0-50"
         )
-    return Noise.from_dict(base.bundle.noise)
+    own = Noise.from_dict(base.bundle.noise).spec
+    return BETWEEN.join(dict.fromkeys([*_kept_before(base), own]))
+
+
+def _kept_before(base: Base) -> list[str]:
+    """What a model that was fine-tuned itself was held to meanwhile, as its bundle records."""
+    try:
+        record = json.loads((base.bundle.path / TRAIN).read_text(encoding="utf-8"))
+        noise = record["recipe"]["keep"]["noise"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return noise.split(BETWEEN) if noise else []

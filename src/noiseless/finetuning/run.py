@@ -15,7 +15,7 @@ from noiseless.finetuning.adalora import settle_budget
 from noiseless.finetuning.adapter import ADAPTER, Adapter, check_base, extract, read_adapter, write_adapter
 from noiseless.finetuning.base import Base, find_base, start_from
 from noiseless.finetuning.config import GROUP, METHODS, FinetuningConfig, MethodConfig
-from noiseless.finetuning.keeping import check, kept
+from noiseless.finetuning.keeping import check, kept, kept_noise
 from noiseless.finetuning.layers import call_order, plain_name
 from noiseless.finetuning.lowrank import merged
 from noiseless.noise import parse
@@ -115,6 +115,11 @@ def run_finetuning(
     base = find_base(model)
     check(base, config)
     config = start_from(base, config)
+    if config.keep.name not in ("none", "l2sp"):
+        config = replace(config, keep=replace(config.keep, noise=kept_noise(base, config)))
+    have, want = base.bundle.spec.channels, config.arguments.get("channels")
+    if want not in (None, have):
+        listener.say(f"Channels {have} -> {want}: the first and the last layer take the weights of the others' mean")
     work = Work(base, config, Path(output), listener.say)
     run = run_training(
         config, output, resume=resume, stop_after=stop_after, listener=listener, adaptation=work.adaptation()
