@@ -189,6 +189,7 @@ def test_windows_shrink_with_the_memory_and_wide_rows_count(conditioned_bundle: 
     core = windows.core_size(source, model, 1)
     halo = model.spec.halo or 0
     assert 64 < core < 2048
+    assert spare > windows.THREADS_BYTES
     assert model.engine.bytes_per_pixel * (core + 2 * halo) ** 2 + 30_000 * 5 * core <= windows.PLANNED * spare * 1.05
     model.controls = replace(tight, max_memory=1)
     with pytest.raises(noiseless.errors.MemoryLimitError, match="--max-memory"):

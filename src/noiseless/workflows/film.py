@@ -137,6 +137,8 @@ class FilmWork:
     def _estimate(self, planes: Array) -> Array:
         from noiseless.denoiser import estimate_sigma
 
+        if planes.shape[1] > 1:  # colours are stored for every other pixel, so that their noise is not white
+            planes = planes[..., ::2, ::2]
         now = estimate_sigma(planes)[0, :, 0, 0]
         before = self._estimated
         return now if before is None else (STEADY * before + (1 - STEADY) * now).astype(np.float32)

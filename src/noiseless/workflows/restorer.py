@@ -23,7 +23,7 @@ from noiseless.workflows.task import Cancel, Progress, Say, Task
 if TYPE_CHECKING:
     from noiseless.denoiser import Denoiser, NoiseLevel
 
-LARGE_BYTES = 64 << 20
+LARGE_BYTES = 16 << 20
 """An image whose planes take more bytes than this is denoised in windows."""
 
 

@@ -22,7 +22,7 @@ from noiseless.workflows.interruption import Interruption, interruptible
 from noiseless.workflows.restorer import Restorer
 from noiseless.workflows.task import Progress, Report, Result, Say, Summary, Task
 
-STREAMED_BYTES = 64 << 20
+STREAMED_BYTES = 4 << 20
 """A TIFF file whose values take more bytes than this is not read whole, where that can be."""
 
 NEIGHBOURS = 0.05

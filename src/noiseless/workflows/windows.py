@@ -38,6 +38,9 @@ COPIES = 24
 PLANNED = 0.75
 """Share of the memory to spare that is planned with: freed memory is not always given back."""
 
+THREADS_BYTES = 16 << 20
+"""What the threads that read and write take for themselves."""
+
 SMOOTHED = 4
 """Pixels over which noise that depends on the value is told: the halo is so much wider for it."""
 
@@ -176,7 +179,7 @@ def core_size(source: Source, model: Denoiser, channels: int, beside: int = 0) -
     if controls.tile is not None:
         return controls.tile
     height, width = padded_size((1, channels, source.height, source.width), spec)
-    spare = PLANNED * spare_memory(model.engine, controls.max_memory)
+    spare = PLANNED * spare_memory(model.engine, controls.max_memory) - (THREADS_BYTES if source.row_bytes else 0)
     each = model.engine.bytes_per_pixel * (channels if spec.channels == 1 else 1) + COPIES * channels
     halo = round_up(spec.halo or 0, spec.multiple_of)
     core = min(round_up(LARGEST_CORE, spec.multiple_of), max(height, width))

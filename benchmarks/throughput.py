@@ -1,0 +1,187 @@
+"""What reading, writing, tiles and Python cost beside the engine, and how time and memory grow with the image.
+
+Every number of time is a ratio within one run of this program, of commands and engines that take turns. The engine's
+own time is that of the tiles that the command cuts, loaded and warm.
+
+    python benchmarks/throughput.py command        the command on one large image, against the engine
+    python benchmarks/throughput.py folder         the command on a folder of small images, against the engine
+    python benchmarks/throughput.py growth         time and memory from 4 to 100 megapixels
+    python benchmarks/throughput.py gigapixel      memory for 1000 megapixels
+
+`--model` may be any; the goals are hardest for the fastest. `--megapixels` makes it shorter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+import noiseless
+from noiseless.inference import LARGEST_CORE
+from noiseless.tiling import tiles
+
+TILE = 512
+"""Side of the tiles of the files that are written here."""
+
+MEASURED = (
+    "import sys, time, json; start = time.perf_counter(); from noiseless.__main__ import main; "
+    "code = main(sys.argv[1:]); from noiseless.runtime.machine import peak_memory; "
+    "print(json.dumps([time.perf_counter() - start, peak_memory()])); sys.exit(code)"
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a command took: seconds and bytes."""
+
+    seconds: float
+    memory: int
+
+
+def command(folder: Path, *arguments: str) -> Measured:
+    """Run `noiseless denoise` in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, "denoise", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return Measured(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def picture(side: int, channels: int, seed: int = 0) -> np.ndarray:
+    """A noisy picture, uint8, (side, side) or (side, side, 3)."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:side, :side] / 64
+    clean = 120 + 50 * np.sin(rows) * np.cos(1.3 * columns)
+    noisy = clean[..., np.newaxis] + 20 * random.standard_normal((side, side, channels))
+    return noisy.round().clip(0, 255).astype(np.uint8).squeeze()
+
+
+def write_large(path: Path, side: int, channels: int) -> None:
+    """A tiled TIFF of one picture repeated, which is never in memory."""
+    tile = picture(TILE, channels)
+    shape = (side, side) if channels == 1 else (side, side, 3)
+    count = (-(-side // TILE)) ** 2
+    with tifffile.TiffWriter(path, bigtiff=True) as writer:
+        photometric = "rgb" if channels == 3 else "minisblack"
+        pieces: Iterator[np.ndarray] = (tile for _ in range(count))
+        writer.write(pieces, shape=shape, dtype=np.uint8, tile=(TILE, TILE), photometric=photometric)
+
+
+def engine_seconds(model: noiseless.Denoiser, sides: list[int], tile: int) -> float:
+    """Seconds of the engine alone on the tiles of square images, warm; each size of window is run once or twice."""
+    spec = model.spec
+    windows: dict[tuple[int, int], int] = {}
+    for side in sides:
+        length = -(-side // spec.multiple_of) * spec.multiple_of
+        for piece in tiles(length, length, tile, spec.halo or 0, spec.multiple_of):
+            windows[piece.window_shape] = windows.get(piece.window_shape, 0) + 1
+    return sum(count * _run_seconds(model, shape, min(count, 3)) for shape, count in windows.items())
+
+
+def _run_seconds(model: noiseless.Denoiser, shape: tuple[int, int], repeats: int) -> float:
+    batch = np.random.default_rng(0).random((1, model.spec.channels, *shape), dtype=np.float32)
+    sigma = np.full((1, 1, 1, 1), 0.1, np.float32) if model.takes_sigma else None
+    model.engine.run(batch[..., :64, :64], sigma)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        model.engine.run(batch, sigma)
+    return (time.perf_counter() - start) / repeats
+
+
+def measure_command(options: argparse.Namespace, folder: Path) -> None:
+    model = noiseless.load(options.model, precision=options.precision)
+    side = round((options.megapixels * 1e6) ** 0.5)
+    tile = min(LARGEST_CORE, 1024)
+    write_large(folder / "a.tif", side, model.spec.channels)
+    if options.png:
+        noiseless.write(folder / "a.png", noiseless.Image.from_array(picture(side, model.spec.channels)))
+    for suffix in ("tif", "png") if options.png else ("tif",):
+        alone = engine_seconds(model, [side], tile)
+        whole = command(folder, f"a.{suffix}", "-o", f"b.{suffix}", *given(options), "--set", f"tile={tile}")
+        print(
+            f"{options.megapixels:g} megapixels, {suffix}: command {whole.seconds:.1f} s, engine {alone:.1f} s, "
+            f"ratio {whole.seconds / alone:.2f} (goal 1.3), peak {whole.memory / 1e6:.0f} MB",
+            flush=True,
+        )
+
+
+def measure_folder(options: argparse.Namespace, folder: Path) -> None:
+    model = noiseless.load(options.model, precision=options.precision)
+    (folder / "in").mkdir()
+    for number in range(options.files):
+        image = noiseless.Image.from_array(picture(options.side, model.spec.channels, number))
+        noiseless.write(folder / "in" / f"{number:04}.png", image)
+    alone = engine_seconds(model, [options.side] * options.files, LARGEST_CORE)
+    for name, noise in (("told", ["--sigma", "20"]), ("estimated", [])):
+        whole = command(folder, "in", "-o", f"out-{name}", *given(options, noise))
+        print(
+            f"{options.files} images of {options.side}x{options.side}, noise {name}: command {whole.seconds:.1f} s, "
+            f"engine {alone:.1f} s, ratio {whole.seconds / alone:.2f}",
+            flush=True,
+        )
+
+
+def measure_growth(options: argparse.Namespace, folder: Path) -> None:
+    channels = noiseless.load(options.model).spec.channels
+    first: Measured | None = None
+    for megapixels in [size for size in (4, 12, 25, 50, 100) if size <= options.megapixels]:
+        side = round((megapixels * 1e6) ** 0.5 / TILE) * TILE
+        write_large(folder / "a.tif", side, channels)
+        now = command(folder, "a.tif", "-o", "b.tif", *given(options), "--set", "tile=896")
+        first = first or now
+        pixels = side**2 / 1e6
+        print(
+            f"{pixels:6.1f} megapixels: {now.seconds / pixels:.3f} s a megapixel, peak {now.memory / 1e6:.0f} MB "
+            f"({now.memory / first.memory:.2f} of the first)",
+            flush=True,
+        )
+
+
+def measure_gigapixel(options: argparse.Namespace, folder: Path) -> None:
+    channels = noiseless.load(options.model).spec.channels
+    side = round(1e9**0.5 / TILE + 0.5) * TILE
+    write_large(folder / "a.tif", side, channels)
+    took = command(folder, "a.tif", "-o", "b.tif", *given(options), "--max-memory", "900MB")
+    print(f"{side**2 / 1e6:.0f} megapixels: {took.seconds:.0f} s, peak {took.memory / 1e6:.0f} MB (goal: below 1000)")
+
+
+def given(options: argparse.Namespace, noise: list[str] | None = None) -> list[str]:
+    """Options of the command."""
+    noise = ["--sigma", "20"] if noise is None else noise
+    return ["--model", str(Path(options.model).resolve()) if "/" in options.model else options.model,
+            "--precision", options.precision, *noise]  # fmt: skip
+
+
+MEASURES: dict[str, Callable[[argparse.Namespace, Path], None]] = {
+    "command": measure_command,
+    "folder": measure_folder,
+    "growth": measure_growth,
+    "gigapixel": measure_gigapixel,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=MEASURES)
+    parser.add_argument("--model", default="color-small")
+    parser.add_argument("--precision", default="exact")
+    parser.add_argument("--megapixels", type=float, default=24)
+    parser.add_argument("--files", type=int, default=200)
+    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--png", action="store_true", help="also as PNG, which takes longer to write")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        MEASURES[options.what](options, Path(name))
+
+
+if __name__ == "__main__":
+    main()
