@@ -102,3 +102,13 @@ def test_the_smallest_patch_is_as_said(name: str, side: int) -> None:
     small = torch.rand(1, 1, side + 5, side - 1)
     with pytest.raises(ConfigError, match=rf"too small for the loss {name}.*at least {side}x{side}.*patch_size"):
         find(name)(small, small)
+
+
+def test_contrastive_is_a_share() -> None:
+    """It grows with the noise that is left, never beyond 1, and its noise is the same every time."""
+    clean = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    grain = 0.05 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(1))
+    flat = torch.full_like(clean, 0.05)
+    contrast = find("contrastive")
+    assert 0 < contrast(clean + 0.5 * grain, clean) < contrast(clean + grain, clean) < 1
+    assert torch.equal(contrast(clean + flat, clean), contrast(clean + flat, clean))

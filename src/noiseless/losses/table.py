@@ -18,6 +18,7 @@ LOSSES: dict[str, str] = {
     "ms_ssim": "noiseless.losses.structural:ms_ssim",
     "gradient": "noiseless.losses.detail:gradient",
     "frequency": "noiseless.losses.detail:frequency",
+    "contrastive": "noiseless.losses.contrastive:contrastive",
 }
 """Names to functions; other packages add theirs through the entry point group ``noiseless.losses``."""
 
