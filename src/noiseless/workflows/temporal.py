@@ -64,8 +64,8 @@ def average(frames: Sequence[Array], index: int, sigma: npt.ArrayLike) -> tuple[
         total += weight * moved
         weights += weight
         squares += weight * weight
-    averaged: Array = total / weights
-    left: Array = np.sqrt(squares) / weights
+    averaged: Array = np.asarray(total / weights, np.float32)
+    left: Array = np.asarray(np.sqrt(squares) / weights, np.float32)
     return averaged, left
 
 
