@@ -19,7 +19,7 @@ from noiseless import bundle
 from noiseless.bundle import Bundle
 from noiseless.errors import BundleError
 from noiseless.exporting import examples, int8
-from noiseless.exporting.quantise import Seen, find_layers
+from noiseless.exporting.quantise import Seen, find_layers, quantise
 from noiseless.noise import Gaussian, PoissonGaussian
 from noiseless.runtime import choose, open_engine
 
@@ -158,3 +158,14 @@ def test_scales_reach_over_what_was_seen(values: np.ndarray) -> None:
         assert zero == 0
     whole = max(0.0, float(values.max())) - min(0.0, float(values.min()))
     assert scale <= np.float32(whole / 255) * 1.001 or whole == 0
+
+
+@pytest.mark.parametrize("name", ["told", "blind"])
+def test_channels_are_scaled_without_a_change(name: str, request: pytest.FixtureRequest) -> None:
+    model: Bundle = request.getfixturevalue(name)
+    work = int8._Work(model)
+    made = quantise(work._whole, work.layers, work._seen, work._weights, work.layers)
+    assert any(node.op_type == "Div" and node.input[0] in work._weights for node in made.graph.node)
+    crops = work._examples[:1]
+    [exact], [found] = int8._run(work._whole, crops), int8._run(made, crops)
+    assert np.abs(exact - found).max() <= 1e-5

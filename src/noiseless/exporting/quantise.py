@@ -130,7 +130,7 @@ def quantise(
         weights: the learnt tensors by name, float32.
         kept_float: those of the layers that stay float32.
     """
-    scales = _equalising_scales(model, layers, kept_float, seen)
+    scales = _equalising_scales(model, layers, seen)
     writer = _Writer(layers, kept_float, seen, weights, scales)
     for node in model.graph.node:
         writer.add(node)
@@ -174,7 +174,9 @@ class _Writer:
         copied = copy.deepcopy(node)
         copied.input[:] = [self._rounded.get(name, name) if name in self._outputs else name for name in node.input]
         if layer is not None and layer in self._kept_float:
-            copied.input[1:] = [self._divided(name, layer.output, self._weights[name].ndim) for name in node.input[1:]]
+            copied.input[1] = self._kernel(layer)[0]
+            if layer.bias:
+                copied.input[2] = self._divided(layer.bias, layer.output, 1)
         elif layer is not None:
             copied.input[0] = self._rounded[layer.input]
             copied.input[1] = self._weight(layer)
@@ -190,6 +192,12 @@ class _Writer:
         self._rounded[name] = self._pair(name, self._constant(f"{name}.scale", scale), self._constant("", zero))
 
     def _weight(self, layer: Layer) -> str:
+        name, values = self._kernel(layer)
+        scale = self._constant(f"{layer.weight}.scale", self._weight_scale(values))
+        return self._pair(name, scale, self._constant("", np.zeros(len(values), np.int8)), axis=0)
+
+    def _kernel(self, layer: Layer) -> tuple[str, Array]:
+        """A kernel that takes its input and gives its output as they are scaled, and its values."""
         values = self._weights[layer.weight]
         name = self._divided(layer.weight, layer.output, values.ndim)
         values = values / self._factors(layer.output, values.ndim)
@@ -197,8 +205,7 @@ class _Writer:
             factors = self._factors(layer.input, values.ndim - 1)
             name = self._scaled("Mul", name, layer.input, factors)
             values = values * factors
-        scale = self._constant(f"{layer.weight}.scale", self._weight_scale(values))
-        return self._pair(name, scale, self._constant("", np.zeros(len(values), np.int8)), axis=0)
+        return name, values
 
     def _divided(self, name: str, output: str, axes: int) -> str:
         """A kernel or bias that gives the output as it is scaled."""
@@ -246,12 +253,10 @@ class _Writer:
         return name
 
 
-def _equalising_scales(
-    model: onnx.ModelProto, layers: Sequence[Layer], kept_float: Collection[Layer], seen: Mapping[str, Seen]
-) -> dict[str, Array]:
-    """By what the channels between two convolutions, the second in int8, are divided."""
+def _equalising_scales(model: onnx.ModelProto, layers: Sequence[Layer], seen: Mapping[str, Seen]) -> dict[str, Array]:
+    """By what the channels between two convolutions are divided."""
     users = _users(model)
-    readers = {layer.input: layer for layer in layers if layer not in kept_float}
+    readers = {layer.input: layer for layer in layers}
     scales = {}
     for layer in layers:
         reader = readers.get(layer.output)
