@@ -1,4 +1,4 @@
-"""What several verbs share: `--set key=value` applied to a frozen dataclass."""
+"""What several verbs share: options as annotated types, and `--set key=value` applied to a frozen dataclass."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import dataclasses
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from noiseless.errors import ConfigError, UnknownNameError
+
+if TYPE_CHECKING:
+    from noiseless.training.config import RunConfig
 
 Config = TypeVar("Config")
 
@@ -21,6 +25,87 @@ Settings = Annotated[
 """The annotation of a verb's `--set` parameter: ``settings: Settings = NO_SETTINGS``."""
 
 NO_SETTINGS: list[str] = []
+
+
+NONE: list[str] = []
+
+Output = Annotated[str, typer.Option("--output", "-o", metavar="RUN", help="The run folder.")]
+Clean = Annotated[list[str], typer.Option(metavar="DIR...", help="Clean images: folders, files, globs, packed stores.")]
+NoiseOption = Annotated[
+    str | None,
+    typer.Option(metavar="SPEC", help="What is added to them, as gaussian:0-55; with --noisy, what those have."),
+]
+Pairs = Annotated[
+    tuple[str, str] | None, typer.Option(metavar="NOISY CLEAN", help="Two folders or globs, paired by name.")
+]
+Noisy = Annotated[
+    list[str], typer.Option(metavar="DIR...", help="Noisy images alone; with --pairs, both are learned from.")
+]
+NoisyPairs = Annotated[
+    tuple[str, str] | None, typer.Option(metavar="A B", help="Two noisy images of each scene (Noise2Noise).")
+]
+Data = Annotated[
+    str | None, typer.Option(metavar="DIR", help="A folder with train/ and, where there is any, validation/.")
+]
+Validation = Annotated[
+    list[str], typer.Option(metavar="DIR...", help="Images to validate on; else some are split off.")
+]
+Test = Annotated[list[str], typer.Option(metavar="DIR...", help="Images to measure once, at the end.")]
+Objective = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="auto, supervised, balanced; without clean images noise2noise, noise2void, noise2self, "
+        "neighbor2neighbor, sure, recorrupted, zero-shot.",
+    ),
+]
+Loss = Annotated[str | None, typer.Option(metavar="SPEC", help="A weighted sum, as mse+0.1*ssim.")]
+Minutes = Annotated[float | None, typer.Option(help="Budget in minutes, over all resumptions.")]
+Steps = Annotated[int | None, typer.Option(help="Budget in steps.")]
+Epochs = Annotated[float | None, typer.Option(help="Budget in passes over the images.")]
+StopAfter = Annotated[
+    float | None, typer.Option(metavar="MINUTES", help="Write a checkpoint and leave; go on with --resume.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a training verb was given; ``None`` or empty where nothing was.
+
+    Attributes:
+        images: by the name of a field of `noiseless.training.config.DataConfig`.
+        budget: ``minutes``, ``steps`` and ``epochs``.
+        others: by the name of a field of `noiseless.training.config.RunConfig`.
+    """
+
+    images: Mapping[str, Any]
+    budget: Mapping[str, float | None]
+    others: Mapping[str, str | None]
+
+    @property
+    def unreferenced(self) -> bool:
+        """Whether noisy images without a clean side are named."""
+        return bool(self.images["noisy"] or self.images["noisy_pairs"])
+
+    def over(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of a recipe, replaced by what was given; a budget replaces that of the recipe whole."""
+        plain = dict(recipe)
+        if any(value is not None for value in self.budget.values()):
+            plain = {key: value for key, value in plain.items() if key not in self.budget} | dict(self.budget)
+        plain |= {key: value for key, value in self.others.items() if value is not None}
+        data = {key: value for key, value in self.images.items() if value}
+        return plain | {"data": plain.get("data", {}) | data}
+
+
+def check_budget(config: RunConfig) -> None:
+    """See that a run is told how long to last.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if config.minutes is config.steps is config.epochs is None:
+        raise ConfigError("how long to train is not said", fix="Add --minutes M, --steps N or --epochs E.")
 
 
 def apply_settings(config: Config, settings: Sequence[str]) -> Config:

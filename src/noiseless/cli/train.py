@@ -9,10 +9,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
+from noiseless.cli.options import (
+    NO_SETTINGS,
+    NONE,
+    Clean,
+    Data,
+    Epochs,
+    Loss,
+    Minutes,
+    NoiseOption,
+    Noisy,
+    NoisyPairs,
+    Objective,
+    Output,
+    Pairs,
+    Resume,
+    RunOptions,
+    Settings,
+    Steps,
+    StopAfter,
+    Test,
+    Validation,
+    apply_settings,
+    check_budget,
+)
 from noiseless.cli.progress import clock, progress
-from noiseless.errors import ConfigError
-from noiseless.training.config import RunConfig, from_mapping
+from noiseless.training.config import RunConfig, from_mapping, over_defaults
 from noiseless.training.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -20,53 +42,54 @@ if TYPE_CHECKING:
     from noiseless.training.state import Status
     from noiseless.training.validation import Scores
 
-NONE: list[str] = []
-
 
 def train(
-    output: Annotated[str, typer.Option("--output", "-o", metavar="RUN", help="The run folder.")],
+    output: Output,
     adversarial: Annotated[
         str | None, typer.Option(metavar="SPEC", help="Train against small changes that hurt most, as pgd:2/255.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(metavar="NAME|FILE.toml", help="Settings to begin with.")] = None,
-    clean: Annotated[
-        list[str], typer.Option(metavar="DIR...", help="Clean images: folders, files, globs, packed stores.")
-    ] = NONE,
-    noise: Annotated[str | None, typer.Option(metavar="SPEC", help="What is added to them, as gaussian:0-55.")] = None,
-    pairs: Annotated[
-        tuple[str, str] | None, typer.Option(metavar="NOISY CLEAN", help="Two folders or globs, paired by name.")
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(metavar="DIR", help="A folder with train/ and, where there is any, validation/.")
-    ] = None,
-    validation: Annotated[
-        list[str], typer.Option(metavar="DIR...", help="Images to validate on; else some are split off.")
-    ] = NONE,
-    test: Annotated[list[str], typer.Option(metavar="DIR...", help="Images to measure once, at the end.")] = NONE,
+    clean: Clean = NONE,
+    noise: NoiseOption = None,
+    pairs: Pairs = None,
+    noisy: Noisy = NONE,
+    noisy_pairs: NoisyPairs = None,
+    data: Data = None,
+    validation: Validation = NONE,
+    test: Test = NONE,
     network: Annotated[str | None, typer.Option(metavar="NAME", help="See noiseless models --networks.")] = None,
-    objective: Annotated[str | None, typer.Option(metavar="NAME", help="auto or supervised.")] = None,
-    loss: Annotated[str | None, typer.Option(metavar="SPEC", help="A weighted sum, as mse+0.1*ssim.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Budget in minutes, over all resumptions.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Budget in steps.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Budget in passes over the images.")] = None,
-    stop_after: Annotated[
-        float | None, typer.Option(metavar="MINUTES", help="Write a checkpoint and leave; go on with --resume.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    objective: Objective = None,
+    loss: Loss = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    epochs: Epochs = None,
+    stop_after: StopAfter = None,
+    resume: Resume = False,
     settings: Settings = NO_SETTINGS,
 ) -> None:
-    """Train a denoiser from scratch; leaves best/ and last/ as models in the run folder."""
-    plain = load_recipe(recipe) if recipe else {}
-    budget = {"minutes": minutes, "steps": steps, "epochs": epochs}
-    if any(value is not None for value in budget.values()):
-        plain = {key: value for key, value in plain.items() if key not in budget} | budget
-    given = {"network": network, "noise": noise, "objective": objective, "loss": loss}
-    plain |= {key: value for key, value in given.items() if value is not None}
-    images = {"clean": clean, "pairs": pairs, "data": data, "validation": validation, "test": test}
-    plain["data"] = plain.get("data", {}) | {key: value for key, value in images.items() if value}
+    """Train a denoiser; leaves best/ and last/ as models in the run folder.
+
+    From scratch on clean images or pairs. On noisy images alone it starts from a shipped model, unless another network
+    or --set start=scratch is given; --noisy with one image learns on that image.
+    """
+    given = RunOptions(
+        images={
+            "clean": clean,
+            "pairs": pairs,
+            "noisy": noisy,
+            "noisy_pairs": noisy_pairs,
+            "data": data,
+            "validation": validation,
+            "test": test,
+        },
+        budget={"minutes": minutes, "steps": steps, "epochs": epochs},
+        others={"network": network, "noise": noise, "objective": objective, "loss": loss},
+    )
+    plain = given.over(load_recipe(recipe) if recipe else {})
+    if given.unreferenced:
+        plain = over_defaults(plain)
     config = apply_settings(from_mapping(RunConfig, plain), settings)
-    if config.minutes is config.steps is config.epochs is None:
-        raise ConfigError("how long to train is not said", fix="Add --minutes M, --steps N or --epochs E.")
+    check_budget(config)
     if adversarial is not None:
         config = replace(config, adversarial=adversarial)
     outcome = run_with_progress(config, output, resume=resume, stop_after=stop_after)
@@ -97,9 +120,10 @@ def listener(step: Callable[..., None]) -> Listener:
 
     def scored(status: Status, scores: Scores) -> None:
         gain = scores.psnr - scores.noisy_psnr
+        beside = "  estimated without a reference" if scores.estimated else f"  SSIM {scores.ssim:.4f}"
         print(
             f"step {status.step:>7,}  {clock(status.seconds):>8}  "
-            f"PSNR {scores.psnr:.2f} dB ({gain:+.2f} on noisy)  SSIM {scores.ssim:.4f}",
+            f"PSNR {scores.psnr:.2f} dB ({gain:+.2f} on noisy){beside}",
             flush=True,
         )
 

@@ -46,6 +46,12 @@ class Arrays(Sequence[np.ndarray]):
         """Name of each image."""
         return [store.entries[entry].name for store, entry in self._chosen]
 
+    def successors(self) -> list[int]:
+        """Positions whose next image is the next plane of the same file: depth or time of a stack."""
+        info = [store.entries[entry].info for store, entry in self._chosen]
+        places = [(each.get("sha256"), each.get("plane", 0)) for each in info]
+        return [number for number, (file, plane) in enumerate(places[:-1]) if places[number + 1] == (file, plane + 1)]
+
 
 @dataclass(frozen=True)
 class Decoded:

@@ -2,42 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
-from noiseless.data.decode import decode_split
+from noiseless.data.decode import Arrays, decode, decode_split
 from noiseless.data.manifest import Manifest
-from noiseless.data.sources import CleanImages, Pairs, Source
+from noiseless.data.sources import CleanImages, NoisyImages, NoisyPairs, Pairs, Source
 from noiseless.data.split import Split, data_folder, split
 from noiseless.data.synthesis import is_pair_store, open_pairs
 from noiseless.errors import ConfigError, DataError
 from noiseless.training.config import DataConfig
 
 PAIRS_TO_VALIDATE = 128
+SOURCES = ("clean", "pairs", "noisy", "noisy_pairs", "data")
+
+Range = tuple[float, float] | None
+Views = Mapping[str, Sequence[np.ndarray]]
+"""Images by role (``clean``, ``noisy``, ``noisy-again``), aligned; arrays (C, H, W) of uint8, uint16 or float32."""
 
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """What a run learns from and is validated on; arrays (C, H, W) of uint8, uint16 or float32, memory-mapped.
+    """What a run learns from and is validated on.
 
     Attributes:
-        clean: targets.
-        noisy: inputs of the same shapes, or ``None`` where a noise model makes them.
-        validation_clean: targets of the validation.
-        validation_noisy: inputs of the validation, or ``None``.
+        train: what is learned from. ``clean`` alone: a noise model makes the input; ``noisy`` and ``clean``: pairs;
+            ``noisy`` and ``noisy-again``: two exposures; ``noisy`` alone: there is nothing to compare with.
+        validation: the same roles, of other images; for a single noisy image, that image.
         channels: 1 where all images are grey, else 3, or their number of bands.
         manifest: what they are made of.
+        unpaired: noisy images beside the pairs.
     """
 
-    clean: Sequence[np.ndarray]
-    noisy: Sequence[np.ndarray] | None
-    validation_clean: Sequence[np.ndarray]
-    validation_noisy: Sequence[np.ndarray] | None
+    train: Views
+    validation: Views
     channels: int
     manifest: Manifest
+    unpaired: Sequence[np.ndarray] = field(default_factory=tuple)
+
+    @property
+    def referenced(self) -> bool:
+        """Whether there are clean images to compare with."""
+        return "clean" in self.train
+
+    @property
+    def images(self) -> Sequence[np.ndarray]:
+        """One view of each training image."""
+        return next(iter(self.train.values()))
+
+    @property
+    def alone(self) -> Sequence[np.ndarray]:
+        """The noisy images that have no other view."""
+        return self.unpaired if self.referenced else self.train["noisy"] if len(self.train) == 1 else ()
+
+    def neighbours(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Planes of stacks (depth or time) and the plane after each, where `alone` holds any."""
+        images = self.alone
+        first = images.successors() if isinstance(images, Arrays) else []
+        return [images[number] for number in first], [images[number + 1] for number in first]
 
 
 def open_images(config: DataConfig, folder: Path, say: Callable[[str], None]) -> TrainingImages:
@@ -61,20 +87,18 @@ def open_images(config: DataConfig, folder: Path, say: Callable[[str], None]) ->
     if sides.validation is None:
         raise DataError("no image to validate on", fix="Name some with --validation DIR.")
     if type(sides.train) is not type(sides.validation):
-        raise ConfigError("training and validation images must both be pairs or both be clean images")
+        raise ConfigError("training and validation images must be of one kind: clean, noisy or pairs")
     decoded = decode_split(sides, folder / "store")
+    if config.pairs and config.noisy:
+        beside = NoisyImages.find(config.noisy, data_range=_range(config))
+        say(f"train, without clean images: {beside.report()}")
+        decoded["unpaired"] = decode(beside, folder / "store" / "unpaired", side="unpaired")
     manifest = sum((side.manifest for side in decoded.values()), Manifest(()))
     for line in manifest.skipped:
         say(f"left out: {line}")
+    unpaired = decoded["unpaired"].arrays["noisy"] if "unpaired" in decoded else ()
     train, validation = decoded["train"].arrays, decoded["validation"].arrays
-    return TrainingImages(
-        clean=train["clean"],
-        noisy=train.get("noisy"),
-        validation_clean=validation["clean"],
-        validation_noisy=validation.get("noisy"),
-        channels=_channels(train["clean"]),
-        manifest=manifest,
-    )
+    return TrainingImages(train, validation, _channels([*next(iter(train.values())), *unpaired]), manifest, unpaired)
 
 
 def _open_pair_store(config: DataConfig, say: Callable[[str], None]) -> TrainingImages:
@@ -89,10 +113,8 @@ def _open_pair_store(config: DataConfig, say: Callable[[str], None]) -> Training
         clean, validation_clean = clean[:-kept], clean[-kept:]
     say(f"train: {len(clean)} pairs made ahead\nvalidation: {len(validation_clean)} pairs made ahead")
     return TrainingImages(
-        clean=list(clean),  # a list of views: nothing is read yet
-        noisy=list(noisy),
-        validation_clean=list(validation_clean),
-        validation_noisy=list(validation_noisy),
+        train={"noisy": list(noisy), "clean": list(clean)},  # lists of views: nothing is read yet
+        validation={"noisy": list(validation_noisy), "clean": list(validation_clean)},
         channels=clean.shape[1],
         manifest=Manifest(()),
     )
@@ -105,26 +127,58 @@ def find_sides(config: DataConfig) -> Split:
         ConfigError: no source of images, or several.
         DataError: no image found, or too few to split.
     """
-    given = [name for name in ("clean", "pairs", "data") if getattr(config, name)]
-    if len(given) != 1:
+    given = [name for name in SOURCES if getattr(config, name)]
+    if len(given) != 1 and given != ["pairs", "noisy"]:
         raise ConfigError(
-            "a run needs one source of images", got=" and ".join(given) or "none", expected="clean, pairs or data"
+            "a run needs one source of images",
+            got=" and ".join(given) or "none",
+            expected="clean, pairs, noisy, noisy_pairs or data; or pairs and noisy together",
         )
+    kind, data_range = given[0], _range(config)
     if config.data:
-        return data_folder(config.data, group=config.group)
-    if config.clean:
-        find: Callable[[Sequence[str]], Source] = CleanImages.find
-    else:
-        find = _pairs
-    validation, test = (find(side) if side else None for side in (config.validation, config.test))
-    source = find(config.clean or config.pairs)
+        return data_folder(config.data, data_range=data_range, group=config.group)
+    find = _FINDERS[kind]
+    validation, test = (find(side, data_range) if side else None for side in (config.validation, config.test))
+    source = find(getattr(config, kind), data_range)
+    if kind == "noisy" and validation is None and len({item.views[0].sha256 for item in source.items}) == 1:
+        return Split(source, source, test)
     return split(source, validation=validation, test=test, test_share=0.0, group=config.group)
 
 
-def _pairs(sides: Sequence[str]) -> Pairs:
+def _clean(sides: Sequence[str], data_range: Range) -> Source:
+    return CleanImages.find(sides, data_range=data_range)
+
+
+def _noisy(sides: Sequence[str], data_range: Range) -> Source:
+    return NoisyImages.find(sides, data_range=data_range)
+
+
+def _pairs(sides: Sequence[str], data_range: Range) -> Source:
+    return Pairs.find(*_two(sides, "noisy and clean"), data_range=data_range)
+
+
+def _noisy_pairs(sides: Sequence[str], data_range: Range) -> Source:
+    return NoisyPairs.find(*_two(sides, "both noisy"), data_range=data_range)
+
+
+_FINDERS: dict[str, Callable[[Sequence[str], Range], Source]] = {
+    "clean": _clean,
+    "noisy": _noisy,
+    "pairs": _pairs,
+    "noisy_pairs": _noisy_pairs,
+}
+
+
+def _two(sides: Sequence[str], which: str) -> tuple[str, str]:
     if len(sides) != 2:
-        raise ConfigError("pairs are two folders or globs, noisy and clean", got=f"{len(sides)}: {' '.join(sides)}")
-    return Pairs.find(*sides)
+        raise ConfigError(f"pairs are two folders or globs, {which}", got=f"{len(sides)}: {' '.join(sides)}")
+    return sides[0], sides[1]
+
+
+def _range(config: DataConfig) -> Range:
+    if len(config.data_range) not in (0, 2):
+        raise ConfigError("data.data_range is two values", got=config.data_range, expected="[low, high]")
+    return cast("tuple[float, float]", config.data_range) if config.data_range else None
 
 
 def _channels(images: Sequence[np.ndarray]) -> int:

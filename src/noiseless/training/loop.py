@@ -108,7 +108,8 @@ def _step(run: Run, batch: Batch) -> tuple[Tensor, dict[str, float]]:
 
 def _to(batch: Batch, device: torch.device) -> Batch:
     sigma = None if batch.sigma is None else batch.sigma.to(device, non_blocking=True)
-    return Batch(batch.noisy.to(device, non_blocking=True), batch.target.to(device, non_blocking=True), sigma)
+    noisy, target = (side.to(device, non_blocking=True) for side in (batch.noisy, batch.target))
+    return Batch(noisy, target, sigma, batch.referenced)
 
 
 @torch.no_grad()

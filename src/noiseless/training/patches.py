@@ -34,11 +34,19 @@ from noiseless.training.objectives import Batch
 
 @dataclass(frozen=True)
 class Patch:
-    """One training example; float32 arrays of shape (C, size, size) in [0, 1] units."""
+    """One training example; float32 arrays of shape (C, size, size) in [0, 1] units.
+
+    Attributes:
+        noisy: the network's input.
+        target: a clean image, another noisy one, or the input itself where there is nothing else.
+        sigma: what the network is told.
+        referenced: whether the target is clean.
+    """
 
     noisy: np.ndarray
     target: np.ndarray
     sigma: np.ndarray | None
+    referenced: bool = True
 
 
 class PatchSource(Protocol):
@@ -102,10 +110,11 @@ class PairPatches:
 
     Args:
         noisy: arrays of shape (C, H, W).
-        clean: the same number of arrays of the same shapes.
+        clean: the same number of arrays of the same shapes; for Noise2Noise, the other noisy views.
         channels: of the network.
         config: shares of the augmentations.
         levels: noise standard deviation of each noisy image, (C, 1, 1), for a network that is told; see `pair_levels`.
+        referenced: whether `clean` is clean.
     """
 
     def __init__(
@@ -115,8 +124,11 @@ class PairPatches:
         channels: int,
         config: TrainingConfig,
         levels: Sequence[np.ndarray] | None = None,
+        *,
+        referenced: bool = True,
     ) -> None:
         self.noisy, self.clean, self.channels, self.config, self.levels = noisy, clean, channels, config, levels
+        self.referenced = referenced
         self._weighted = Weighted(clean)
 
     def draw(self, generator: np.random.Generator, size: int) -> Patch:
@@ -126,13 +138,52 @@ class PairPatches:
         if self.levels is None and generator.random() < self.config.mixup:
             both = mixup(both, self._both(self._weighted.choose(generator), generator, size), generator)
         noisy, clean = both
-        return Patch(noisy, clean, None if self.levels is None else self.levels[index])
+        return Patch(noisy, clean, None if self.levels is None else self.levels[index], self.referenced)
 
     def _both(self, index: int, generator: np.random.Generator, size: int) -> np.ndarray:
         sides = self.noisy[index], self.clean[index]
         cut = crop_window(sides[1], size, generator)
         both = np.stack([to_channels(as_unit_float(cut(side)), self.channels) for side in sides])
         return random_orientation(both, generator)
+
+
+class NoisyPatches:
+    """Patches of noisy images that nothing is known of beside; the target is the input.
+
+    Args:
+        images: arrays of shape (C, H, W).
+        channels: of the network.
+        levels: as of `PairPatches`.
+    """
+
+    def __init__(self, images: Sequence[np.ndarray], channels: int, levels: Sequence[np.ndarray] | None = None) -> None:
+        self.images, self.channels, self.levels = images, channels, levels
+        self._weighted = Weighted(images)
+
+    def draw(self, generator: np.random.Generator, size: int) -> Patch:
+        """One noisy patch."""
+        index = self._weighted.choose(generator)
+        image = self.images[index]
+        cut = crop_window(image, size, generator)(image)
+        noisy = random_orientation(to_channels(as_unit_float(cut), self.channels), generator)
+        return Patch(noisy, noisy, None if self.levels is None else self.levels[index], referenced=False)
+
+
+class MixedPatches:
+    """Patches of pairs with a clean side, and of noisy images, by turns.
+
+    Args:
+        pairs: where there is a clean side.
+        noisy: where there is none.
+        share: of the first.
+    """
+
+    def __init__(self, pairs: PatchSource, noisy: PatchSource, share: float) -> None:
+        self.pairs, self.noisy, self.share = pairs, noisy, share
+
+    def draw(self, generator: np.random.Generator, size: int) -> Patch:
+        """A patch of either."""
+        return (self.pairs if generator.random() < self.share else self.noisy).draw(generator, size)
 
 
 def pair_levels(noisy: Sequence[np.ndarray], spec: NetworkSpec) -> list[np.ndarray] | None:
@@ -158,7 +209,8 @@ def make_batch(source: PatchSource, stage: Stage, seed: int, step: int, rows: sl
     sigma = None
     if patches[0].sigma is not None:
         sigma = _stack([patch.sigma for patch in patches if patch.sigma is not None])
-    return Batch(_stack([p.noisy for p in patches]), _stack([p.target for p in patches]), sigma)
+    referenced = torch.tensor([patch.referenced for patch in patches])
+    return Batch(_stack([p.noisy for p in patches]), _stack([p.target for p in patches]), sigma, referenced)
 
 
 def _stack(arrays: Sequence[np.ndarray]) -> torch.Tensor:

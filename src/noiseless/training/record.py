@@ -13,10 +13,17 @@ from noiseless._version import __version__
 from noiseless.noise import parse
 from noiseless.training.config import RunConfig, to_mapping
 from noiseless.training.images import TrainingImages
+from noiseless.training.known import KnownNoise
 from noiseless.training.state import Run
 
 
-def describe(config: RunConfig, run: Run, images: TrainingImages, curve: list[dict[str, float]]) -> dict[str, Any]:
+def describe(
+    config: RunConfig,
+    run: Run,
+    images: TrainingImages,
+    curve: list[dict[str, float]],
+    noise: KnownNoise | None = None,
+) -> dict[str, Any]:
     """What a bundle says of the run that made it: the arguments of `BundleWriter.write`.
 
     Args:
@@ -24,6 +31,7 @@ def describe(config: RunConfig, run: Run, images: TrainingImages, curve: list[di
         run: where it stands.
         images: what it learned from.
         curve: step, PSNR and SSIM of each validation.
+        noise: of the noisy images, where it was measured.
     """
     record = {
         "recipe": to_mapping(config),
@@ -43,22 +51,25 @@ def describe(config: RunConfig, run: Run, images: TrainingImages, curve: list[di
         "name": config.name,
         "network_name": config.network,
         "arguments": dict(config.arguments),
-        "noise": parse(config.noise).to_dict() if config.noise else None,
-        "card": _card(config, run, images),
+        "noise": parse(config.noise).to_dict() if config.noise else noise.noise.to_dict() if noise else None,
+        "card": _card(config, run, images, noise),
         "train": record,
     }
 
 
-def _card(config: RunConfig, run: Run, images: TrainingImages) -> str:
-    noise, minutes = config.noise or "that of the pairs", run.progress.seconds / 60
+def _card(config: RunConfig, run: Run, images: TrainingImages, measured: KnownNoise | None) -> str:
+    found = f"{measured.noise.spec}, measured" if measured else "that of the pairs"
+    noise, minutes = config.noise or found, run.progress.seconds / 60
+    beside = f" and {len(images.unpaired)} without a clean side" if images.unpaired else ""
+    estimated = "" if images.referenced else "; estimated from noisy images alone"
     return f"""# {config.name}
 
 A `{config.network}` denoiser, trained with noiseless {__version__}.
 
 - Noise: {noise}
-- Data: {len(images.clean)} training images, {len(images.validation_clean)} validation images
+- Data: {len(images.images)} training images{beside}, {len(next(iter(images.validation.values())))} validation images
 - Recipe: {config.objective} objective, {config.loss} loss, {run.progress.step:,} steps in {minutes:.0f} minutes
-- Best validation PSNR: {run.progress.best:.2f} dB (mean over images, float input, result clipped to [0, 1])
+- Best validation PSNR: {run.progress.best:.2f} dB (mean over images, float input, result clipped to [0, 1]{estimated})
 
 `train.json` holds the resolved recipe, the versions, the data and the training curve.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,23 +17,41 @@ from torch import nn
 from noiseless import losses, networks, tables
 from noiseless.bundle import NetworkSpec
 from noiseless.data.synthesis import is_pair_store
-from noiseless.errors import ConfigError, OutputError
+from noiseless.errors import ConfigError, OutputError, UnknownNameError
 from noiseless.evaluation import evaluate
 from noiseless.exporting import BundleWriter
 from noiseless.noise import parse
 from noiseless.training import adversarial, objectives
 from noiseless.training.adaptation import NO_ADAPTATION, Adaptation
-from noiseless.training.config import Precision, RunConfig, from_mapping, read_recipe, to_mapping, write_toml
+from noiseless.training.config import (
+    Precision,
+    RunConfig,
+    TrainingConfig,
+    from_mapping,
+    read_recipe,
+    to_mapping,
+    write_toml,
+)
 from noiseless.training.images import TrainingImages, find_sides, open_images
 from noiseless.training.loop import fit, restore
+from noiseless.training.objectives import Objective
+from noiseless.training.objectives.partly_referenced import partly_referenced
 from noiseless.training.optimizer import averaged, build_optimizer
-from noiseless.training.patches import CleanPatches, PairPatches, PatchSource, pair_levels
+from noiseless.training.patches import CleanPatches, MixedPatches, NoisyPatches, PairPatches, PatchSource, pair_levels
+from noiseless.training.plan import SCRATCH, Plan, make_plan
 from noiseless.training.precision import faster_precision
 from noiseless.training.record import describe
 from noiseless.training.start import starting_weights
 from noiseless.training.state import Budget, Ending, Hooks, Run, Status
 from noiseless.training.track import Tracker
-from noiseless.training.validation import Example, Scores, noisy_examples, pair_examples, validate
+from noiseless.training.validation import (
+    Example,
+    Scores,
+    noisy_examples,
+    pair_examples,
+    unreferenced_examples,
+    validate,
+)
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -131,11 +150,14 @@ def run_training(
     if not fabric.is_global_zero:
         listener = Listener()
     images = _images(config, folder, fabric, listener)
-    config = _settle(config, folder, images, precision, resume=resume)
-    run = _assemble(config, folder, fabric, images, adaptation)
+    plan = make_plan(config, images)
+    for line in plan.lines:
+        listener.say(line)
+    config = _settle(config, folder, images, plan, precision, resume=resume)
+    run = _assemble(config, folder, fabric, images, plan, adaptation)
     resumed = resume and restore(run)
     listener.say(_opening(run, images, resumed=resumed))
-    return _work(config, run, images, stop_after, listener, adaptation)
+    return _work(config, run, images, plan, stop_after, listener, adaptation)
 
 
 def _images(config: RunConfig, folder: Path, fabric: Fabric, listener: Listener) -> TrainingImages:
@@ -157,6 +179,8 @@ def _check(config: RunConfig, folder: Path, resume: bool) -> None:
     if config.noise:
         parse(config.noise)  # a mistake in an expression or a name shows before any image is read
     losses.parse(config.loss)
+    if config.objective not in ("auto", *objectives.OBJECTIVES):
+        raise UnknownNameError("objective", config.objective, ["auto", *objectives.OBJECTIVES])
     tables.load("network", config.network, networks.NETWORKS, networks.GROUP)
     if not resume and (folder / "config.toml").exists():
         raise ConfigError(f"{folder} already holds a run", fix="Go on with --resume, or name another folder.")
@@ -192,18 +216,18 @@ def start_fabric(config: RunConfig, precision: Precision) -> Fabric:
 
 
 def _settle(
-    config: RunConfig, folder: Path, images: TrainingImages, precision: Precision, *, resume: bool
+    config: RunConfig, folder: Path, images: TrainingImages, plan: Plan, precision: Precision, *, resume: bool
 ) -> RunConfig:
     """The configuration with nothing left open; a resumed run must not differ from what it was."""
     arguments = dict(config.arguments)
     arguments.setdefault("channels", images.channels)
     constructor = tables.load("network", config.network, networks.NETWORKS, networks.GROUP)
-    if images.noisy is not None and "conditioning" in networks.accepted_arguments(constructor):
-        arguments.setdefault("conditioning", "none")  # pairs do not say their noise level
-    objective = config.objective if config.objective != "auto" else "supervised"
+    if len(images.train) > 1 and "conditioning" in networks.accepted_arguments(constructor):
+        blind = plan.start == config.start  # pairs do not say their noise level; a shipped model wants to know
+        arguments.setdefault("conditioning", "none" if blind else "sigma")
     training = replace(config.training, precision=precision)
-    name = config.name or folder.resolve().name
-    settled = replace(config, arguments=arguments, objective=objective, training=training, name=name)
+    name, objective = config.name or folder.resolve().name, plan.alone or plan.objective
+    settled = replace(config, arguments=arguments, objective=objective, start=plan.start, training=training, name=name)
     saved = folder / "config.toml"
     if resume and saved.exists():
         before = from_mapping(type(config), read_recipe(saved))
@@ -230,12 +254,14 @@ def _budget(config: RunConfig, images: TrainingImages) -> Budget:
     if config.steps is not None:
         return Budget(steps=config.steps)
     training = config.training
-    pixels = sum(image.shape[-1] * image.shape[-2] for image in images.clean)
+    pixels = sum(image.shape[-1] * image.shape[-2] for image in [*images.images, *images.unpaired])
     steps = (config.epochs or 1) * pixels / (training.patch_size**2 * training.batch_size)
     return Budget(steps=max(1, round(steps)))
 
 
-def _assemble(config: RunConfig, folder: Path, fabric: Fabric, images: TrainingImages, adaptation: Adaptation) -> Run:
+def _assemble(
+    config: RunConfig, folder: Path, fabric: Fabric, images: TrainingImages, plan: Plan, adaptation: Adaptation
+) -> Run:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         base = build_network(config)
@@ -246,8 +272,8 @@ def _assemble(config: RunConfig, folder: Path, fabric: Fabric, images: TrainingI
     average = averaged(adapted)
     optimizer = build_optimizer(adaptation.groups(adapted, config.training.lr), config.training)
     network, optimizer = fabric.setup(adapted, optimizer)
-    objective = adaptation.objective(objectives.create(config.objective, losses.parse(config.loss)), base)
-    source = patch_source(config, images, spec)
+    objective = adaptation.objective(_objective(config, plan), base)
+    source = patch_source(config, images, spec, plan)
     budget = _budget(config, images)
     settings = (config.training, budget, folder, config.seed)
     objective = adversarial.hardened(objective, config.adversarial)
@@ -257,45 +283,75 @@ def _assemble(config: RunConfig, folder: Path, fabric: Fabric, images: TrainingI
 def build_network(config: RunConfig) -> nn.Module:
     """The network of the configuration, with the weights of `config.start` where given."""
     network = networks.create(config.network, **config.arguments)
-    if config.start:
+    if _starts_from_weights(config):
+        assert config.start is not None
         network.load_state_dict(starting_weights(config.start, network))
     return network
 
 
-def patch_source(config: RunConfig, images: TrainingImages, spec: NetworkSpec) -> PatchSource:
-    """Where patches come from: pairs where there are any, else clean images and the noise."""
-    if images.noisy is not None:
-        levels = pair_levels(images.noisy, spec)
-        return PairPatches(images.noisy, images.clean, spec.channels, config.training, levels)
-    if not config.noise:
-        raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
-    return CleanPatches(images.clean, parse(config.noise), spec.channels, config.training)
+def _starts_from_weights(config: RunConfig) -> bool:
+    return config.start not in (None, SCRATCH)
 
 
-def _examples(config: RunConfig, images: TrainingImages, spec: NetworkSpec) -> list[Example]:
+def _objective(config: RunConfig, plan: Plan) -> Objective:
+    loss = losses.parse(config.loss)
+    objective = objectives.create(plan.objective, loss, plan.noise)
+    return partly_referenced(objective, objectives.create(plan.alone, loss, plan.noise)) if plan.alone else objective
+
+
+def patch_source(config: RunConfig, images: TrainingImages, spec: NetworkSpec, plan: Plan) -> PatchSource:
+    """Where patches come from: pairs where there are any, else clean images and the noise, or noisy images alone."""
+    training, views = config.training, images.train
+    if "noisy" not in views:
+        if not config.noise:
+            raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
+        return CleanPatches(views["clean"], parse(config.noise), spec.channels, training)
+    levels = pair_levels(views["noisy"], spec)
+    alone = _alone(images, spec, plan, training) if len(images.alone) else None
+    if len(views) == 1:
+        assert alone is not None
+        return alone
+    _, target = views.values()
+    pairs = PairPatches(views["noisy"], target, spec.channels, training, levels, referenced=images.referenced)
+    return pairs if alone is None else MixedPatches(pairs, alone, training.paired)
+
+
+def _alone(images: TrainingImages, spec: NetworkSpec, plan: Plan, training: TrainingConfig) -> PatchSource:
+    if plan.neighbours:
+        first, second = images.neighbours()
+        return PairPatches(first, second, spec.channels, training, pair_levels(first, spec), referenced=False)
+    return NoisyPatches(images.alone, spec.channels, pair_levels(images.alone, spec))
+
+
+def _examples(config: RunConfig, images: TrainingImages, spec: NetworkSpec, plan: Plan) -> list[Example]:
     size, multiple = config.training.validation_size, max(spec.multiple_of, spec.minimum_size)
-    if images.validation_noisy is not None:
-        return pair_examples(images.validation_noisy, images.validation_clean, spec, size=size, multiple=multiple)
+    views = images.validation
+    if "clean" not in views:
+        sides = list(views.values())
+        return unreferenced_examples(sides, plan.noise, spec, size=size, multiple=multiple, seed=config.seed)
+    if "noisy" in views:
+        return pair_examples(views["noisy"], views["clean"], spec, size=size, multiple=multiple)
     noise = parse(config.noise)
-    return noisy_examples(images.validation_clean, noise, spec.channels, size=size, multiple=multiple, seed=config.seed)
+    return noisy_examples(views["clean"], noise, spec.channels, size=size, multiple=multiple, seed=config.seed)
 
 
 def _work(
     config: RunConfig,
     run: Run,
     images: TrainingImages,
+    plan: Plan,
     stop_after: float | None,
     listener: Listener,
     adaptation: Adaptation,
 ) -> Outcome:
     if not run.fabric.is_global_zero:
-        if config.start and run.progress.step == 0:
+        if _starts_from_weights(config) and run.progress.step == 0:
             _score_start(run, _never)
         quiet = Hooks(_never, _never, lambda status: None, lambda status, scores: None)
         ending = fit(run, quiet, stop_after=None)
         return Outcome(ending, run.folder, run.progress.best, 0.0, run.progress.step, run.progress.seconds)
     spec: NetworkSpec = run.average.spec  # type: ignore[assignment]
-    examples = _examples(config, images, spec)
+    examples = _examples(config, images, spec, plan)
     _write_records(config, run.folder, images)
     tracker = Tracker(run.folder, to_mapping(config), wandb=config.training.wandb)
     plain = adaptation.merged(run.average)
@@ -308,7 +364,7 @@ def _work(
 
     def save(network: nn.Module, which: Literal["best", "last"]) -> None:
         plain.load_state_dict(adaptation.merged(network).state_dict())
-        writer.write(run.folder / which, **describe(config, run, images, curve))
+        writer.write(run.folder / which, **describe(config, run, images, curve, plan.noise))
         adaptation.saved(network, run.folder / which)
 
     def log(status: Status) -> None:
@@ -316,15 +372,18 @@ def _work(
         listener.status(status)
 
     def scored(status: Status, scores: Scores) -> None:
-        curve.append({"step": status.step, "psnr": round(scores.psnr, 4), "ssim": round(scores.ssim, 5)})
+        ssim = {} if math.isnan(scores.ssim) else {"ssim": round(scores.ssim, 5)}
+        curve.append({"step": status.step, "psnr": round(scores.psnr, 4), **ssim})
         last[:] = [scores]
         tracker.scores(status, scores)
         listener.scored(status, scores)
 
     try:
         _draw_graph(tracker, plain, examples[0])
-        if config.start and run.progress.step == 0:
+        if _starts_from_weights(config) and run.progress.step == 0:
             _score_start(run, check)
+            if adaptation is NO_ADAPTATION:
+                save(run.average, "best")  # a run that gains nothing leaves what it started from
         ending = fit(run, Hooks(check, save, log, scored), stop_after=None if stop_after is None else 60 * stop_after)
     finally:
         tracker.close()
@@ -338,12 +397,12 @@ def measure_test(config: RunConfig, folder: Path) -> tuple[float, float] | None:
     """Measure the best model on the images kept for the end, and write ``test.json``.
 
     Returns:
-        PSNR in dB of the noisy and of the restored images; ``None`` where no test images are named.
+        PSNR in dB of the noisy and of the restored images; ``None`` where no test images with a clean side are named.
     """
     if config.data.data and is_pair_store(config.data.data):
         return None
     source = find_sides(config.data).test
-    if source is None:
+    if source is None or "clean" not in source.roles:
         return None
     model = folder / ("best" if (folder / "best").exists() else "last")
     report = evaluate(["identity", model], source, noise=config.noise or None, seed=config.seed)
@@ -378,7 +437,8 @@ def _write_records(config: RunConfig, folder: Path, images: TrainingImages) -> N
 
 def _opening(run: Run, images: TrainingImages, *, resumed: bool) -> str:
     count = sum(p.numel() for p in run.plain_network.parameters())
-    what = f"{len(images.clean)} training and {len(images.validation_clean)} validation images, {count:,} parameters"
+    train, validation = (len(images.images) + len(images.unpaired), len(next(iter(images.validation.values()))))
+    what = f"{train} training and {validation} validation images, {count:,} parameters"
     if resumed:
         return f"Resuming at step {run.progress.step:,} ({run.spent:.0%} of the budget spent): {what}"
     return f"Training on {what}"

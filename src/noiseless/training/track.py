@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from noiseless.training.state import Status
 from noiseless.training.validation import Scores
 
 COLUMNS = ("step", "spent", "seconds", "loss", "lr", "psnr", "ssim", "noisy_psnr")
+
+
+SIDES = ("noisy", "restored", "clean")
 
 
 class Tracker:
@@ -52,11 +56,12 @@ class Tracker:
         """Record a validation: PSNR, SSIM and pictures of noisy, restored and clean side by side."""
         row = {"step": status.step, "spent": f"{status.spent:.5f}", "seconds": f"{status.seconds:.1f}"}
         values = {"psnr": scores.psnr, "ssim": scores.ssim, "noisy_psnr": scores.noisy_psnr}
+        values = {name: value for name, value in values.items() if not math.isnan(value)}
         self._write(row | {name: f"{value:.4f}" for name, value in values.items()})
         self._scalars(status.step, {f"validation/{name}": value for name, value in values.items()})
         for number, sides in enumerate(scores.pictures):
             strip = np.concatenate([_rgb(side) for side in sides], axis=2)
-            name = f"noisy, restored, clean/{number}"
+            name = f"{', '.join(SIDES[: len(sides)])}/{number}"
             self._board.add_image(name, strip, status.step)
         self._board.flush()
 

@@ -1,9 +1,14 @@
-"""Validation: the averaged network on images it does not learn from, with the same noise every time."""
+"""Validation: the averaged network on images it does not learn from, with the same noise every time.
+
+Without clean images the PSNR is estimated, without a reference: see `noiseless.training.unreferenced`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,31 +20,54 @@ from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError
 from noiseless.metrics import psnr, ssim
 from noiseless.noise import Noise
+from noiseless.training.known import KnownNoise
 from noiseless.training.objectives import apply
 from noiseless.training.patches import pair_levels
+from noiseless.training.unreferenced import error_from_another_view, error_from_noise
+
+Restore = Callable[[np.ndarray], np.ndarray]
 
 MOST_IMAGES = 48
+PICTURES = 4
 PERFECT = 100.0
 """PSNR in dB that counts for two equal images; infinity would swallow the others in a mean."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One image to validate on; float32 arrays (C, H, W) in [0, 1] units, sigma as the network is told it."""
+    """One image to validate on; float32 arrays (C, H, W) in [0, 1] units, sigma as the network is told it.
+
+    Attributes:
+        noisy: the network's input.
+        clean: what it is compared with, where that is known.
+        sigma: what the network is told.
+        estimate: tells the mean squared error without `clean`, from the network as a function of such arrays, and
+            that of the noisy image.
+    """
 
     noisy: np.ndarray
-    clean: np.ndarray
+    clean: np.ndarray | None
     sigma: np.ndarray | None
+    estimate: Callable[[Restore], tuple[float, float]] | None = None
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over the validation images; PSNR in dB, and the first images for a look."""
+    """Means over the validation images; PSNR in dB, and the first images for a look.
+
+    Attributes:
+        psnr: of the restored images; an estimate where there is no clean image.
+        ssim: likewise; nan where there is no clean image.
+        noisy_psnr: of the noisy images.
+        pictures: noisy, restored and, where there is one, clean.
+        estimated: whether there was no clean image.
+    """
 
     psnr: float
     ssim: float
     noisy_psnr: float
-    pictures: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+    pictures: list[tuple[np.ndarray, ...]]
+    estimated: bool = False
 
 
 def noisy_examples(
@@ -73,22 +101,79 @@ def pair_examples(
     ]
 
 
+def unreferenced_examples(
+    views: Sequence[Sequence[np.ndarray]],
+    noise: KnownNoise | None,
+    spec: NetworkSpec,
+    *,
+    size: int,
+    multiple: int,
+    seed: int,
+) -> list[Example]:
+    """The middles of noisy images, with a way to estimate the error: another view of each, or the known noise.
+
+    Args:
+        views: noisy images, and where there are any, second views of the same scenes.
+        noise: that they have; needed where there is no second view.
+        spec: of the network.
+        size: largest side.
+        multiple: of which the sides are.
+        seed: of what the estimate draws.
+    """
+    ready = [
+        [to_channels(as_unit_float(_middle(side[number], size, multiple)), spec.channels) for side in views]
+        for number in _spread(len(views[0]))
+    ]
+    levels = pair_levels([sides[0] for sides in ready], spec)
+    examples = []
+    for number, (noisy, *others) in enumerate(ready):
+        if others:
+            estimate = partial(error_from_another_view, noisy, others[0])
+        else:
+            assert noise is not None
+            estimate = partial(error_from_noise, noisy, noise, seed + number)
+        examples.append(Example(noisy, None, None if levels is None else levels[number], estimate))
+    return examples
+
+
 def validate(network: nn.Module, examples: Sequence[Example], device: torch.device, bf16: bool) -> Scores:
     """PSNR and SSIM of a network over the examples, the result clipped to [0, 1]; the network is left in eval mode."""
     network.eval()
     rows: list[tuple[float, float, float]] = []
-    pictures: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    pictures: list[tuple[np.ndarray, ...]] = []
     for example in examples:
-        noisy = torch.from_numpy(example.noisy)[None].to(device, memory_format=torch.channels_last)
-        sigma = None if example.sigma is None else torch.from_numpy(example.sigma)[None].to(device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            restored = apply(network, noisy, sigma).float().clamp(0, 1)[0].cpu().numpy()
-        clipped = example.noisy.clip(0, 1)
-        rows.append((psnr(restored, example.clean), ssim(restored, example.clean), psnr(clipped, example.clean)))
-        if len(pictures) < 4:
-            pictures.append((clipped, restored, example.clean))
+        restore = _as_function(network, example.sigma, device, bf16)
+        noisy, restored = example.noisy.clip(0, 1), restore(example.noisy).clip(0, 1)
+        if example.clean is not None:
+            sides: tuple[np.ndarray, ...] = (noisy, restored, example.clean)
+            rows.append((psnr(restored, example.clean), ssim(restored, example.clean), psnr(noisy, example.clean)))
+        else:
+            assert example.estimate is not None
+            after, before = example.estimate(restore)
+            sides = (noisy, restored)
+            rows.append((_decibels(after), math.nan, _decibels(before)))
+        if len(pictures) < PICTURES:
+            pictures.append(sides)
     means = np.minimum(rows, PERFECT).mean(axis=0)
-    return Scores(float(means[0]), float(means[1]), float(means[2]), pictures)
+    estimated = any(example.clean is None for example in examples)
+    return Scores(float(means[0]), float(means[1]), float(means[2]), pictures, estimated)
+
+
+def _as_function(network: nn.Module, sigma: np.ndarray | None, device: torch.device, bf16: bool) -> Restore:
+    """The network as a function of arrays (C, H, W), told one noise level."""
+    told = None if sigma is None else torch.from_numpy(sigma)[None].to(device)
+
+    def restore(noisy: np.ndarray) -> np.ndarray:
+        batch = torch.from_numpy(noisy)[None].to(device, memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            restored: np.ndarray = apply(network, batch, told).float()[0].cpu().numpy()
+        return restored
+
+    return restore
+
+
+def _decibels(squared_error: float) -> float:
+    return -10 * math.log10(max(squared_error, 1e-12))
 
 
 def _spread(count: int) -> list[int]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from noiseless.errors import ConfigError
+from noiseless.training.known import KnownNoise
 from noiseless.training.objectives import Batch, Loss, Objective, apply
 
 FLOOR = 4 / 255
@@ -20,7 +21,7 @@ SCALE = 30 / 255
 """Keeps the loss at about the size of a plain one at a middling level."""
 
 
-def balanced(loss: Loss) -> Objective:
+def balanced(loss: Loss, noise: KnownNoise | None = None) -> Objective:
     """The objective ``loss(network(noisy) w, clean w)`` with ``w = SCALE / (sigma + FLOOR)`` for each image.
 
     Meant for losses that grow with the error (mse, l1, charbonnier); it makes SSIM another measure.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from noiseless.training.known import KnownNoise
 from noiseless.training.objectives import Batch, Loss, Objective, apply
 
 
-def supervised(loss: Loss) -> Objective:
+def supervised(loss: Loss, noise: KnownNoise | None = None) -> Objective:
     """The objective ``loss(network(noisy), clean)``."""
 
     def objective(network: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:

@@ -1,0 +1,79 @@
+"""Which objective suits noisy images, and which do not suit them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from noiseless.training.known import KnownNoise
+from noiseless.training.objectives.apart import LARGEST
+
+SAME_SCENE = 1.3
+"""Neighbouring planes that differ by no more than this, over what noise explains, show one scene."""
+
+HEAVY_TAILS = 1.0
+"""Excess kurtosis beyond which noise is not taken for normal."""
+
+BLIND_SPOTS = ("noise2void", "noise2self")
+HALVES = ("neighbor2neighbor", "zero-shot")
+BY_THE_NOISE = ("sure", "recorrupted")
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is known before anything is learned.
+
+    Attributes:
+        noise: of the images.
+        count: of noisy images.
+        views: whether each scene has two noisy views.
+        frames: how much neighbouring planes of stacks differ, over what noise explains; ``None`` without such.
+    """
+
+    noise: KnownNoise
+    count: int
+    views: bool = False
+    frames: float | None = None
+
+    @property
+    def heavy(self) -> bool:
+        """Whether the noise is far from normal."""
+        return self.noise.tails > HEAVY_TAILS
+
+
+def choose(situation: Situation) -> tuple[str, str]:
+    """The name of the objective that suits best, and why."""
+    if situation.views:
+        return "noise2noise", "since each scene has two noisy views"
+    if situation.frames is not None and situation.frames <= SAME_SCENE:
+        return "noise2noise", f"since neighbouring planes differ by no more than their noise ({situation.frames:.2f}x)"
+    if situation.heavy:
+        return "noise2void", "since the noise is far from normal, and only that it is independent is relied on"
+    if situation.noise.reach:
+        what = f"the noise is correlated over {situation.noise.reach} px"
+        return "recorrupted", f"since {what}, and new noise can be made like it"
+    return "recorrupted", "since the noise is white and its strength is known"
+
+
+def warnings(name: str, situation: Situation) -> list[str]:
+    """What the objective of this name cannot handle, one line each; none where it suits."""
+    reach, lines = situation.noise.reach, []
+    if reach and name in BLIND_SPOTS:
+        side = 2 * reach + 1
+        lines.append(
+            f"the noise is correlated over {reach} px, which {name} cannot handle by itself: blind spots grow to "
+            f"{side}x{side} px, which blurs. Better: --objective recorrupted"
+        )
+    if reach and name in HALVES:
+        rest = " and still are not independent" if reach + 1 > LARGEST else ""
+        lines.append(
+            f"the noise is correlated over {reach} px, which {name} cannot handle by itself: it learns from pixels "
+            f"{min(reach + 1, LARGEST)} px apart, which lose detail{rest}. Better: --objective recorrupted"
+        )
+    if situation.heavy and name in BY_THE_NOISE:
+        lines.append(f"the noise is far from normal, which {name} relies on. Better: --objective noise2void")
+    if name == "noise2noise" and not situation.views and (situation.frames or 0) > SAME_SCENE:
+        lines.append(
+            f"neighbouring planes differ {situation.frames:.1f} times more than their noise does: what moves or "
+            "changes between them will be blurred. Better: --objective auto"
+        )
+    return lines

@@ -1,0 +1,138 @@
+"""How a run without clean images, or with only a few, is to learn: by which objective, from which weights, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from noiseless.data.store import as_unit_float
+from noiseless.errors import ConfigError
+from noiseless.noise import parse
+from noiseless.training.config import RunConfig
+from noiseless.training.found import Found, find_noise
+from noiseless.training.images import TrainingImages
+from noiseless.training.known import KnownNoise
+from noiseless.training.objectives import REFERENCED
+from noiseless.training.objectives.choice import Situation, choose, warnings
+
+SCRATCH = "scratch"
+"""As `RunConfig.start`: random weights."""
+
+SHIPPED = {1: "gray-small", 3: "color-small"}
+SHIPPED_NETWORK = "unet_small"
+FRAMES = 8
+"""How many pairs of neighbouring planes are looked at."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was settled about learning.
+
+    Attributes:
+        objective: for examples with a clean image, or for all where all are alike.
+        alone: for noisy images beside pairs; empty where there are none.
+        noise: of the noisy images; ``None`` where all have a clean side.
+        start: weights to start from, as of `RunConfig`.
+        neighbours: whether planes of stacks are views of one scene.
+        lines: what to tell: what was found, what was chosen and why, warnings.
+    """
+
+    objective: str
+    alone: str = ""
+    noise: KnownNoise | None = None
+    start: str | None = None
+    neighbours: bool = False
+    lines: tuple[str, ...] = ()
+
+
+def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
+    """Settle how to learn from the images there are.
+
+    Raises:
+        ConfigError: an objective that these images do not suit.
+        DataError: noisy images without noise.
+    """
+    if images.referenced and not images.unpaired:
+        return _referenced(config)
+    channels = int(config.arguments.get("channels", images.channels))
+    noisy = images.alone or images.train["noisy"]
+    found = None if config.noise else find_noise(noisy, channels)
+    noise = _known(config, found, channels)
+    frames = images.neighbours()
+    ratio = _difference(frames, noise)
+    situation = Situation(noise, len(noisy), views="noisy-again" in images.train, frames=ratio)
+    wanted = _wanted(config.objective, images)
+    name, why = choose(situation) if wanted == "auto" else (wanted, "")
+    if name == "noise2noise" and not situation.views and ratio is None:
+        raise ConfigError(
+            "noise2noise needs two noisy views of each scene", fix="Give --noisy-pairs A B, or stacks with planes."
+        )
+    lines = [f"noise: {noise.noise.spec}{_told(config, found)}"]
+    lines += [f"objective: {name}, {why}"] if why else []
+    lines += [f"warning: {line}" for line in warnings(name, situation)]
+    start = config.start or _default_start(config, channels, name)
+    if start and start != config.start:
+        lines.append(f"starts from {start}; --set start={SCRATCH} for random weights")
+    referenced = "supervised" if config.objective not in REFERENCED else config.objective
+    objective, alone = (referenced, name) if images.unpaired else (name, "")
+    return Plan(objective, alone, noise, start, name == "noise2noise" and not situation.views, tuple(lines))
+
+
+def _referenced(config: RunConfig) -> Plan:
+    name = "supervised" if config.objective == "auto" else config.objective
+    if name not in REFERENCED:
+        raise ConfigError(
+            f"the objective {name} is for images without a clean side",
+            got="clean images",
+            fix="Leave --objective out, or name noisy images alone with --noisy DIR.",
+        )
+    return Plan(name, start=config.start)
+
+
+def _wanted(objective: str, images: TrainingImages) -> str:
+    """The objective for images without a clean side."""
+    if objective in REFERENCED and images.unpaired:
+        return "auto"
+    if objective in REFERENCED:
+        raise ConfigError(
+            f"the objective {objective} compares with clean images",
+            got="noisy images",
+            fix="Use --objective auto, or name clean images.",
+        )
+    return objective
+
+
+def _known(config: RunConfig, found: Found | None, channels: int) -> KnownNoise:
+    if found is None:
+        return KnownNoise.of(parse(config.noise), channels)
+    return KnownNoise.of(found.noise, channels, found.between_channels)
+
+
+def _told(config: RunConfig, found: Found | None) -> str:
+    if found is None:
+        return " (as told)"
+    return f" (measured; neighbouring pixels resemble each other by {max(found.neighbours, 0):.2f} of 1)"
+
+
+def _difference(frames: tuple[Sequence[np.ndarray], Sequence[np.ndarray]], noise: KnownNoise) -> float | None:
+    """How much neighbouring planes differ, over what noise alone explains; ``None`` without such planes."""
+    first, second = frames
+    if not first:
+        return None
+    numbers = sorted(set(np.linspace(0, len(first) - 1, min(len(first), FRAMES)).round().astype(int).tolist()))
+    ratios = []
+    for number in numbers:
+        one, other = as_unit_float(first[number]), as_unit_float(second[number])
+        explained = (noise.gain.numpy() * np.maximum((one + other) / 2, 0) + noise.floor.numpy()).mean()
+        ratios.append(float(((one - other) ** 2).mean()) / 2 / float(explained))
+    return float(np.median(ratios))
+
+
+def _default_start(config: RunConfig, channels: int, objective: str) -> str | None:
+    """Shipped weights, where the network is theirs."""
+    mine = {name: value for name, value in config.arguments.items() if name != "channels"}
+    if config.network != SHIPPED_NETWORK or mine or channels not in SHIPPED:
+        return None
+    return SHIPPED[channels]

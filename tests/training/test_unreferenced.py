@@ -1,0 +1,221 @@
+"""Learning from noisy images alone: every objective learns, and no clean image reaches it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import noiseless
+import tiny_runs
+from noiseless import losses, networks
+from noiseless.data.store import write_store
+from noiseless.errors import ConfigError, UnknownNameError
+from noiseless.metrics import psnr
+from noiseless.noise import Noise, parse
+from noiseless.training import objectives
+from noiseless.training.config import DataConfig, RunConfig, Stage
+from noiseless.training.known import KnownNoise
+from noiseless.training.patches import NoisyPatches, make_batch
+from noiseless.training.run import Listener, Outcome, run_training
+from noiseless.training.unreferenced import error_from_another_view, error_from_noise
+
+WHITE, CORRELATED = "gaussian:30", "correlated:sigma=0.12,length=1.0"
+UNSEEN = 77
+
+
+def unit(image: np.ndarray) -> np.ndarray:
+    return image.astype(np.float32) / 255
+
+
+def noisy_store(folder: Path, noise: Noise, seed: int, count: int = 12, views: int = 1) -> list[str]:
+    """Stores of noisy pictures, float32; `views` of the same scenes with noise of their own."""
+    scenes = tiny_runs.pictures(count, seed)
+    for view in range(views):
+        generator = np.random.default_rng([seed, view])
+        images = ((f"{number}", noise.sample(unit(scene), generator), {}) for number, scene in enumerate(scenes))
+        write_store(folder / f"view{view}", images)
+    return [str(folder / f"view{view}") for view in range(views)]
+
+
+def settings(data: DataConfig, objective: str, **changes: Any) -> RunConfig:
+    return tiny_runs.config(data, objective=objective, loss="mse", **{"noise": "", "steps": 150, **changes})
+
+
+def gain_on_unseen(restore: Callable[[np.ndarray], np.ndarray], spec: str) -> float:
+    """PSNR gained on pictures that neither training nor validation has seen, in dB."""
+    noise, generator = parse(spec), np.random.default_rng(UNSEEN)
+    gains = []
+    for picture in tiny_runs.pictures(6, seed=UNSEEN):
+        clean = unit(picture)
+        noisy = noise.sample(clean, generator)
+        gains.append(psnr(restore(noisy).clip(0, 1), clean) - psnr(noisy.clip(0, 1), clean))
+    return float(np.mean(gains))
+
+
+def learned(objective: str, spec: str, steps: int = 150) -> Callable[[np.ndarray], np.ndarray]:
+    """A tiny network after some steps of an objective, which is given noisy patches and nothing else."""
+    noise, generator = parse(spec), np.random.default_rng(1)
+    source = NoisyPatches([noise.sample(unit(scene), generator) for scene in tiny_runs.pictures(12, seed=1)], 1)
+    torch.manual_seed(0)
+    network = networks.create("unet_nano", **tiny_runs.TINY_NETWORK, conditioning="none")
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
+    step_of = objectives.create(objective, losses.parse("mse"), KnownNoise.of(noise, 1))
+    draws = torch.Generator().manual_seed(0)
+    for step in range(steps):
+        batch = make_batch(source, Stage(0.0, 32, 4), 0, step, slice(None))
+        assert batch.target.equal(batch.noisy)
+        loss, _ = step_of(network, batch, draws)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def restore(noisy: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            restored: np.ndarray = network(torch.from_numpy(noisy)[None])[0].numpy()
+        return restored
+
+    return restore
+
+
+def through(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """The denoiser of a run."""
+    denoiser = noiseless.load(folder, engine="torch", device="cpu")
+    return lambda noisy: np.asarray(denoiser(noisy[0], data_range=1.0))[None]
+
+
+def run(folder: Path, config: RunConfig) -> tuple[Outcome, list[str]]:
+    said: list[str] = []
+    return run_training(config, folder / "run", listener=Listener(say=said.append)), said
+
+
+ALONE = ["noise2void", "noise2self", "neighbor2neighbor", "sure", "recorrupted", "zero-shot"]
+
+
+def test_every_objective_is_tested() -> None:
+    assert {*ALONE, *objectives.REFERENCED, "noise2noise"} == {*objectives.OBJECTIVES}
+
+
+@pytest.mark.parametrize("objective", ALONE)
+@pytest.mark.parametrize(("spec", "least"), [(WHITE, 2.5), (CORRELATED, 1.0)], ids=["white", "correlated"])
+def test_it_learns_from_noisy_patches_alone(objective: str, spec: str, least: float) -> None:
+    assert gain_on_unseen(learned(objective, spec), spec) > least
+
+
+def test_a_run_on_noisy_images_alone(tmp_path: Path) -> None:
+    data = DataConfig(noisy=tuple(noisy_store(tmp_path, parse(WHITE), seed=1)))
+    outcome, said = run(tmp_path, settings(data, "auto"))
+    assert outcome.ending == "finished"
+    assert any(line.startswith("objective: ") and ", since the noise is white" in line for line in said)
+    assert not [line for line in said if line.startswith("warning")]
+    assert gain_on_unseen(through(tmp_path / "run"), WHITE) > 2
+
+
+def test_it_learns_from_two_noisy_views(tmp_path: Path) -> None:
+    data = DataConfig(noisy_pairs=tuple(noisy_store(tmp_path, parse(CORRELATED), seed=1, views=2)))
+    outcome, said = run(tmp_path, settings(data, "auto"))
+    assert any(line.startswith("objective: noise2noise, since each scene has two noisy views") for line in said)
+    assert outcome.psnr > outcome.noisy_psnr + 1
+    assert gain_on_unseen(through(tmp_path / "run"), CORRELATED) > 1
+
+
+def test_it_learns_on_the_one_image(tmp_path: Path) -> None:
+    scene = unit(tiny_runs.pictures(1, seed=5, size=128)[0])
+    noisy = parse(WHITE).sample(scene, np.random.default_rng(5))
+    noiseless.write(tmp_path / "one.tif", noiseless.Image.from_array(noisy[0]))
+    outcome, _ = run(tmp_path, settings(DataConfig(noisy=(str(tmp_path / "one.tif"),)), "zero-shot"))
+    restored = through(tmp_path / "run")(noisy)
+    assert psnr(restored.clip(0, 1), scene) > psnr(noisy.clip(0, 1), scene) + 3
+    assert outcome.psnr == pytest.approx(psnr(restored, scene), abs=1)  # the estimate is near the truth
+
+
+def test_planes_of_a_stack_are_views_of_one_scene(tmp_path: Path) -> None:
+    generator, scenes = np.random.default_rng(0), tiny_runs.pictures(3, seed=1)
+    for number, scene in enumerate(scenes):
+        planes = np.repeat(unit(scene), 6, axis=0)
+        planes = planes + 0.1 * generator.standard_normal(planes.shape, np.float32)
+        noiseless.write(
+            tmp_path / f"{number}.tif", noiseless.Image.from_array(np.rint(planes.clip(0, 1) * 65535).astype(np.uint16))
+        )
+    data = DataConfig(noisy=tuple(str(tmp_path / f"{number}.tif") for number in range(3)))
+    outcome, said = run(tmp_path, settings(data, "auto", steps=80))
+    assert any("noise2noise, since neighbouring planes differ by no more than their noise" in line for line in said)
+    assert outcome.psnr > outcome.noisy_psnr + 2
+
+
+def test_a_few_pairs_and_many_noisy_images(tmp_path: Path) -> None:
+    noise, generator = parse(WHITE), np.random.default_rng(3)
+    scenes = [unit(scene) for scene in tiny_runs.pictures(4, seed=3)]
+    write_store(tmp_path / "clean", ((f"{n}", scene, {}) for n, scene in enumerate(scenes)))
+    write_store(tmp_path / "noisy", ((f"{n}", noise.sample(scene, generator), {}) for n, scene in enumerate(scenes)))
+    alone = noisy_store(tmp_path / "alone", noise, seed=1)
+    data = DataConfig(pairs=(str(tmp_path / "noisy"), str(tmp_path / "clean")), noisy=tuple(alone))
+    run(tmp_path, settings(data, "auto"))
+    assert gain_on_unseen(through(tmp_path / "run"), WHITE) > 2
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert {entry["role"] for entry in manifest["images"]} == {"noisy", "clean"}
+
+
+def test_an_objective_that_the_noise_does_not_suit_warns_before_it_learns(tmp_path: Path) -> None:
+    data = DataConfig(noisy=tuple(noisy_store(tmp_path, parse("correlated:sigma=0.15,length=2"), seed=1)))
+    said: list[str] = []
+    spent: list[int] = []
+
+    def status(status: Any) -> None:
+        spent.append(len(said))
+
+    listener = Listener(say=said.append, status=status)
+    run_training(settings(data, "noise2void", steps=2), tmp_path / "run", listener=listener)
+    warning = next(number for number, line in enumerate(said) if line.startswith("warning: the noise is correlated"))
+    assert "noise2void" in said[warning]
+    assert all(count > warning for count in spent)
+
+
+@pytest.mark.parametrize("spec", ["gaussian:25", "poisson-gaussian:gain=0.02,read=0.03", CORRELATED])
+def test_the_error_is_estimated_without_a_reference(spec: str) -> None:
+    noise, generator = parse(spec), np.random.default_rng(0)
+    known = KnownNoise.of(noise, 1)
+    clean = unit(tiny_runs.pictures(1, seed=4, size=256)[0])
+    noisy, other = (noise.sample(clean, generator) for _ in range(2))
+
+    def smooth(image: np.ndarray) -> np.ndarray:
+        batch = torch.from_numpy(np.ascontiguousarray(image))[None]
+        blurred: np.ndarray = torch.nn.functional.avg_pool2d(batch, 3, 1, 1, count_include_pad=False)[0].numpy()
+        return blurred
+
+    truth = -10 * np.log10(((smooth(noisy) - clean) ** 2).mean())
+    for error, before in (error_from_noise(noisy, known, 0, smooth), error_from_another_view(noisy, other, smooth)):
+        assert -10 * np.log10(error) == pytest.approx(truth, abs=0.3)
+        assert before == pytest.approx(float(noise.variance(clean).mean()), rel=0.05)
+
+
+def test_noise_made_like_the_known_one() -> None:
+    noise = parse(CORRELATED)
+    known = KnownNoise.of(noise, 2)
+    made = known.sample(torch.full((2, 2, 160, 160), 0.5), torch.Generator().manual_seed(0)).numpy()
+    assert made.std() == pytest.approx(0.12, rel=0.03)
+    neighbours = (made[..., 1:] * made[..., :-1]).mean() / (made**2).mean()
+    assert neighbours == pytest.approx(np.exp(-0.5), abs=0.05)
+    assert known.reach == 2
+    assert KnownNoise.of(parse(WHITE), 1).reach == 0
+
+
+def test_objectives_and_images_must_suit_each_other(tmp_path: Path) -> None:
+    noisy = DataConfig(noisy=tuple(noisy_store(tmp_path, parse(WHITE), seed=1)))
+    clean = tiny_runs.stores(tmp_path / "clean")
+    with pytest.raises(ConfigError, match="compares with clean images"):
+        run_training(settings(noisy, "supervised"), tmp_path / "a")
+    with pytest.raises(ConfigError, match="two noisy views"):
+        run_training(settings(noisy, "noise2noise"), tmp_path / "b")
+    with pytest.raises(ConfigError, match="without a clean side"):
+        run_training(settings(clean, "noise2void", noise=WHITE), tmp_path / "c")
+    with pytest.raises(UnknownNameError, match="noise2void"):
+        run_training(settings(noisy, "noise2viod"), tmp_path / "d")
+    with pytest.raises(ConfigError, match="one source"):
+        run_training(settings(replace(clean, noisy=noisy.noisy), "auto"), tmp_path / "e")
