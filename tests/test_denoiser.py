@@ -217,7 +217,7 @@ def test_a_blind_network_needs_no_level() -> None:
 
 def test_luma_and_chroma_have_strengths_of_their_own() -> None:
     image = np.random.default_rng(0).random((8, 8, 3)).astype(np.float32)
-    weights = np.array(denoiser.LUMA_WEIGHTS, np.float32)
+    weights = np.array((0.299, 0.587, 0.114), np.float32)
     change = make(3)(image) - image
     luma_only = make(3, chroma=0.0)(image) - image
     assert np.allclose(luma_only, (change @ weights)[..., None], atol=1e-6)

@@ -20,7 +20,7 @@ from noiseless import hub
 from noiseless.bundle import Bundle, NetworkSpec
 from noiseless.errors import BundleError, ConfigError, ImageError, SigmaError, UnknownNameError
 from noiseless.image import DataRange, Image
-from noiseless.inference import Cancel, Progress, restore
+from noiseless.inference import Cancel, Progress, blended, restore
 from noiseless.runtime import Array, Engine, choose, open_engine
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ PREFERRED = {
 
 PHOTO = "photo-small"
 
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
 
 
@@ -294,22 +293,7 @@ class Denoiser:
         return planes.reshape(count * channels, 1, height, width), sigma
 
     def _blend(self, noisy: Array, restored: Array, strength: Array) -> Array:
-        luma, chroma = self.controls.luma, self.controls.chroma
-        coloured = noisy.shape[1] == len(LUMA_WEIGHTS) and (luma, chroma) != (1.0, 1.0)
-        if not coloured and strength.ndim == 0 and strength == 1:
-            return restored
-        change = restored - noisy
-        if coloured:
-            weights = np.asarray(LUMA_WEIGHTS, np.float32)
-            grey = np.einsum("nchw,c->nhw", change, weights)[:, np.newaxis]
-            change = luma * grey + chroma * (change - grey)
-        try:
-            blended: Array = (noisy + strength * change).astype(np.float32, copy=False)
-        except ValueError as error:
-            raise ImageError(
-                "the strength map does not fit the image", got=strength.shape, expected=noisy.shape[-2:]
-            ) from error
-        return blended
+        return blended(noisy, restored, strength, luma=self.controls.luma, chroma=self.controls.chroma)
 
 
 def estimate_sigma(planes: Array) -> Array:

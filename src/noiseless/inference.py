@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noiseless.bundle import NetworkSpec
-from noiseless.errors import Cancelled, ConfigError, MemoryLimitError, SigmaError
+from noiseless.errors import Cancelled, ConfigError, ImageError, MemoryLimitError, SigmaError
 from noiseless.runtime import Array, Engine, Precision, prepare
 from noiseless.runtime.machine import free_memory, resident_memory
 from noiseless.tiling import Tile, fitting_core, largest_window, round_up, tiles
@@ -29,6 +29,7 @@ BATCH_PIXELS = 512 * 512
 """Small images are run together up to so many pixels; more gains nothing."""
 
 FREE_SHARE = 0.5
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 
 ENSEMBLE = 8
 """Turns and flips of an image."""
@@ -129,6 +130,36 @@ def restore(
                 grid = _smaller(grid, planes.shape, spec, error)
     finally:
         engine.release()
+
+
+def blended(noisy: Array, restored: Array, strength: Array, *, luma: float = 1.0, chroma: float = 1.0) -> Array:
+    """As much of the restored image as is wanted.
+
+    Args:
+        noisy: (N, C, H, W).
+        restored: (N, C, H, W).
+        strength: 0 to 1, a number or (H, W).
+        luma: strength for the brightness of colours, 0 to 1.
+        chroma: strength for colours themselves, 0 to 1.
+
+    Raises:
+        ImageError: the strength does not fit the image.
+    """
+    coloured = noisy.shape[1] == len(LUMA_WEIGHTS) and (luma, chroma) != (1.0, 1.0)
+    if not coloured and strength.ndim == 0 and strength == 1:
+        return restored
+    change = restored - noisy
+    if coloured:
+        weights = np.asarray(LUMA_WEIGHTS, np.float32)
+        grey = np.einsum("nchw,c->nhw", change, weights)[:, np.newaxis]
+        change = luma * grey + chroma * (change - grey)
+    try:
+        blend: Array = (noisy + strength * change).astype(np.float32, copy=False)
+    except ValueError as error:
+        raise ImageError(
+            "the strength map does not fit the image", got=strength.shape, expected=noisy.shape[-2:]
+        ) from error
+    return blend
 
 
 def plan(
