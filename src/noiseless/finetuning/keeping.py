@@ -169,7 +169,7 @@ KEEPS: dict[str, Callable[[Past], Penalty]] = {"replay": replay, "lwf": lwf, "ew
 STRENGTHS = {"replay": 8.0, "lwf": 5.0, "ewc": 1000.0, "l2sp": 0.3}
 """What multiplies each where the settings do not say.
 
-At these, `replay` and `lwf` kept `gray-small` within 0.02 dB of what it was on Gaussian noise, while 100 to 180 steps of
+At these, `replay` and `lwf` kept `gray-small` within 0.02 dB of what it was on Gaussian noise; 100 to 180 steps of
 LoRA towards correlated noise gained 1.8 to 2.0 dB of the 3.7 that were to be had without. `ewc` and `l2sp`, which look
 at the weights alone, gained 2.2 dB in 60 steps and still lost 0.5 to 2.5 dB.
 """
