@@ -154,10 +154,8 @@ EXTRAS = {
     "pydicom": "medical",
     "nibabel": "medical",
     "rasterio": "geo",
-    "zarr": "microscopy",
     "rawpy": "raw",
     "av": "video",
-    "OpenEXR": "raw",
 }
 """Each optional package, as it is imported, and the extra of noiseless that brings it."""
 

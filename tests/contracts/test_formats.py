@@ -218,9 +218,10 @@ def test_the_content_decides_not_the_suffix(key: str, tmp_path: Path) -> None:
 
 
 def test_suffixes_name_one_format_each() -> None:
-    suffixes = [suffix for format_ in FORMATS.values() for suffix in format_.suffixes]
+    written = {key: format_ for key, format_ in FORMATS.items() if key != "raw"}  # which is written as TIFF
+    suffixes = [suffix for format_ in written.values() for suffix in format_.suffixes]
     assert len(set(suffixes)) == len(suffixes)
-    for key, format_ in FORMATS.items():
+    for key, format_ in written.items():
         assert all(formats.by_suffix(Path("a.B" + suffix.upper())) == key for suffix in format_.suffixes)
 
 

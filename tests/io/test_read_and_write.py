@@ -37,8 +37,8 @@ def photograph(tmp_path: Path) -> Path:
         (b"\0\0\0\x18ftypavif....", "is an AVIF file"),
         (b"\xff\x0a....", "is a JPEG XL file"),
         (b"%PDF-1.7", "is a PDF file"),
-        (b"II\x2a\0\x10\0\0\0CR\2\0", "is a Canon raw file"),
-        (b"\0" * 128 + b"DICM", "is a DICOM file"),
+        (b"II\x2a\0\x10\0\0\0CR\2\0", "a damaged or unusual camera raw file"),
+        (b"\0" * 128 + b"DICM", "the DICOM file holds no image"),
         (b"\x89PNG\r\n\x1a\n", "a damaged or unusual PNG file"),
         (b"II\x2a\0", "a damaged or unusual TIFF file"),
         (b"\xff\xd8\xff\xe0", "a damaged or unusual JPEG file"),
@@ -112,7 +112,7 @@ def test_streams_are_read_and_written(photograph: Path) -> None:
         assert pipe.read() == photograph.read_bytes()
 
 
-@pytest.mark.parametrize("key", FORMATS)
+@pytest.mark.parametrize("key", [key for key, format_ in FORMATS.items() if not format_.extra])
 def test_every_format_can_be_written_to_a_pipe(key: str) -> None:
     reading, writing = os.pipe()
     with os.fdopen(writing, "wb") as pipe:
@@ -188,6 +188,8 @@ def test_a_full_disk_is_an_output_error(tmp_path: Path) -> None:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         for key, format_ in FORMATS.items():
+            if format_.extra:  # these take only what was read from them
+                continue
             resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, before[1]))
             try:
                 with pytest.raises(OutputError, match=f"cannot write .*{key}"):

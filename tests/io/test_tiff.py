@@ -271,18 +271,6 @@ def test_unlike_pages_are_refused() -> None:
         read(io.BytesIO(stream.getvalue()))
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"photometric": "cfa"}, "camera raw"),
-        ({"extratags": [(50706, 1, 4, b"\1\4\0\0", True)]}, "camera raw"),
-    ],
-)
-def test_camera_raw_is_refused(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ImageError, match=words):
-        read(io.BytesIO(tiff(np.zeros((16, 16), np.uint16), **options)))
-
-
 @pytest.mark.parametrize("photometric", ["cielab", "icclab", "logluv"])
 def test_unusual_colours_are_refused(photometric: str) -> None:
     data = bytearray(tiff(np.zeros((16, 16, 3), np.uint8), photometric="rgb"))

@@ -44,13 +44,13 @@ class Format:
 
     Attributes:
         name: as people write it.
-        suffixes: lower case, with the dot; the first is the usual one.
+        suffixes: lower case, with the dot; the first is the usual one. Of a format that is only read, those of the
+            format in which its images are written, which comes before it in the table.
         magic: matches the beginning of every file of the format.
         module: where its codec is; imported when first needed.
         holds_metadata: whether profile, EXIF, XMP and resolution fit in.
         holds_mark: whether the mark of a denoised image fits in.
         extra: of noiseless, that the format needs.
-        written_as: key of the format in which its images are written; itself where empty.
     """
 
     name: str
@@ -60,7 +60,6 @@ class Format:
     holds_metadata: bool = True
     holds_mark: bool = True
     extra: str = ""
-    written_as: str = ""
 
     def codec(self) -> Codec:
         """The module that reads and writes the format."""
@@ -104,16 +103,19 @@ FORMATS: dict[str, Format] = {
     "nifti.gz": Format(
         "gzipped NIfTI", (".nii.gz",), _magic(GZIP + _NIFTI), "noiseless.io.nifti_gz", False, extra="medical"
     ),
+    "raw": Format(
+        "camera raw",
+        (".tif",),
+        _magic(rb".{4}ftypcrx |II\x2a\0.{4}CR|FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\0"),
+        "noiseless.io.raw",
+        extra="raw",
+    ),
 }
 
 UNSUPPORTED: dict[str, re.Pattern[bytes]] = {
     "a GIF": _magic(rb"GIF8[79]a"),
     "an AVIF": _magic(rb".{4}ftyp(avif|avis)"),
     "an HEIF": _magic(rb".{4}ftyp(heic|heix|hevc|heim|heis|mif1|msf1)"),
-    "a Canon raw": _magic(rb".{4}ftypcrx |II\x2a\0.{4}CR"),
-    "a Fuji raw": _magic(rb"FUJIFILMCCD-RAW"),
-    "an Olympus raw": _magic(rb"IIR[OS]"),
-    "a Panasonic raw": _magic(rb"IIU\0"),
     "a JPEG XL": _magic(rb"\xff\x0a|\0\0\0\x0cJXL "),
     "a JPEG 2000": _magic(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
     "a Photoshop": _magic(rb"8BPS"),

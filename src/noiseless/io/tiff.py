@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from noiseless.errors import ImageError
 from noiseless.image import Image, axes_of, default_range, significant_bits, unique_axes
-from noiseless.io import cmyk, exif, geotiff, ifd, picture, tiff_tags
+from noiseless.io import cmyk, exif, geotiff, ifd, picture, raw, tiff_tags
 from noiseless.io.limits import check_pixels
 from noiseless.io.tiff_tags import Layout
 
@@ -25,10 +25,7 @@ if TYPE_CHECKING:
     import tifffile
 
 MINISWHITE, MINISBLACK, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
-RAW = (32803, 34892)
-"""Photometric interpretations of camera raw data."""
 JPEG_COMPRESSIONS = (6, 7, 34892, 33003, 33004, 33005, 34712)
-DNG = 50706
 WITH_ALPHA = (1, 2)
 """Values of ExtraSamples that mean alpha: associated and not."""
 MAX_SAMPLE_VALUE = 281
@@ -45,6 +42,8 @@ def decode(file: BinaryIO, max_pixels: int) -> Image:
     import tifffile
 
     logging.getLogger("tifffile").addHandler(_SILENT)  # it reports through the log what is an error here
+    if raw.is_camera_raw(file):
+        return raw.decode(file, max_pixels)
     ifd.chain(*ifd.source_of(file))  # tifffile would follow one that leads back to itself for long
     file.seek(0)
     with tifffile.TiffFile(file, _multifile=False) as tiff:
@@ -89,8 +88,6 @@ def _only_series(tiff: tifffile.TiffFile) -> tifffile.TiffPageSeries:
     """The one image or stack of the file; what else there may be are reduced copies."""
     if not tiff.series:
         raise ValueError("no image inside")
-    if any(int(series.keyframe.photometric) in RAW for series in tiff.series) or DNG in tiff.pages.first.tags:
-        raise ImageError("camera raw files are not supported", fix="Develop it to a 16-bit TIFF first.")
     images = [series for series in tiff.series if not geotiff.is_mask(series.keyframe)] or tiff.series[:1]
     full = [series for series in images if not series.keyframe.is_reduced] or images[:1]
     if len(full) > 1:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from noiseless.errors import ImageError, OutputError
 from noiseless.image import DataRange, Image, pair_of
-from noiseless.io import formats, ifd, tiff, tiff_tags
+from noiseless.io import formats, ifd, raw, tiff, tiff_tags
 from noiseless.io.atomic import replacing
 from noiseless.io.limits import check_pixels, pixel_limit
 from noiseless.io.reading import saying_what_is_damaged
@@ -264,6 +264,8 @@ def _opened(file: BinaryIO, path: Path, data_range: DataRange | None) -> TiffRow
     import tifffile
 
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    if raw.is_camera_raw(file):
+        return None
     ifd.chain(*ifd.source_of(file))
     file.seek(0)
     opened = tifffile.TiffFile(file, _multifile=False)
