@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import tiny_runs
 
+import tiny_runs
 from noiseless.training.run import run_training
 
 
