@@ -23,6 +23,7 @@ PUBLIC = [
     "Report",
     "RunConfig",
     "__version__",
+    "calibrate",
     "data",
     "denoise",
     "errors",

@@ -5,6 +5,7 @@ from noiseless import metrics as metrics
 from noiseless import networks as networks
 from noiseless import noise as noise
 from noiseless._version import __version__ as __version__
+from noiseless.calibration.measuring import calibrate as calibrate
 from noiseless.denoiser import Denoiser as Denoiser
 from noiseless.denoiser import denoise as denoise
 from noiseless.denoiser import load as load

@@ -10,26 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from noiseless.calibration import noise_level
 from noiseless.errors import InputError
-
-
-def scene(size: int = 160) -> np.ndarray:
-    """Smooth shading, edges and a patch of strong texture, float64 (1, size, size) from 0 to 1."""
-    y, x = np.mgrid[:size, :size] / size
-    picture = 0.3 + 0.2 * x + 0.2 * np.sin(3 * y) + 0.15 * ((x - 0.6) ** 2 + (y - 0.4) ** 2 < 0.05)
-    texture = gaussian_filter(np.random.default_rng(9).standard_normal((size, size)), 0.8)
-    return (picture + 0.3 * texture * (y > 0.55))[None]
+from shaded_scenes import as_8_bit, scene
 
 
 def noise(shape: tuple[int, ...], sigma: float, seed: int = 0) -> np.ndarray:
     return sigma * np.random.default_rng(seed).standard_normal(shape)
-
-
-def as_8_bit(image: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(image, 0, 1) * 255) / 255
 
 
 LEVELS = [2 / 255, 5 / 255, 15 / 255, 25 / 255, 50 / 255]

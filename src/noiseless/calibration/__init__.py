@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from noiseless.calibration.level import noise_level as noise_level
+    from noiseless.calibration.measuring import calibrate as calibrate
+    from noiseless.calibration.measuring import examine as examine
+    from noiseless.calibration.measuring import examine_planes as examine_planes
+    from noiseless.calibration.report import Calibration as Calibration
 
-_LAZY = {"noise_level": "noiseless.calibration.level"}
+_LAZY = {
+    "Calibration": "noiseless.calibration.report",
+    "calibrate": "noiseless.calibration.measuring",
+    "examine": "noiseless.calibration.measuring",
+    "examine_planes": "noiseless.calibration.measuring",
+    "noise_level": "noiseless.calibration.level",
+}
 
 
 def __getattr__(name: str) -> Any:

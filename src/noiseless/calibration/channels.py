@@ -1,0 +1,231 @@
+"""One channel through all measurements: impulses and stripes go first, then come curve and correlation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from noiseless.calibration.curve import Fit, fit_curve, no_fit, take_samples
+from noiseless.calibration.exposures import check_one_scene, fit_exposures
+from noiseless.calibration.impulses import find_impulses, without_impulses
+from noiseless.calibration.patches import NOWHERE, find_limits, rounding_step
+from noiseless.calibration.report import Channel, CurvePoint, Interval, Seen
+from noiseless.calibration.stripes import stripe_level, without_stripes
+from noiseless.calibration.texture import Texture, measure_texture, take_blocks
+
+CORRELATED = 0.1
+"""Correlation of neighbours from which noise is not white."""
+
+FAINT = 1 / 255
+"""Standard deviation of correlated residuals below which they are taken for the picture's own."""
+
+UNEVEN = 1.55
+"""How much the flattest blocks may differ and still pass for noise."""
+
+CERTAIN = 3.0
+"""Standard errors that the gain must exceed, and how many of them the half of an interval holds."""
+
+SLOPE = 0.05
+"""Share of the variance that must change between dark and bright."""
+
+BIAS = 0.006
+CLIPPED_BIAS = 0.02
+"""What an estimate of the standard deviation is off by beyond its scatter, as measured on photographs."""
+
+LOOSE = (0.6, 1.25)
+"""Ends of the interval of the level of correlated noise, over the level."""
+
+VALUES = np.linspace(0, 1, 21)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A channel, and what decides on the kind of noise.
+
+    Attributes:
+        channel: the numbers.
+        told: there was something to measure.
+        dependent: the variance grows with brightness.
+        correlated: neighbours resemble each other.
+    """
+
+    channel: Channel
+    told: bool
+    dependent: bool
+    correlated: bool
+
+
+@dataclass(frozen=True)
+class _Defects:
+    """What was taken out of the planes before the noise was measured."""
+
+    rows: float
+    columns: float
+    impulses: float
+    ends: tuple[float, float]
+
+
+def measure_channel(planes: Sequence[np.ndarray], mask: np.ndarray | None) -> Measured:
+    """Measure one channel of several images.
+
+    Args:
+        planes: (H, W) each, float32, [0, 1] units.
+        mask: (H, W), where to look; None for everywhere.
+    """
+    planes, defects = _repaired(planes)
+    samples = take_samples(planes, mask)
+    fit = fit_curve(samples)
+    blocks = take_blocks(planes, samples.limits, mask)
+    if fit is None:
+        texture = measure_texture(blocks, np.ones_like(blocks.energies))
+        if not _is_correlated(texture):
+            return _untold(defects)
+        fit = no_fit()
+    else:
+        texture = measure_texture(blocks, fit.line.variance(blocks.means) + samples.step**2 / 12 + 1e-9)
+    return _measured(fit, texture, defects, clipped=samples.limits != NOWHERE)
+
+
+def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
+    """Measure one channel of exposures of one scene.
+
+    Args:
+        frames: (N, H, W), float32, [0, 1] units.
+        mask: (H, W), where to look; None for everywhere.
+
+    Raises:
+        DataError: the exposures are not of one scene.
+    """
+    check_one_scene(frames)
+    low, high = float(frames.min()), float(frames.max())
+    ends = find_limits((frames - low) / np.float32(high - low)) if low < high else NOWHERE
+    limits = (low if math.isfinite(ends[0]) else -math.inf, high if math.isfinite(ends[1]) else math.inf)
+    differences = [(one - other) / np.float32(math.sqrt(2)) for one, other in zip(frames[1:], frames[:-1], strict=True)]
+    rows, columns = stripe_level(differences[0])
+    defects = _Defects(rows, columns, 0.0, _shares_at_ends(frames, limits))
+    fit = fit_exposures(frames, limits, rounding_step(frames), mask)
+    if fit is None or low == high:
+        return _untold(defects)
+    blocks = take_blocks(differences, NOWHERE, mask)
+    return _measured(fit, measure_texture(blocks, np.ones_like(blocks.energies)), defects, clipped=False)
+
+
+def _repaired(planes: Sequence[np.ndarray]) -> tuple[list[np.ndarray], _Defects]:
+    impulses = [find_impulses(plane) for plane in planes]
+    lost = float(np.mean([each.amount for each in impulses]))
+    repaired = [without_impulses(plane, each.places) for plane, each in zip(planes, impulses, strict=True)]
+    ends = np.mean([_ends(plane) for plane in repaired], axis=0)
+    levels = np.array([stripe_level(plane) for plane in repaired])
+    rows, columns = (float(level) if (levels[:, axis] > 0).mean() > 0.5 else 0.0 for axis, level in _medians(levels))
+    if rows or columns:
+        repaired = [without_stripes(plane, rows > 0, columns > 0).astype(np.float32) for plane in repaired]
+    return repaired, _Defects(rows, columns, lost, (float(ends[0]), float(ends[1])))
+
+
+def _medians(levels: np.ndarray) -> list[tuple[int, float]]:
+    return list(enumerate(np.median(levels, axis=0).tolist()))
+
+
+def _ends(plane: np.ndarray) -> tuple[float, float]:
+    low, high = float(plane.min()), float(plane.max())
+    if low == high:
+        return 0.0, 0.0
+    ends = find_limits((plane - low) / np.float32(high - low))
+    return _shares_at_ends(
+        plane, (low if math.isfinite(ends[0]) else -math.inf, high if math.isfinite(ends[1]) else math.inf)
+    )
+
+
+def _shares_at_ends(plane: np.ndarray, limits: tuple[float, float]) -> tuple[float, float]:
+    return float(np.mean(plane <= limits[0])), float(np.mean(plane >= limits[1]))
+
+
+def _untold(defects: _Defects) -> Measured:
+    unknown = (0.0, 1.0)
+    channel = Channel(
+        0.0, unknown, 0.0, unknown, 0.0, unknown, (), (), (), (), 0.0, (),
+        defects.rows, defects.columns, defects.impulses, *defects.ends, 0.0, 0,
+    )  # fmt: skip
+    return Measured(channel, told=False, dependent=False, correlated=False)
+
+
+def _measured(fit: Fit, texture: Texture | None, defects: _Defects, *, clipped: bool) -> Measured:
+    bias = CLIPPED_BIAS if clipped else BIAS
+    level, error = math.sqrt(fit.level), _jackknife(np.sqrt(np.maximum(fit.levels, 0)))
+    correlated = _is_correlated(texture)
+    sigma, interval = level, _interval(level, error, bias)
+    if correlated and texture is not None:
+        sigma, interval = texture.sigma, (LOOSE[0] * texture.sigma, LOOSE[1] * texture.sigma)
+    gain, read = fit.line.gain, math.sqrt(fit.line.floor)
+    gain_error = _jackknife(fit.replicates[:, 0])
+    channel = Channel(
+        sigma=sigma,
+        sigma_interval=interval,
+        gain=gain,
+        gain_interval=_interval(gain, gain_error, 2 * bias),
+        read=read,
+        read_interval=_read_interval(fit, bias),
+        curve=_curve(fit, bias),
+        seen=_seen(fit),
+        autocorrelation_across=() if texture is None else texture.across,
+        autocorrelation_down=() if texture is None else texture.down,
+        length=texture.length if correlated and texture is not None else 0.0,
+        octaves=() if texture is None else texture.octaves,
+        rows=defects.rows,
+        columns=defects.columns,
+        impulses=defects.impulses,
+        clipped_low=defects.ends[0],
+        clipped_high=defects.ends[1],
+        offset=_offset(fit),
+        flat=fit.flat,
+    )
+    change = gain * (fit.span[1] - fit.span[0]) / max(fit.level, 1e-12)
+    return Measured(channel, True, gain > CERTAIN * gain_error and change > SLOPE, correlated)
+
+
+def _is_correlated(texture: Texture | None) -> bool:
+    if texture is None or texture.uneven > UNEVEN:
+        return False
+    return texture.first_lag > CORRELATED and texture.sigma > FAINT
+
+
+def _jackknife(replicates: np.ndarray) -> float:
+    """Standard error from estimates that lack one of their parts each."""
+    count = len(replicates)
+    return math.sqrt((count - 1) / count * float(np.sum((replicates - replicates.mean()) ** 2)))
+
+
+def _interval(value: float, error: float, bias: float) -> Interval:
+    half = CERTAIN * math.hypot(error, bias * value)
+    return max(value - half, 0.0), value + half
+
+
+def _read_interval(fit: Fit, bias: float) -> Interval:
+    darkest = fit.line.gain * max(fit.span[0], 0.0) + fit.line.floor
+    half = CERTAIN * math.hypot(_jackknife(fit.replicates[:, 1]), 2 * bias * darkest)
+    return math.sqrt(max(fit.line.floor - half, 0.0)), math.sqrt(fit.line.floor + half)
+
+
+def _curve(fit: Fit, bias: float) -> tuple[CurvePoint, ...]:
+    sigma = np.sqrt(fit.line.variance(VALUES))
+    replicates = np.sqrt(np.maximum(fit.replicates[:, :1] * VALUES + fit.replicates[:, 1:], 0))
+    return tuple(
+        CurvePoint(float(value), float(each), _interval(float(each), _jackknife(column), bias))
+        for value, each, column in zip(VALUES, sigma, replicates.T, strict=True)
+    )
+
+
+def _seen(fit: Fit) -> tuple[Seen, ...]:
+    values, variances = fit.points.values[:, -1], fit.points.variances[:, -1]
+    return tuple(Seen(float(value), math.sqrt(variance)) for value, variance in zip(values, variances, strict=True))
+
+
+def _offset(fit: Fit) -> float:
+    """Where the noise would vanish, if that is clearly above 0 and no brighter than the darkest flat parts."""
+    if fit.line.floor > 0 or fit.free.gain <= 0:
+        return 0.0
+    offset = -fit.free.floor / fit.free.gain
+    return offset if 0.02 < offset < fit.span[0] + 0.02 else 0.0

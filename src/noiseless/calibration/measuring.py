@@ -1,0 +1,228 @@
+"""`calibrate`: which noise is in these images; `examine`: everything that was found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from noiseless.calibration.channels import Measured, measure_channel, measure_exposures
+from noiseless.calibration.report import Calibration
+from noiseless.calibration.traces import enlargement, jpeg_grid
+from noiseless.errors import DataError, InputError
+from noiseless.image import DataRange, Image
+from noiseless.noise import Noise
+from noiseless.noise.chain import Chain
+from noiseless.noise.correlated import Correlated
+from noiseless.noise.gaussian import Gaussian
+from noiseless.noise.poisson_gaussian import PoissonGaussian
+from noiseless.noise.salt_and_pepper import SaltAndPepper
+from noiseless.noise.stripes import Stripes
+from noiseless.noise.values import Value
+
+Pictures: TypeAlias = "npt.ArrayLike | Image | str | Path | Sequence[npt.ArrayLike | Image | str | Path]"
+"""One image, or a list or tuple of images: arrays, `Image` objects or files."""
+
+FEW_FLAT = 300
+FAINT = 2.5 / 255
+WIDE = 0.35
+"""Half of an interval, over what it is of, from which the level counts as uncertain."""
+
+
+def calibrate(
+    images: Pictures,
+    *,
+    exposures: bool = False,
+    mask: npt.ArrayLike | None = None,
+    channel_axis: int | None = None,
+    data_range: DataRange | None = None,
+) -> Noise:
+    """Measure the noise in images.
+
+    ```python
+    noise = noiseless.calibrate(noisy)
+    clean = noiseless.denoise(noisy, noise=noise)
+    ```
+
+    Args:
+        images: one image, or a list of images of one sensor, whose noise is then measured together.
+        exposures: the images (or the planes of one stack) show one scene, so that all that differs is noise.
+        mask: (H, W), true where the noise shall be measured; for images of one size.
+        channel_axis: of arrays, as of `noiseless.denoise`.
+        data_range: likewise.
+
+    Returns:
+        The noise before clipping, in [0, 1] units: Gaussian, Poisson-Gaussian or correlated, then stripes and
+        impulses where there are any. Where nothing can be told, Gaussian noise of level 0;
+        `noiseless.calibration.examine` says why.
+
+    Raises:
+        ImageError: no image, or NaN or infinite values.
+        ValueRangeError: float values far outside [0, 1] and no data range.
+        DataError: no image, images of different channels, exposures that are not of one scene, a mask that leaves
+            nothing.
+    """
+    return examine(images, exposures=exposures, mask=mask, channel_axis=channel_axis, data_range=data_range).noise
+
+
+def examine(
+    images: Pictures,
+    *,
+    exposures: bool = False,
+    mask: npt.ArrayLike | None = None,
+    channel_axis: int | None = None,
+    data_range: DataRange | None = None,
+) -> Calibration:
+    """Measure the noise in images and tell everything that was found. See `calibrate`."""
+    opened = [_opened(each, channel_axis, data_range) for each in _listed(images)]
+    planes = [plane for image in opened for plane in image.planes()]
+    return examine_planes(planes, exposures=exposures, mask=mask)
+
+
+def examine_planes(
+    planes: Sequence[np.ndarray], *, exposures: bool = False, mask: npt.ArrayLike | None = None
+) -> Calibration:
+    """Measure the noise of planes together.
+
+    Args:
+        planes: (C, H, W) each, float32 in [0, 1] units; sizes may differ unless they are exposures.
+        exposures: as of `calibrate`.
+        mask: as of `calibrate`.
+
+    Raises:
+        DataError: as of `calibrate`.
+    """
+    _check_planes(planes, exposures)
+    where = None if mask is None else _checked_mask(mask, planes)
+    channels = [
+        _measure([plane[number] for plane in planes], where, exposures=exposures) for number in range(len(planes[0]))
+    ]
+    kind, noise = _model(channels)
+    middle = planes[0].mean(axis=0)
+    return Calibration(
+        noise=noise,
+        kind=kind,
+        channels=tuple(each.channel for each in channels),
+        images=len(planes),
+        exposures=exposures,
+        jpeg=jpeg_grid(middle),
+        enlarged=enlargement(middle),
+        warnings=tuple(dict.fromkeys(_warnings(channels, kind))),
+    )
+
+
+def _measure(planes: list[np.ndarray], mask: np.ndarray | None, *, exposures: bool) -> Measured:
+    return measure_exposures(np.stack(planes), mask) if exposures else measure_channel(planes, mask)
+
+
+def _listed(images: Pictures) -> list[object]:
+    return list(images) if isinstance(images, list | tuple) else [images]
+
+
+def _opened(given: object, channel_axis: int | None, data_range: DataRange | None) -> Image:
+    if isinstance(given, str | Path):
+        from noiseless.io import read
+
+        return read(given).checked(data_range)
+    if isinstance(given, Image):
+        return given.checked(data_range)
+    return Image.from_array(given, channel_axis=channel_axis, data_range=data_range)  # type: ignore[arg-type]
+
+
+def _check_planes(planes: Sequence[np.ndarray], exposures: bool) -> None:
+    if not planes:
+        raise DataError("no image to calibrate from")
+    channels = sorted({len(plane) for plane in planes})
+    if len(channels) > 1:
+        raise DataError("images of one sensor have the same channels", got=channels)
+    sizes = sorted({plane.shape[1:] for plane in planes})
+    if exposures and len(sizes) > 1:
+        raise DataError("exposures of one scene have one size", got=sizes)
+    if exposures and len(planes) < 2:
+        raise DataError("repeated exposures need at least two images of one scene", got=len(planes))
+
+
+def _checked_mask(mask: npt.ArrayLike, planes: Sequence[np.ndarray]) -> np.ndarray:
+    where = np.asarray(mask)
+    sizes = {plane.shape[1:] for plane in planes}
+    if sizes != {where.shape}:
+        raise InputError("the mask does not fit the images", got=where.shape, expected=sorted(sizes))
+    where = where > (0.5 if where.dtype.kind == "f" else 0)
+    if not where.any():
+        raise DataError("the mask leaves nothing to measure in", fix="Make it true where the noise shall be measured.")
+    return where
+
+
+def _model(channels: Sequence[Measured]) -> tuple[str, Noise]:
+    """The kind of noise and the model of all channels."""
+    kind = _kind(channels)
+    parts = [_MODELS[kind](channels)]
+    for axis in ("rows", "columns"):
+        levels = [float(getattr(each.channel, axis)) for each in channels]
+        if any(levels):
+            parts.append(Stripes(_value(levels), axis=axis))
+    impulses = float(np.mean([each.channel.impulses for each in channels]))
+    if impulses:
+        parts.append(SaltAndPepper(impulses))
+    return kind, parts[0] if len(parts) == 1 else Chain(tuple(parts))
+
+
+def _kind(channels: Sequence[Measured]) -> str:
+    correlated = [each.correlated for each in channels]
+    if sum(correlated) * 2 > len(correlated):
+        return "correlated"
+    if any(each.dependent for each in channels):
+        return "poisson-gaussian"
+    return "gaussian" if any(each.channel.sigma for each in channels) else "none"
+
+
+def _gaussian(channels: Sequence[Measured]) -> Noise:
+    return Gaussian(_value([min(each.channel.sigma, 1.0) for each in channels]))
+
+
+def _poisson_gaussian(channels: Sequence[Measured]) -> Noise:
+    gains = [min(each.channel.gain, 1.0) for each in channels]
+    return PoissonGaussian(_value(gains), _value([min(each.channel.read, 1.0) for each in channels]))
+
+
+def _correlated(channels: Sequence[Measured]) -> Noise:
+    length = float(np.median([each.channel.length for each in channels]))
+    return Correlated(_value([min(each.channel.sigma, 1.0) for each in channels]), round(length, 3))
+
+
+_MODELS = {
+    "none": _gaussian,
+    "gaussian": _gaussian,
+    "poisson-gaussian": _poisson_gaussian,
+    "correlated": _correlated,
+}
+
+
+def _value(numbers: Sequence[float]) -> Value:
+    """A number for one channel, a list for several; four digits are more than is known."""
+    rounded = [float(f"{number:.4g}") for number in numbers]
+    return rounded[0] if len(rounded) == 1 else rounded
+
+
+def _warnings(channels: Sequence[Measured], kind: str) -> list[str]:
+    found = []
+    if any(not each.told for each in channels):
+        found.append("a channel is constant, drawn or wholly clipped: nothing can be said of its noise")
+    if any(each.told and each.channel.flat < FEW_FLAT for each in channels):
+        found.append("too little flat area to tell the noise well: give more images (of the same sensor)")
+    if kind != "none" and any(_uncertain(each) for each in channels):
+        found.append("the level is uncertain: see its interval")
+    if kind == "correlated" and max(each.channel.sigma for each in channels) < FAINT:
+        found.append("the noise is so faint that it may be fine texture of the picture")
+    if any(each.channel.offset for each in channels):
+        found.append("black seems to lie above 0: subtract the black level, or give it as data_range=(black, white)")
+    return found
+
+
+def _uncertain(measured: Measured) -> bool:
+    low, high = measured.channel.sigma_interval
+    return measured.told and math.isfinite(high) and high - low > 2 * WIDE * max(measured.channel.sigma, 1e-9)

@@ -1,0 +1,217 @@
+"""How pixels of noise resemble their neighbours: autocorrelation and spectrum of the flattest blocks of an image.
+
+Blocks of 16x16 pixels lose their mean and slope. Those that vary the least, among all blocks of about the same
+brightness, hold noise and nothing else, whatever its spectrum. Removing a slope and choosing small energies both make
+noise look weaker and shorter than it is; how much follows from the length of the correlation, and is put right.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+SIDE = 16
+MOST_BLOCKS = 8000
+STRIDE = 8
+LAGS = 8
+BINS = 8
+FEWEST_IN_BIN = 40
+SHARE = 0.2
+"""Share of the blocks of a bin that are taken for flat when their energy is measured."""
+
+FLATTEST = 0.05
+"""Share of all blocks, relative to the noise expected at their brightness, whose correlation is measured."""
+
+LENGTHS = np.geomspace(0.25, 8.0, 26)
+WAVELENGTHS = (2.0, 4.0, 8.0, 16.0)
+"""Borders, in pixels, of the octaves in which the level is given."""
+
+TINY = 1e-14
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of one channel, without mean and slope.
+
+    Attributes:
+        means: (n,).
+        residuals: (n, SIDE, SIDE), float32.
+        energies: (n,), variance of each.
+    """
+
+    means: np.ndarray
+    residuals: np.ndarray
+    energies: np.ndarray
+
+
+@dataclass(frozen=True)
+class Texture:
+    """What the flattest blocks of a channel look like.
+
+    Attributes:
+        sigma: standard deviation of a pixel.
+        across: autocorrelation of the residual at lags of 1 to LAGS pixels along rows.
+        down: likewise along columns.
+        length: in pixels, of the correlation ``exp(-r ** 2 / (2 * length ** 2))`` with the same first lag; 0 for none.
+        octaves: levels of white noise of the power found between the WAVELENGTHS: at the finest detail first.
+        uneven: 1.1 or so for noise, more for what belongs to a picture.
+    """
+
+    sigma: float
+    across: tuple[float, ...]
+    down: tuple[float, ...]
+    length: float
+    octaves: tuple[float, ...]
+    uneven: float
+
+    @property
+    def first_lag(self) -> float:
+        """Correlation of neighbours, the mean of both directions."""
+        return (self.across[0] + self.down[0]) / 2
+
+
+def take_blocks(planes: Sequence[np.ndarray], limits: tuple[float, float], mask: np.ndarray | None = None) -> Blocks:
+    """Blocks of one channel of several images; those that touch the limits of clipping, or hold
+    a single value, are left out.
+
+    Args:
+        planes: (H, W) each, in one unit.
+        limits: where values are clipped.
+        mask: (H, W), bool: blocks lie wholly where it is true.
+    """
+    most = max(MOST_BLOCKS // max(len(planes), 1), 100)
+    parts = [_cut(np.asarray(plane, np.float32), most, limits, mask) for plane in planes if min(plane.shape) >= SIDE]
+    pixels = np.concatenate(parts) if parts else np.empty((0, SIDE * SIDE), np.float32)
+    means = pixels.mean(axis=1)
+    residuals = pixels - means[:, None]
+    residuals -= (residuals @ _SLOPES) @ _SLOPES.T
+    energies = np.einsum("np,np->n", residuals, residuals, dtype=np.float64) / (SIDE * SIDE - 3)
+    return Blocks(means, residuals.reshape(-1, SIDE, SIDE), energies)
+
+
+def measure_texture(blocks: Blocks, expected: np.ndarray) -> Texture | None:
+    """Energy and correlation of the flattest blocks.
+
+    Args:
+        blocks: of one channel.
+        expected: (n,), variance of white noise at the mean of each block, up to a factor.
+
+    Returns:
+        None where there are too few blocks.
+    """
+    if len(blocks.means) < FEWEST_IN_BIN:
+        return None
+    ratio = blocks.energies / np.maximum(expected, TINY)
+    count = max(int(FLATTEST * len(ratio)), 12)
+    chosen = np.argpartition(ratio, count - 1)[:count]
+    scaled = blocks.residuals[chosen] / np.sqrt(np.maximum(expected[chosen], TINY))[:, None, None]
+    power = np.mean(np.abs(np.fft.rfft2(scaled, s=(2 * SIDE, 2 * SIDE))) ** 2, axis=0)
+    across, down = _correlations(power)
+    length, kept = _length_of((across[0] + down[0]) / 2)
+    energy, uneven = _energy(blocks)
+    octaves = _octaves(power, float(np.mean(blocks.energies[chosen])))
+    return Texture(math.sqrt(energy / kept), across, down, length, octaves, uneven)
+
+
+def _cut(plane: np.ndarray, most: int, limits: tuple[float, float], mask: np.ndarray | None) -> np.ndarray:
+    windows = sliding_window_view(plane, (SIDE, SIDE))
+    stride = max(STRIDE, math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / most)))
+    stride = 2 if windows.shape[0] * windows.shape[1] < 100 * STRIDE**2 else stride
+    pixels = windows[::stride, ::stride].reshape(-1, SIDE * SIDE)
+    inside = ((pixels > limits[0]) & (pixels < limits[1])).mean(axis=1) > 0.98
+    inside &= pixels.max(axis=1) > pixels.min(axis=1)
+    if mask is not None:
+        inside &= sliding_window_view(mask, (SIDE, SIDE))[::stride, ::stride].all(axis=(-2, -1)).ravel()
+    chosen: np.ndarray = pixels[inside]
+    return chosen
+
+
+def _energy(blocks: Blocks) -> tuple[float, float]:
+    """Variance of the flattest blocks of each brightness, and how unlike noise the most even of them are.
+
+    Blocks that hold nothing but noise have about the same energy: the tenth hundredth over the third is little more
+    than 1. A brightness whose blocks differ more, as those of a picture do, counts less.
+    """
+    low, high = float(blocks.means.min()), float(blocks.means.max())
+    bins = np.minimum(((blocks.means - low) / max(high - low, TINY) * BINS).astype(np.int64), BINS - 1)
+    found, uneven = [], []
+    for number in range(BINS):
+        here = np.sort(blocks.energies[bins == number])
+        if len(here) >= FEWEST_IN_BIN:
+            found.append(float(here[: max(int(SHARE * len(here)), 5)].mean()))
+            uneven.append(float(here[int(0.1 * len(here))] / here[int(0.03 * len(here))]))
+    if not found:
+        return float(np.median(blocks.energies)), math.inf
+    weights = 1 / (0.03 + np.array(uneven) - 1) ** 3
+    return float(np.average(found, weights=weights)), min(uneven)
+
+
+def _correlations(power: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Autocorrelation along rows and along columns from the mean power spectrum of zero-padded blocks."""
+    products = np.fft.irfft2(power, s=(2 * SIDE, 2 * SIDE))
+    lags = np.arange(1, LAGS + 1)
+    overlap = SIDE / (SIDE - lags) / products[0, 0]
+    return tuple((products[0, lags] * overlap).tolist()), tuple((products[lags, 0] * overlap).tolist())
+
+
+def _octaves(power: np.ndarray, energy: float) -> tuple[float, ...]:
+    """Levels of white noise that has the power of the blocks between the WAVELENGTHS."""
+    rows, columns = np.fft.fftfreq(2 * SIDE)[:, None], np.fft.rfftfreq(2 * SIDE)[None, :]
+    frequency = np.sqrt(rows**2 + columns**2)
+    weight = np.where((columns == 0) | (columns == 0.5), 1.0, 2.0) * np.ones_like(rows)
+    density = power / float(np.average(power, weights=weight)) * energy
+    edges = [math.inf, *(1 / length for length in WAVELENGTHS)]
+    bands = [(frequency >= low) & (frequency < high) for high, low in itertools.pairwise(edges)]
+    return tuple(math.sqrt(float(np.average(density[band], weights=weight[band]))) for band in bands)
+
+
+def _length_of(first_lag: float) -> tuple[float, float]:
+    """Length of a correlation, and the share of its variance that is measured, from the measured first lag."""
+    lags, shares = _biases()
+    if first_lag <= lags[0]:
+        return 0.0, 1.0
+    length = float(np.interp(first_lag, lags, LENGTHS))
+    return length, float(np.interp(length, LENGTHS, shares))
+
+
+@lru_cache(maxsize=1)
+def _biases() -> tuple[np.ndarray, np.ndarray]:
+    """For each of LENGTHS: the first lag, and the share of the variance, that are measured in flat blocks."""
+    places = np.arange(SIDE)
+    squares = (places[:, None] - places[None, :]) ** 2
+    basis = np.concatenate([np.full((SIDE * SIDE, 1), 1 / SIDE), _SLOPES], axis=1).astype(np.float64)
+    lags, shares = [], []
+    for length in LENGTHS:
+        one = np.exp(-squares / (2 * length**2))
+        covariance = np.kron(one, one)
+        across = covariance @ basis
+        left = covariance - basis @ across.T - across @ basis.T + basis @ (basis.T @ across) @ basis.T
+        blocks = left.reshape(SIDE, SIDE, SIDE, SIDE)
+        neighbours = np.einsum("abab->ab", blocks[:, 1:, :, :-1])
+        trace = float(np.trace(left))
+        lags.append(float(neighbours.sum()) * SIDE / (SIDE - 1) / trace)
+        spread = math.sqrt(2 * float(np.sum(left**2))) / trace
+        shares.append(trace / (SIDE * SIDE - 3) * max(1 - _CHOSEN * spread, 0.3))
+    return np.array(lags), np.array(shares)
+
+
+_CHOSEN = 0.5
+"""Standard deviations from the energy of all blocks to that of those taken, halved or so: not all blocks are flat."""
+
+
+def _slopes() -> np.ndarray:
+    """Down and across as orthonormal columns, (SIDE * SIDE, 2), float32."""
+    centred = np.arange(SIDE) - (SIDE - 1) / 2
+    rows, columns = np.meshgrid(centred, centred, indexing="ij")
+    both = np.stack([rows.ravel(), columns.ravel()], axis=1)
+    unit: np.ndarray = (both / np.linalg.norm(both, axis=0)).astype(np.float32)
+    return unit
+
+
+_SLOPES = _slopes()

@@ -1,0 +1,77 @@
+"""Traces of what was done to an image: the 8-pixel grid of JPEG, and the regular pattern that enlarging leaves.
+
+References:
+    Z. Fan, R. L. de Queiroz: Identification of bitmap compression history: JPEG detection and quantizer estimation.
+    IEEE Transactions on Image Processing 12, 2003 (differences across the borders of blocks).
+    A. C. Gallagher: Detection of linear and cubic interpolation in JPEG compressed images. CRV, 2005 (the second
+    derivative of an enlarged image is periodic).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+BLOCK = 8
+MOST_LINES = 512
+GRID = 1.08
+"""Mean step across a border of blocks over that within, from which the grid is seen."""
+
+PEAK = 12.0
+"""Height of a peak in the spectrum of the second derivative over what is around it."""
+
+LEAST_PERIOD = 64
+FROM, TO = 0.03, 0.47
+"""Frequencies, in cycles a pixel, among which a peak is looked for."""
+
+
+def jpeg_grid(plane: np.ndarray) -> bool:
+    """Whether steps between neighbours are larger, everywhere, at every eighth row and column."""
+    return all(_grid_strength(_lines(each)) > GRID for each in (plane, plane.T))
+
+
+def enlargement(plane: np.ndarray) -> float | None:
+    """By how much an image was enlarged, from 1 to 2, as far as that can be seen; None where it was not.
+
+    Whole factors leave the same trace as many others: 2 stands for any of them.
+    """
+    found = [_peak(_lines(each)) for each in (plane, plane.T)]
+    if None in found or abs(found[0] - found[1]) > 0.01:  # type: ignore[operator]
+        return None
+    frequency = sum(found) / 2  # type: ignore[arg-type]
+    return float(1 / (1 - frequency)) if frequency < 0.5 else 2.0
+
+
+def _lines(plane: np.ndarray) -> np.ndarray:
+    return plane[:: max(1, plane.shape[0] // MOST_LINES)].astype(np.float64)
+
+
+def _grid_strength(lines: np.ndarray) -> float:
+    """Steps at the phase of largest steps over the median of the others, in both halves of the image."""
+    if lines.shape[1] < 8 * BLOCK:
+        return 0.0
+    bend = np.abs(
+        lines[:, 1:-2] - lines[:, :-3] - (lines[:, 2:-1] - lines[:, 1:-2]) * 2 + lines[:, 3:] - lines[:, 2:-1]
+    )
+    strengths = []
+    for half in np.array_split(np.minimum(bend, np.quantile(bend, 0.9)), 2):
+        steps = half.mean(axis=0)
+        usable = steps[: len(steps) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=0)
+        place = (BLOCK - 2) % BLOCK
+        others = np.delete(usable, place)
+        strengths.append(float(usable[place] / max(np.median(others), 1e-12)))
+    return min(strengths)
+
+
+def _peak(lines: np.ndarray) -> float | None:
+    if lines.shape[1] < LEAST_PERIOD:
+        return None
+    second = np.abs(2 * lines[:, 1:-1] - lines[:, :-2] - lines[:, 2:]).mean(axis=0)
+    spectrum = np.abs(np.fft.rfft((second - second.mean()) * np.hanning(len(second))))
+    frequencies = np.fft.rfftfreq(len(second))
+    usable = (frequencies > FROM) & (frequencies < TO + 0.04)
+    usable &= np.abs(frequencies * BLOCK - np.rint(frequencies * BLOCK)) > 0.03
+    if not usable.any():
+        return None
+    place = int(np.argmax(np.where(usable, spectrum, 0)))
+    around = np.median(spectrum[max(place - 40, 1) : place + 41])
+    return float(frequencies[place]) if spectrum[place] > PEAK * around else None

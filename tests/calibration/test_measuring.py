@@ -1,0 +1,165 @@
+"""Calibration as a whole: the kind of noise, its parameters, what stands beside it, and bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import noiseless
+from noiseless.calibration import calibrate, examine
+from noiseless.errors import DataError, ImageError, InputError, ValueRangeError
+from noiseless.image import Image
+from noiseless.noise import Noise, parse
+from shaded_scenes import as_8_bit, scene
+
+
+def noisy(spec: str, *, size: int = 240, seed: int = 0, stored: bool = False) -> np.ndarray:
+    """A picture with this noise, (size, size)."""
+    image = parse(spec).sample(scene(size), np.random.default_rng(seed))[0]
+    return as_8_bit(image).astype(np.float32) if stored else image
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        ("gaussian:10", "gaussian"),
+        ("gaussian:40", "gaussian"),
+        ("poisson-gaussian:gain=0.01,read=0.01", "poisson-gaussian"),
+        ("correlated:sigma=0.04,length=0.8", "correlated"),
+        ("correlated:sigma=0.04,length=1.5", "correlated"),
+    ],
+)
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_kind_is_recognised(spec: str, kind: str, stored: bool) -> None:
+    found = examine(noisy(spec, stored=stored))
+    assert found.kind == kind
+    values = np.full((1, 8, 8), 0.4, np.float32)
+    truth = parse(spec).variance(values).mean()
+    assert np.sqrt(found.noise.variance(values).mean() / truth) == pytest.approx(1, abs=0.25)
+    assert not any(channel.impulses or channel.rows or channel.columns for channel in found.channels)
+
+
+def test_each_channel_has_its_own() -> None:
+    clean = np.repeat(scene(200), 3, axis=0)
+    image = parse("gaussian:5/10/20").sample(clean, np.random.default_rng(0))
+    noise = calibrate(np.moveaxis(image, 0, -1))
+    assert np.array(noise.to_dict()["sigma"]) * 255 == pytest.approx([5, 10, 20], rel=0.08)
+
+
+def test_stripes_and_impulses_stand_beside_the_noise() -> None:
+    found = examine(noisy("gaussian:8+stripes:sigma=0.02,axis=columns"))
+    assert found.noise.spec.startswith("gaussian")
+    assert found.channels[0].columns == pytest.approx(0.02, rel=0.2)
+    assert found.channels[0].rows == 0
+    lost = examine(noisy("gaussian:8+salt-and-pepper:amount=0.03", stored=True))
+    assert lost.channels[0].impulses == pytest.approx(0.03, rel=0.3)
+    assert lost.channels[0].sigma == pytest.approx(8 / 255, rel=0.1)
+
+
+def test_clipping_is_reported_and_the_noise_is_that_before_it() -> None:
+    image = as_8_bit(parse("gaussian:25").sample(scene(240)[0] + 0.35, np.random.default_rng(0)))
+    found = examine(image)
+    assert found.channels[0].clipped_high > 0.02
+    assert found.channels[0].clipped_low == 0
+    assert found.channels[0].sigma == pytest.approx(25 / 255, rel=0.12)
+
+
+def test_black_level() -> None:
+    raised = noisy("poisson-gaussian:gain=0.02,read=0.002") * 0.8 + 0.2
+    found = examine(raised)
+    assert found.channels[0].offset == pytest.approx(0.2, abs=0.06)
+    assert any("black" in warning for warning in found.warnings)
+
+
+def test_jpeg_and_enlargement_leave_traces() -> None:
+    assert examine(noisy("gaussian:8+jpeg:50", stored=True)).jpeg
+    plain = examine(noisy("gaussian:8", stored=True))
+    assert not plain.jpeg
+    assert plain.enlarged is None
+    image = np.asarray(noisy("gaussian:8"))
+    places = np.arange(320) / 1.5
+    rows = np.stack([np.interp(places, np.arange(240), row) for row in image])
+    large = np.stack([np.interp(places, np.arange(240), column) for column in rows.T]).T
+    assert examine(large).enlarged == pytest.approx(1.5, abs=0.05)
+
+
+def test_exposures_of_one_scene() -> None:
+    noise = parse("poisson-gaussian:gain=0.01,read=0.02")
+    frames = np.stack([noise.sample(scene(160)[0], np.random.default_rng(seed)) for seed in range(4)])
+    found = examine(frames, exposures=True)
+    assert found.exposures
+    assert found.images == 4
+    assert found.channels[0].gain == pytest.approx(0.01, rel=0.1)
+    assert found.channels[0].read == pytest.approx(0.02, rel=0.15)
+    assert examine(list(frames), exposures=True).noise == found.noise
+
+
+def test_what_it_returns_works_everywhere(tmp_path: Path) -> None:
+    found = examine(noisy("poisson-gaussian:gain=0.01,read=0.02"))
+    file = tmp_path / "noise.json"
+    found.to_json(file)
+    plain = json.loads(file.read_text("utf-8"))
+    assert Noise.from_dict(plain["noise"]) == found.noise == parse(plain["spec"])
+    curve = found.channels[0].curve
+    assert all(point.interval[0] <= point.sigma <= point.interval[1] for point in curve)
+    assert any("grows with brightness" in line for line in found.lines())
+    assert noiseless.calibrate is calibrate
+
+
+@pytest.mark.parametrize("spec", ["gaussian:10", "poisson-gaussian:gain=0.01,read=0.02"])
+def test_the_truth_lies_in_the_interval(spec: str) -> None:
+    noise, inside = parse(spec), []
+    for seed in range(6):
+        curve = examine(noisy(spec, seed=seed)).channels[0].curve
+        for point in curve[2:-2:4]:
+            truth = float(np.sqrt(noise.variance(np.full((1, 1, 1), point.value, np.float32)))[0, 0, 0])
+            inside.append(point.interval[0] <= truth <= point.interval[1])
+    assert np.mean(inside) >= 0.85
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_a_constant_image_says_that_nothing_can_be_said(value: float) -> None:
+    found = examine(np.full((60, 60), value))
+    assert found.kind == "none"
+    assert any("nothing can be said" in warning for warning in found.warnings)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (7, 7), (16, 16), (2, 20, 20)])
+def test_small_images_warn_and_never_raise(shape: tuple[int, ...]) -> None:
+    found = examine(np.random.default_rng(0).random(shape))
+    assert found.warnings
+    assert np.isfinite([channel.sigma for channel in found.channels]).all()
+
+
+def test_bad_input() -> None:
+    one, other = noisy("gaussian:10", size=96), np.rot90(noisy("gaussian:10", size=96))
+    with pytest.raises(DataError, match="not of one scene"):
+        calibrate([one, other], exposures=True)
+    with pytest.raises(DataError, match="at least two"):
+        calibrate(one, exposures=True)
+    with pytest.raises(DataError, match="one size"):
+        calibrate([one, one[:50]], exposures=True)
+    with pytest.raises(DataError, match="no image"):
+        calibrate([])
+    with pytest.raises(DataError, match="channels"):
+        calibrate([one, np.zeros((9, 9, 3))])
+    with pytest.raises(DataError, match="mask leaves nothing"):
+        calibrate(one, mask=np.zeros_like(one, bool))
+    with pytest.raises(InputError, match="mask does not fit"):
+        calibrate(one, mask=np.ones((3, 3), bool))
+    with pytest.raises(ImageError, match="not finite"):
+        calibrate(np.where(one > one.mean(), np.nan, one))
+    with pytest.raises(ValueRangeError):
+        calibrate(one * 4000)
+
+
+def test_a_mask_says_where_to_look() -> None:
+    image = noisy("gaussian:10")
+    image[:, 120:] += 0.1 * np.random.default_rng(1).standard_normal((240, 120)).astype(np.float32)
+    mask = np.zeros((240, 240), bool)
+    mask[:, :110] = True
+    assert examine(Image.from_array(image), mask=mask).channels[0].sigma == pytest.approx(10 / 255, rel=0.08)
