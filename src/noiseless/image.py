@@ -160,7 +160,10 @@ class Image:
         colours = self._colours(self.array)
         low, high = self.data_range
         exact_in_float32 = self.array.dtype.itemsize <= 2 or self.array.dtype == np.float32
-        unit: npt.NDArray[np.floating[Any]] = colours.astype(np.float32 if exact_in_float32 else np.float64, order="C")
+        with np.errstate(invalid="ignore"):  # what is hidden may be a signalling NaN
+            unit: npt.NDArray[np.floating[Any]] = colours.astype(
+                np.float32 if exact_in_float32 else np.float64, order="C"
+            )
         if low:
             unit -= low
         if high - low != 1:

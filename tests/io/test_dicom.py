@@ -265,6 +265,14 @@ def test_what_is_no_image_is_said_in_one_line(data: Any, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["MR_small_jpeg_ls_lossless.dcm", "JPGExtended.dcm", "GDCMJ2K_TextGBR.dcm"])
+def test_a_frame_that_claims_another_size_than_the_header_is_refused(name: str) -> None:
+    dataset = as_pydicom_reads(name)
+    dataset.Rows += 1
+    with pytest.raises(ImageError, match="damaged"):
+        opened(saved(dataset))
+
+
 def test_a_deflated_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = bundled("image_dfl.dcm").read_bytes()
     start = 144 + int.from_bytes(data[140:144], "little")

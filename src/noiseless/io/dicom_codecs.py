@@ -6,6 +6,8 @@ leaves to packages that are not installed everywhere, while imagecodecs is.
 
 from __future__ import annotations
 
+import re
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +34,10 @@ CODECS = {
 
 RESOLVED = ("YBR_ICT", "YBR_RCT")
 """Colours that the decoders of JPEG 2000 turn into RGB by themselves."""
+
+LONGEST_HEAD = 1 << 16
+_START_OF_FRAME = re.compile(rb"\xff(?:[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7])..[\x02-\x10](.{4})", re.DOTALL)
+_SIZE = re.compile(rb"\xff\x51....(.{16})", re.DOTALL)
 
 DECODER_DEPENDENCIES = dict.fromkeys(CODECS, ("imagecodecs",))
 """Read by pydicom."""
@@ -65,6 +71,7 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
     """
     import imagecodecs
 
+    _check_size(source, runner.rows, runner.columns)
     frame: np.ndarray[Any, Any] = getattr(imagecodecs, CODECS[runner.transfer_syntax])(source)
     runner.set_option("bits_allocated", frame.dtype.itemsize * 8)
     if frame.ndim == 3:
@@ -72,3 +79,17 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
     if runner.photometric_interpretation in RESOLVED:
         runner.set_option("photometric_interpretation", "RGB")
     return bytearray(np.ascontiguousarray(frame, frame.dtype.newbyteorder("<")).tobytes())
+
+
+def _check_size(frame: bytes, rows: int, columns: int) -> None:
+    """Raise ValueError where a frame itself claims another size than the header: the decoder would believe it.
+
+    JPEG and JPEG-LS say it in their start of frame, JPEG 2000 in its SIZ segment.
+    """
+    found = _START_OF_FRAME.search(frame[:LONGEST_HEAD])
+    claims = found and struct.unpack(">HH", found.group(1))
+    if found is None and (found := _SIZE.search(frame[:LONGEST_HEAD])) is not None:
+        right, bottom, left, top = struct.unpack(">IIII", found.group(1))
+        claims = bottom - top, right - left
+    if claims != (rows, columns):
+        raise ValueError(f"a frame of {claims} instead of {rows} x {columns} pixels")

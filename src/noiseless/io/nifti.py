@@ -36,6 +36,9 @@ COARSER = 1.2
 COMMENT = 6
 """Code of an extension of plain text."""
 
+LIMITS = 1e-12, 1e30
+"""A display range narrower than the first or with values beyond the second is none."""
+
 PREFIX = b"noiseless: "
 BLACK_NOTE = "the header names no display range; 0 is taken for black"
 
@@ -148,6 +151,8 @@ def _interpreted(array: npt.NDArray[Any], header: Any, extensions: tuple[tuple[i
     axes = _axes(array.shape[:spatial], header) + ("C" if array.ndim > spatial else "")
     hidden = np.isnan(array) if array.dtype.kind == "f" else None
     spanned, notes = _range(header, array.dtype)
+    if hidden is not None and (np.abs(array, where=~hidden, out=np.zeros_like(array)) > LIMITS[1]).any():
+        raise ImageError("values of the NIfTI file are enormous or infinite", expected=f"at most {LIMITS[1]:g}")
     before = next((content for code, content in extensions if _is_mark(code, content)), None)
     metadata: dict[str, Any] = {"nifti": Kept(header, extensions, array.shape, array.dtype)}
     metadata |= {"notes": notes} if notes else {}
@@ -182,8 +187,10 @@ def _range(header: Any, dtype: np.dtype[Any]) -> tuple[tuple[float, float], tupl
     low, high = float(header["cal_min"]), float(header["cal_max"])
     slope, intercept = header.get_slope_inter()
     slope, intercept = (1.0 if slope is None else float(slope)), float(intercept or 0)
-    if np.isfinite([low, high]).all() and low < high and slope > 0:
-        return ((low - intercept) / slope, (high - intercept) / slope), ()
+    if np.isfinite([low, high, intercept]).all() and low < high and slope > 0:
+        spanned = (low - intercept) / slope, (high - intercept) / slope
+        if LIMITS[0] < spanned[1] - spanned[0] and max(map(abs, spanned)) < LIMITS[1]:
+            return spanned, ()
     if dtype.kind == "i":
         return (0.0, default_range(dtype)[1]), (BLACK_NOTE,)
     return default_range(dtype), ()
