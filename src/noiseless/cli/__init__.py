@@ -22,6 +22,7 @@ VERBS = {
     "train": "Train a denoiser from scratch; leaves best/ and last/ as models in the run folder.",
     "finetune": "Adapt a model to other noise or other images.",
     "evaluate": "Measure denoisers side by side, on clean images with noise or on pairs.",
+    "calibrate": "Say what noise is in images.",
     "export": "Write a model as files for other software, checked against PyTorch.",
     "serve": "Serve the web page and the HTTP API.",
     "data": "Pack photographs into a store of clean crops to train on.",

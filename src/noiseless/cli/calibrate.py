@@ -1,0 +1,80 @@
+"""noiseless calibrate: what noise is in these images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PAGE = "calibration.html"
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """What `--set` knows here.
+
+    Attributes:
+        data_range: the values that mean black and white; one number stands for 0 to that.
+    """
+
+    data_range: tuple[float, ...] = ()
+
+
+def calibrate(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders or patterns, of one sensor.")],
+    exposures: Annotated[
+        bool, typer.Option("--exposures", help="The images show one scene: measure the noise in their differences.")
+    ] = False,
+    mask: Annotated[Path | None, typer.Option(metavar="FILE", help="Look only where this image is white.")] = None,
+    json: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write what was found; denoise --noise reads it.")
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Write calibration.html there, with drawings.")
+    ] = None,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search folders to their depth.")] = False,
+    settings: Settings = NO_SETTINGS,
+) -> None:
+    """Say what noise is in images.
+
+    Its kind, level, gain, correlation, stripes and impulses, with how sure that is; and clipping, a black level, JPEG
+    or enlargement where they can be seen. Several images of one sensor are measured together. Rare controls go through
+    --set: data_range.
+    """
+    from noiseless.calibration import examine
+    from noiseless.cli.denoise import data_range
+    from noiseless.evaluation.report import check_writable
+    from noiseless.io import find_images
+
+    rare = apply_settings(CalibrationSettings(), settings)
+    page = None if report is None else Path(report) / PAGE
+    for path in (json, page):
+        if path is not None:
+            check_writable(path)
+    files = find_images(images, recursive=recursive)
+    where = None if mask is None else _mask(mask)
+    found = examine(list(files), exposures=exposures, mask=where, data_range=data_range(rare.data_range))
+    print("\n".join(found.lines()))
+    if json:
+        found.to_json(json)
+        print(f"Noise: {json}")
+    if page is not None:
+        from noiseless.calibration.page import write_page
+
+        write_page(found, page)
+        print(f"Report: {page}")
+
+
+def _mask(path: Path) -> np.ndarray:
+    """Where an image is white, (H, W)."""
+    from noiseless.io import read
+
+    white: np.ndarray = read(path).planes()[0].mean(axis=0) > 0.5
+    return white

@@ -1,0 +1,70 @@
+"""noiseless calibrate: lines, files and errors."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from noiseless.__main__ import main
+from noiseless.cli.denoise import noise_level
+from noiseless.noise import Gaussian, parse
+from shaded_scenes import as_8_bit, scene
+
+
+def save(path: Path, spec: str, seed: int = 0) -> str:
+    image = parse(spec).sample(scene(120)[0], np.random.default_rng(seed))
+    Pillow.fromarray(np.rint(as_8_bit(image) * 255).astype(np.uint8)).save(path)
+    return str(path)
+
+
+def test_json_is_what_denoise_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image, file, pages = save(tmp_path / "a.png", "gaussian:20"), tmp_path / "noise.json", tmp_path / "pages"
+    assert main(["calibrate", image, "--json", str(file), "--report", str(pages)]) == 0
+    printed = capsys.readouterr().out
+    assert "White noise of the same strength everywhere, from one image" in printed
+    noise = noise_level(str(file), None)
+    assert isinstance(noise, Gaussian)
+    assert noise.sigma == pytest.approx(20 / 255, rel=0.1)
+    plain = json.loads(file.read_text("utf-8"))
+    low, high = plain["channels"][0]["sigma_interval"]
+    assert low < 20 / 255 < high
+    page = (pages / "calibration.html").read_text("utf-8")
+    assert page.count("<svg") == page.count("</svg>") == 2
+    assert main(["denoise", image, "-o", str(tmp_path / "b.png"), "--noise", str(file)]) == 0
+    assert np.asarray(Pillow.open(tmp_path / "b.png")).std() < np.asarray(Pillow.open(image)).std()
+
+
+def test_folders_are_pooled_and_exposures_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        save(tmp_path / f"{seed}.png", "gaussian:10", seed)
+    assert main(["calibrate", str(tmp_path)]) == 0
+    assert "3 images together" in capsys.readouterr().out
+    assert main(["calibrate", str(tmp_path / "*.png"), "--exposures"]) == 0
+    assert "3 exposures of one scene" in capsys.readouterr().out
+
+
+def test_a_mask_and_a_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image, mask = save(tmp_path / "a.png", "gaussian:10"), tmp_path / "mask.png"
+    Pillow.fromarray(np.zeros((120, 120), np.uint8)).save(mask)
+    assert main(["calibrate", image, "--mask", str(mask)]) == 2
+    assert "the mask leaves nothing" in capsys.readouterr().err
+    assert main(["calibrate", image, "--set", "data_range=510"]) == 0
+    level = re.search(r"level ([\d.]+) of 255", capsys.readouterr().out)
+    assert level is not None
+    assert float(level[1]) == pytest.approx(5, rel=0.1)
+
+
+def test_a_constant_image_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Pillow.fromarray(np.full((50, 50), 90, np.uint8)).save(tmp_path / "grey.png")
+    assert main(["calibrate", str(tmp_path / "grey.png")]) == 0
+    assert "nothing can be said" in capsys.readouterr().out
+
+
+def test_what_is_no_image_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", str(tmp_path / "no.png")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
