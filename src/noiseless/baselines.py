@@ -180,7 +180,7 @@ def _sigma_map(name: str, planes: Array, noise: NoiseLevel) -> npt.NDArray[Any]:
     if isinstance(model, Noise):
         if model.ranged:
             raise SigmaError("a range is no noise level", got=model.spec, fix="Give one level, or auto to estimate it.")
-        return model.sigma_map(planes)
+        return model.told_map(planes)
     try:
         level = np.asarray(model, np.float32)
         np.broadcast_to(level, planes.shape)

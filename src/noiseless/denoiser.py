@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noiseless import bundle as bundles
-from noiseless import hub
+from noiseless import calibration, hub
 from noiseless.bundle import Bundle, NetworkSpec
 from noiseless.errors import BundleError, ConfigError, ImageError, SigmaError, UnknownNameError
 from noiseless.image import DataRange, Image
@@ -134,7 +134,7 @@ class Denoiser:
 
         Args:
             array: two axes or more; any integer or float dtype.
-            noise: ``"auto"`` estimates the level for each plane and channel; else a noise model, its text, or
+            noise: ``"auto"`` measures it in each plane and channel; else a noise model, its text, or
                 standard deviations in [0, 1] units that broadcast to (N, C, H, W). A blind network ignores it.
             strength: 0 returns the input exactly, 1 the full result; an array of (H, W) holds for each pixel.
             channel_axis: axis of colours or channels. Without it a last axis of 3 or 4 is colour (and alpha).
@@ -223,7 +223,7 @@ class Denoiser:
         if noise is None:
             raise SigmaError(f"{self.name} must be told the noise level", fix='Give noise="auto" or "gaussian:25".')
         if isinstance(noise, str) and noise == "auto":
-            return estimate_sigma(planes)
+            return calibration.told_level(planes)
         from noiseless.noise import Noise, parse
 
         model = parse(noise) if isinstance(noise, str) else noise
@@ -470,8 +470,8 @@ def _check_strength(what: str, value: float | npt.ArrayLike) -> Array:
 def _sigma_of(noise: Noise, planes: Array) -> Array:
     if noise.ranged:
         raise SigmaError("a range is no noise level", got=noise.spec, fix="Give one level, or auto to estimate it.")
-    constant = noise.name == "gaussian"
-    return noise.sigma_map(planes[..., :1, :1] if constant else planes)
+    constant = noise.name in ("gaussian", "correlated")
+    return noise.told_map(planes[..., :1, :1] if constant else planes)
 
 
 def _checked_sigma(sigma: npt.ArrayLike, planes: Array) -> Array:

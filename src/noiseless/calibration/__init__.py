@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from noiseless.calibration.measuring import examine as examine
     from noiseless.calibration.measuring import examine_planes as examine_planes
     from noiseless.calibration.report import Calibration as Calibration
+    from noiseless.calibration.telling import told_level as told_level
 
 _LAZY = {
     "Calibration": "noiseless.calibration.report",
@@ -18,6 +19,7 @@ _LAZY = {
     "examine": "noiseless.calibration.measuring",
     "examine_planes": "noiseless.calibration.measuring",
     "noise_level": "noiseless.calibration.level",
+    "told_level": "noiseless.calibration.telling",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,7 @@ CORRELATED = 0.1
 FAINT = 1 / 255
 """Standard deviation of correlated residuals below which they are taken for the picture's own."""
 
-UNEVEN = 1.55
+UNEVEN = 1.6
 """How much the flattest blocks may differ and still pass for noise."""
 
 CERTAIN = 3.0
@@ -50,12 +50,14 @@ class Measured:
         told: there was something to measure.
         dependent: the variance grows with brightness.
         correlated: neighbours resemble each other.
+        step: distance between rounded values, 0 where there are none.
     """
 
     channel: Channel
     told: bool
     dependent: bool
     correlated: bool
+    step: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def measure_channel(planes: Sequence[np.ndarray], mask: np.ndarray | None) -> Me
         fit = no_fit()
     else:
         texture = measure_texture(blocks, fit.line.variance(blocks.means) + samples.step**2 / 12 + 1e-9)
-    return _measured(fit, texture, defects, clipped=samples.limits != NOWHERE)
+    return replace(_measured(fit, texture, defects, clipped=samples.limits != NOWHERE), step=samples.step)
 
 
 def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:

@@ -29,6 +29,11 @@ Pictures: TypeAlias = "npt.ArrayLike | Image | str | Path | Sequence[npt.ArrayLi
 
 FEW_FLAT = 300
 FAINT = 2.5 / 255
+EIGHT_BITS = 0.9 / 255
+DEVELOPED = 4 / 255
+"""Typical noise of developed photographs. In-camera smoothing takes most of it from flat areas, where it is measured:
+what is found below this is put half way up, on a logarithmic scale."""
+
 WIDE = 0.35
 """Half of an interval, over what it is of, from which the level counts as uncertain."""
 
@@ -190,8 +195,17 @@ def _poisson_gaussian(channels: Sequence[Measured]) -> Noise:
 
 
 def _correlated(channels: Sequence[Measured]) -> Noise:
-    length = float(np.median([each.channel.length for each in channels]))
-    return Correlated(_value([min(each.channel.sigma, 1.0) for each in channels]), round(length, 3))
+    """Correlated noise, of a channel in which it cannot be told from the picture as of the others.
+
+    Where 8 bits hold it, it is that of a developed photograph, whose flat areas hold too little.
+    """
+    seen = [each.channel for each in channels if each.correlated]
+    length, typical = (float(np.median([getattr(each, name) for each in seen])) for name in ("length", "sigma"))
+    found = [min(each.channel.sigma if each.correlated else typical, 1.0) for each in channels]
+    sigmas = np.minimum(found, 1.5 * typical)
+    if all(each.step > EIGHT_BITS for each in channels):
+        sigmas = np.maximum(sigmas, np.sqrt(sigmas * DEVELOPED))
+    return Correlated(_value(sigmas.tolist()), round(length, 3))
 
 
 _MODELS = {

@@ -11,7 +11,7 @@ from noiseless._version import __version__
 from noiseless.calibration.report import Calibration, Channel
 from noiseless.io.atomic import replacing
 
-WIDTH, HEIGHT, MARGIN = 560, 320, 52
+WIDTH, HEIGHT, MARGIN = 580, 320, 66
 COLOURS = {1: ("#555",), 3: ("#c33", "#2a7f3b", "#2b5fc0")}
 OTHERS = ("#555", "#b5651d", "#6b4fa0", "#0f7c8a", "#8a3a5b")
 

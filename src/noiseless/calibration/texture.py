@@ -133,7 +133,7 @@ def _cut(plane: np.ndarray, most: int, limits: tuple[float, float], mask: np.nda
 
 
 def _energy(blocks: Blocks) -> tuple[float, float]:
-    """Variance of the flattest blocks of each brightness, and how unlike noise the most even of them are.
+    """Variance of the flattest blocks of each brightness, and how unlike noise they are.
 
     Blocks that hold nothing but noise have about the same energy: the tenth hundredth over the third is little more
     than 1. A brightness whose blocks differ more, as those of a picture do, counts less.
@@ -149,7 +149,7 @@ def _energy(blocks: Blocks) -> tuple[float, float]:
     if not found:
         return float(np.median(blocks.energies)), math.inf
     weights = 1 / (0.03 + np.array(uneven) - 1) ** 3
-    return float(np.average(found, weights=weights)), min(uneven)
+    return float(np.average(found, weights=weights)), float(np.quantile(uneven, 0.4))
 
 
 def _correlations(power: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

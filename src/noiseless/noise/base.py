@@ -180,6 +180,29 @@ class Noise:
         sigma: np.ndarray = np.sqrt(self.variance(np.maximum(values, 0)))
         return sigma.astype(np.float32, copy=False)
 
+    def told_map(self, noisy: np.ndarray) -> np.ndarray:
+        """What a network that has learned white noise is told: `sigma_map`, and more where neighbours resemble
+        each other.
+
+        Such noise is stronger at coarse scales than white noise of the same variance, and that is where a network
+        has to remove it.
+
+        Args:
+            noisy: float, (H, W), (C, H, W) or (N, C, H, W), in [0, 1] units.
+
+        Returns:
+            float32 of the shape of `noisy`.
+        """
+        sigma, coarse = self.sigma_map(noisy), self.coarse_variance()
+        if not coarse.any():
+            return sigma
+        told: np.ndarray = np.sqrt(sigma.astype(np.float64) ** 2 + coarse)
+        return told.astype(np.float32)
+
+    def coarse_variance(self) -> np.ndarray:
+        """What `told_map` adds to the variance, shape () or, per channel, (C, 1, 1); 0 for white noise."""
+        return np.zeros(())
+
     def __add__(self, other: Noise) -> Chain:
         """This noise, then the other."""
         if not isinstance(other, Noise):

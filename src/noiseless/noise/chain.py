@@ -49,6 +49,10 @@ class Chain(Noise):
             after = part.moments(after) if after is not None else None
         return after
 
+    def coarse_variance(self) -> np.ndarray:
+        """The sum of those of the parts."""
+        return np.asarray(sum(part.coarse_variance() for part in self.parts))
+
     @property
     def pointwise(self) -> bool:
         """Whether all parts are."""

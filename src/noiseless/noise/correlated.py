@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from noiseless.noise.base import Moments, Noise
-from noiseless.noise.values import SIGMA, Number, Value, as_array, is_range, mean_square
+from noiseless.noise.values import SIGMA, Number, Value, as_array, is_range, mean, mean_square
 
 _WHITE = 0.1
 
@@ -43,6 +43,18 @@ class Correlated(Noise):
     def moments(self, before: Moments) -> Moments:
         """The mean stays, sigma squared is added to the variance."""
         return before.plus(mean_square(self.sigma), normal=not is_range(self.sigma))
+
+    def coarse_variance(self) -> np.ndarray:
+        """So much that the standard deviation grows by the correlations at 1 and 2 pixels.
+
+        Found by trying levels: at lengths of 0.5, 0.7, 1, 1.5 and 2.5 pixels ``color-small`` does best when it is told
+        1.1, 1.4, 1.6, 2.0 and 2.3 times the standard deviation of a pixel, and little worse above that.
+        """
+        length = float(mean(self.length))
+        if length < _WHITE:
+            return np.zeros(())
+        factor = 1 + math.exp(-1 / (2 * length**2)) + math.exp(-4 / (2 * length**2))
+        return np.asarray((factor**2 - 1) * mean_square(self.sigma))
 
 
 def correlated_noise(shape: tuple[int, ...], length: float, generator: np.random.Generator) -> np.ndarray:
