@@ -35,6 +35,14 @@ def test_pixel_losses_are_what_their_names_say() -> None:
     assert small == pytest.approx(1e-10 / (2 * 1e-3), rel=0.05), "Charbonnier is quadratic near zero"
 
 
+def test_brightness_sees_an_offset_and_hardly_any_noise() -> None:
+    target = torch.full((1, 3, 64, 64), 0.5)
+    noise = 0.1 * torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    brightness = find("brightness")
+    assert brightness(target + 0.2, target).item() == pytest.approx(0.2, rel=1e-5)
+    assert brightness(target + noise, target) < 0.1 * noise.abs().mean()
+
+
 def test_gradient_sees_edges_and_no_offset() -> None:
     prediction, target = images(24)
     gradient = find("gradient")
