@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
 import os
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from noiseless.training.config import (
     to_mapping,
     write_toml,
 )
+from noiseless.training.devices import check_devices, open_fabric
 from noiseless.training.images import TrainingImages, find_sides, open_images
 from noiseless.training.loop import fit, restore
 from noiseless.training.objectives import Objective
@@ -182,6 +182,7 @@ def _check(config: RunConfig, folder: Path, resume: bool) -> None:
     if config.objective not in ("auto", *objectives.OBJECTIVES):
         raise UnknownNameError("objective", config.objective, ["auto", *objectives.OBJECTIVES])
     tables.load("network", config.network, networks.NETWORKS, networks.GROUP)
+    check_devices(config.training)
     if not resume and (folder / "config.toml").exists():
         raise ConfigError(f"{folder} already holds a run", fix="Go on with --resume, or name another folder.")
     try:
@@ -201,16 +202,7 @@ def _precision(config: RunConfig) -> Precision:
 
 def start_fabric(config: RunConfig, precision: Precision) -> Fabric:
     """Lightning Fabric with the devices and precision of the configuration, its processes launched."""
-    from lightning_fabric import Fabric
-
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the summary says what is used
-    training = config.training
-    fabric = Fabric(
-        accelerator=training.accelerator,
-        devices=training.devices,
-        strategy=training.strategy,
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
-    )
+    fabric = open_fabric(config.training, precision)
     fabric.launch()
     return fabric
 
