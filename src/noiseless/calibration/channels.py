@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,10 +14,13 @@ from noiseless.calibration.impulses import find_impulses, without_impulses
 from noiseless.calibration.patches import NOWHERE, find_limits, rounding_step
 from noiseless.calibration.report import Channel, CurvePoint, Interval, Seen
 from noiseless.calibration.stripes import stripe_level, without_stripes
-from noiseless.calibration.texture import Texture, measure_texture, take_blocks
+from noiseless.calibration.texture import FLOOR, Texture, measure_texture, take_blocks
 
 CORRELATED = 0.1
 """Correlation of neighbours from which noise is not white."""
+
+EIGHT_BITS = 0.9 / 255
+"""Distance between values from which an image counts as one of 8 bits."""
 
 FAINT = 1 / 255
 """Standard deviation of correlated residuals below which they are taken for the picture's own."""
@@ -26,16 +29,19 @@ UNEVEN = 1.6
 """How much the flattest blocks may differ and still pass for noise."""
 
 CERTAIN = 3.0
-"""Standard errors that the gain must exceed, and how many of them the half of an interval holds."""
+"""Standard errors that the gain must exceed."""
+
+HALF = 5.0
+"""Standard errors in the half of an interval: texture makes errors larger than their scatter over tiles says."""
 
 SLOPE = 0.05
 """Share of the variance that must change between dark and bright."""
 
-BIAS = 0.006
+BIAS = 0.008
 CLIPPED_BIAS = 0.02
 """What an estimate of the standard deviation is off by beyond its scatter, as measured on photographs."""
 
-LOOSE = (0.6, 1.25)
+LOOSE = (0.6, 1.6)
 """Ends of the interval of the level of correlated noise, over the level."""
 
 VALUES = np.linspace(0, 1, 21)
@@ -50,14 +56,14 @@ class Measured:
         told: there was something to measure.
         dependent: the variance grows with brightness.
         correlated: neighbours resemble each other.
-        step: distance between rounded values, 0 where there are none.
+        developed: and flat areas hold less of it than others, as after smoothing in camera.
     """
 
     channel: Channel
     told: bool
     dependent: bool
     correlated: bool
-    step: float = 0.0
+    developed: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,12 +89,12 @@ def measure_channel(planes: Sequence[np.ndarray], mask: np.ndarray | None) -> Me
     blocks = take_blocks(planes, samples.limits, mask)
     if fit is None:
         texture = measure_texture(blocks, np.ones_like(blocks.energies))
-        if not _is_correlated(texture):
+        if not _is_correlated(texture, samples.step):
             return _untold(defects)
         fit = no_fit()
     else:
         texture = measure_texture(blocks, fit.line.variance(blocks.means) + samples.step**2 / 12 + 1e-9)
-    return replace(_measured(fit, texture, defects, clipped=samples.limits != NOWHERE), step=samples.step)
+    return _measured(fit, texture, defects, clipped=samples.limits != NOWHERE, step=samples.step)
 
 
 def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
@@ -112,7 +118,7 @@ def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
     if fit is None or low == high:
         return _untold(defects)
     blocks = take_blocks(differences, NOWHERE, mask)
-    return _measured(fit, measure_texture(blocks, np.ones_like(blocks.energies)), defects, clipped=False)
+    return _measured(fit, measure_texture(blocks, np.ones_like(blocks.energies)), defects, clipped=False, step=0.0)
 
 
 def _repaired(planes: Sequence[np.ndarray]) -> tuple[list[np.ndarray], _Defects]:
@@ -154,10 +160,11 @@ def _untold(defects: _Defects) -> Measured:
     return Measured(channel, told=False, dependent=False, correlated=False)
 
 
-def _measured(fit: Fit, texture: Texture | None, defects: _Defects, *, clipped: bool) -> Measured:
+def _measured(fit: Fit, texture: Texture | None, defects: _Defects, *, clipped: bool, step: float) -> Measured:
     bias = CLIPPED_BIAS if clipped else BIAS
     level, error = math.sqrt(fit.level), _jackknife(np.sqrt(np.maximum(fit.levels, 0)))
-    correlated = _is_correlated(texture)
+    correlated = _is_correlated(texture, step)
+    developed = correlated and texture is not None and texture.floor <= FLOOR
     sigma, interval = level, _interval(level, error, bias)
     if correlated and texture is not None:
         sigma, interval = texture.sigma, (LOOSE[0] * texture.sigma, LOOSE[1] * texture.sigma)
@@ -185,13 +192,19 @@ def _measured(fit: Fit, texture: Texture | None, defects: _Defects, *, clipped: 
         flat=fit.flat,
     )
     change = gain * (fit.span[1] - fit.span[0]) / max(fit.level, 1e-12)
-    return Measured(channel, True, gain > CERTAIN * gain_error and change > SLOPE, correlated)
+    return Measured(channel, True, gain > CERTAIN * gain_error and change > SLOPE, correlated, developed)
 
 
-def _is_correlated(texture: Texture | None) -> bool:
-    if texture is None or texture.uneven > UNEVEN:
+def _is_correlated(texture: Texture | None, step: float) -> bool:
+    """Whether neighbours resemble each other, by noise and not by what the picture shows.
+
+    Noise that lies over everything leaves no block flat. What is left of it in photographs of 8 bits, developed and
+    smoothed in camera, is told from the picture by being even.
+    """
+    if texture is None or texture.first_lag <= CORRELATED:
         return False
-    return texture.first_lag > CORRELATED and texture.sigma > FAINT
+    developed = step > EIGHT_BITS and texture.uneven <= UNEVEN and texture.sigma > FAINT
+    return texture.floor > FLOOR or developed
 
 
 def _jackknife(replicates: np.ndarray) -> float:
@@ -201,13 +214,13 @@ def _jackknife(replicates: np.ndarray) -> float:
 
 
 def _interval(value: float, error: float, bias: float) -> Interval:
-    half = CERTAIN * math.hypot(error, bias * value)
+    half = HALF * math.hypot(error, bias * value)
     return max(value - half, 0.0), value + half
 
 
 def _read_interval(fit: Fit, bias: float) -> Interval:
     darkest = fit.line.gain * max(fit.span[0], 0.0) + fit.line.floor
-    half = CERTAIN * math.hypot(_jackknife(fit.replicates[:, 1]), 2 * bias * darkest)
+    half = HALF * math.hypot(_jackknife(fit.replicates[:, 1]), 2 * bias * darkest)
     return math.sqrt(max(fit.line.floor - half, 0.0)), math.sqrt(fit.line.floor + half)
 
 

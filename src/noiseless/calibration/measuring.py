@@ -28,11 +28,12 @@ Pictures: TypeAlias = "npt.ArrayLike | Image | str | Path | Sequence[npt.ArrayLi
 """One image, or a list or tuple of images: arrays, `Image` objects or files."""
 
 FEW_FLAT = 300
-FAINT = 2.5 / 255
-EIGHT_BITS = 0.9 / 255
 DEVELOPED = 4 / 255
 """Typical noise of developed photographs. In-camera smoothing takes most of it from flat areas, where it is measured:
 what is found below this is put half way up, on a logarithmic scale."""
+
+HIGHEST = 6 / 255
+"""More than this is texture, in a photograph whose flattest areas hold next to nothing."""
 
 WIDE = 0.35
 """Half of an interval, over what it is of, from which the level counts as uncertain."""
@@ -197,14 +198,14 @@ def _poisson_gaussian(channels: Sequence[Measured]) -> Noise:
 def _correlated(channels: Sequence[Measured]) -> Noise:
     """Correlated noise, of a channel in which it cannot be told from the picture as of the others.
 
-    Where 8 bits hold it, it is that of a developed photograph, whose flat areas hold too little.
+    In a developed photograph flat areas hold too little of it.
     """
     seen = [each.channel for each in channels if each.correlated]
     length, typical = (float(np.median([getattr(each, name) for each in seen])) for name in ("length", "sigma"))
     found = [min(each.channel.sigma if each.correlated else typical, 1.0) for each in channels]
     sigmas = np.minimum(found, 1.5 * typical)
-    if all(each.step > EIGHT_BITS for each in channels):
-        sigmas = np.maximum(sigmas, np.sqrt(sigmas * DEVELOPED))
+    if any(each.developed for each in channels):
+        sigmas = np.minimum(np.maximum(sigmas, np.sqrt(sigmas * DEVELOPED)), HIGHEST)
     return Correlated(_value(sigmas.tolist()), round(length, 3))
 
 
@@ -230,8 +231,8 @@ def _warnings(channels: Sequence[Measured], kind: str) -> list[str]:
         found.append("too little flat area to tell the noise well: give more images (of the same sensor)")
     if kind != "none" and any(_uncertain(each) for each in channels):
         found.append("the level is uncertain: see its interval")
-    if kind == "correlated" and max(each.channel.sigma for each in channels) < FAINT:
-        found.append("the noise is so faint that it may be fine texture of the picture")
+    if kind == "correlated" and any(each.developed for each in channels):
+        found.append("the noise is faint in flat areas, as in developed photographs; fine texture can look the same")
     if any(each.channel.offset for each in channels):
         found.append("black seems to lie above 0: subtract the black level, or give it as data_range=(black, white)")
     return found

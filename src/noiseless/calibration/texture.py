@@ -28,6 +28,12 @@ SHARE = 0.2
 FLATTEST = 0.05
 """Share of all blocks, relative to the noise expected at their brightness, whose correlation is measured."""
 
+FLOOR = 2.3 / 255
+"""Standard deviation below which no block falls where noise lies over everything; sharp pictures have some that do."""
+
+HIGHEST = 2.5
+"""Energy of the flat blocks of any brightness over that floor, at most: more is texture."""
+
 LENGTHS = np.geomspace(0.25, 8.0, 26)
 WAVELENGTHS = (2.0, 4.0, 8.0, 16.0)
 """Borders, in pixels, of the octaves in which the level is given."""
@@ -61,6 +67,7 @@ class Texture:
         length: in pixels, of the correlation ``exp(-r ** 2 / (2 * length ** 2))`` with the same first lag; 0 for none.
         octaves: levels of white noise of the power found between the WAVELENGTHS: at the finest detail first.
         uneven: 1.1 or so for noise, more for what belongs to a picture.
+        floor: standard deviation that all but 3% of all blocks exceed.
     """
 
     sigma: float
@@ -69,6 +76,7 @@ class Texture:
     length: float
     octaves: tuple[float, ...]
     uneven: float
+    floor: float
 
     @property
     def first_lag(self) -> float:
@@ -114,9 +122,10 @@ def measure_texture(blocks: Blocks, expected: np.ndarray) -> Texture | None:
     power = np.mean(np.abs(np.fft.rfft2(scaled, s=(2 * SIDE, 2 * SIDE))) ** 2, axis=0)
     across, down = _correlations(power)
     length, kept = _length_of((across[0] + down[0]) / 2)
-    energy, uneven = _energy(blocks)
+    floor = float(np.quantile(blocks.energies, 0.03))
+    energy, uneven = _energy(blocks, HIGHEST * floor if floor > FLOOR**2 else math.inf)
     octaves = _octaves(power, float(np.mean(blocks.energies[chosen])))
-    return Texture(math.sqrt(energy / kept), across, down, length, octaves, uneven)
+    return Texture(math.sqrt(energy / kept), across, down, length, octaves, uneven, math.sqrt(floor))
 
 
 def _cut(plane: np.ndarray, most: int, limits: tuple[float, float], mask: np.ndarray | None) -> np.ndarray:
@@ -132,7 +141,7 @@ def _cut(plane: np.ndarray, most: int, limits: tuple[float, float], mask: np.nda
     return chosen
 
 
-def _energy(blocks: Blocks) -> tuple[float, float]:
+def _energy(blocks: Blocks, highest: float) -> tuple[float, float]:
     """Variance of the flattest blocks of each brightness, and how unlike noise they are.
 
     Blocks that hold nothing but noise have about the same energy: the tenth hundredth over the third is little more
@@ -144,10 +153,10 @@ def _energy(blocks: Blocks) -> tuple[float, float]:
     for number in range(BINS):
         here = np.sort(blocks.energies[bins == number])
         if len(here) >= FEWEST_IN_BIN:
-            found.append(float(here[: max(int(SHARE * len(here)), 5)].mean()))
+            found.append(min(float(here[: max(int(SHARE * len(here)), 5)].mean()), highest))
             uneven.append(float(here[int(0.1 * len(here))] / here[int(0.03 * len(here))]))
     if not found:
-        return float(np.median(blocks.energies)), math.inf
+        return min(float(np.median(blocks.energies)), highest), math.inf
     weights = 1 / (0.03 + np.array(uneven) - 1) ** 3
     return float(np.average(found, weights=weights)), float(np.quantile(uneven, 0.4))
 

@@ -1,0 +1,199 @@
+"""How right calibration is, on natural images with known noise: Markdown tables.
+
+Images are the centres of photographs, reduced by 2 where they are large, whose own noise is below half a grey level.
+Noise is drawn anew for each image; the input is float, neither clipped nor rounded, unless --stored says so (clipped to
+[0, 1], 8 bits). Errors are relative; medians over images. The curve error of an image is the mean over brightness 0.05
+to 0.95 of the error of the standard deviation; gain and read count where both make up a tenth of the variance somewhere
+between the 1st and the 99th percentile of the clean image. NOISELESS_DATA names the folder of the images, which are not
+part of the project.
+
+Run: python benchmarks/calibration.py [--images 24] [--stored] [--set validation]
+     python benchmarks/calibration.py --photographs   (what a conditioned model gains on the Canon crops of PolyU)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import noiseless
+from noiseless.calibration import Calibration, examine_planes, noise_level
+from noiseless.noise import parse
+from noiseless.noise.chain import Chain
+
+DATA = Path(os.environ.get("NOISELESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+SETS = {
+    "development": ("train/cid22/*.webp", "validation/clic2025/*.webp"),
+    "validation": ("validation/clic2025/*.webp",),
+    "cbsd68": ("benchmark/cbsd68/*.png",),
+}
+SIDE, LARGE, OWN_NOISE = 512, 1024, 0.5 / 255
+GAINS, READS = (0.001, 0.003, 0.01, 0.03), (0.005, 0.01, 0.02, 0.05)
+SIGMAS = (5, 10, 15, 25, 50)
+CORRELATED = tuple(f"correlated:sigma={sigma},length={length}" for sigma in (0.02, 0.04) for length in (0.7, 1, 1.5, 3))
+VALUES = np.linspace(0.05, 0.95, 46)
+LEVELS = (5.0, 7.5, 10.0, 12.5, 15.0)
+
+
+def images(name: str, count: int) -> list[np.ndarray]:
+    """Green channels, (1, H, W), in [0, 1]."""
+    found: list[np.ndarray] = []
+    for pattern in SETS[name]:
+        files = sorted(DATA.glob(pattern))
+        for path in files[:: max(1, len(files) * len(SETS[name]) // (count * 2))]:
+            plane = noiseless.read(path).planes()[0, 1:2]
+            if min(plane.shape[1:]) > LARGE:
+                plane = (
+                    plane[:, :-1:2, :-1:2] + plane[:, 1::2, :-1:2] + plane[:, :-1:2, 1::2] + plane[:, 1::2, 1::2]
+                ) / 4
+            top, left = (max(0, (size - SIDE) // 2) for size in plane.shape[1:])
+            plane = np.ascontiguousarray(plane[:, top : top + SIDE, left : left + SIDE])
+            if noise_level(plane)[0] < OWN_NOISE:
+                found.append(plane)
+    if not found:
+        raise SystemExit(f"no image in {DATA}: set NOISELESS_DATA")
+    return [found[place] for place in np.unique(np.linspace(0, len(found) - 1, count).astype(int))]
+
+
+def examined(clean: Sequence[np.ndarray], spec: str, stored: bool) -> Iterator[tuple[np.ndarray, Calibration]]:
+    """Each clean image and what calibration finds in it with this noise."""
+    for seed, plane in enumerate(clean):
+        noisy = parse(spec).sample(plane, np.random.default_rng(seed + 1))
+        if stored:
+            noisy = (np.rint(np.clip(noisy, 0, 1) * 255) / 255).astype(np.float32)
+        yield plane, examine_planes([noisy])
+
+
+def sigma_at(found: Calibration, values: np.ndarray) -> np.ndarray:
+    """Standard deviation that the returned model predicts at these values."""
+    noise = found.noise.parts[0] if isinstance(found.noise, Chain) else found.noise
+    sigma: np.ndarray = np.sqrt(noise.variance(values[None, None].astype(np.float32)))[0, 0]
+    return sigma
+
+
+def grid(clean: Sequence[np.ndarray], stored: bool) -> list[list[str]]:
+    """Poisson-Gaussian noise: errors of the curve, of gain and read, and how often the intervals hold the truth."""
+    rows, covered = [], []
+    for gain in GAINS:
+        for read in READS:
+            truth = np.sqrt(gain * VALUES + read**2)
+            curves, gains, reads, inside = [], [], [], []
+            for plane, found in examined(clean, f"poisson-gaussian:gain={gain},read={read}", stored):
+                channel = found.channels[0]
+                curves.append(np.mean(np.abs(sigma_at(found, VALUES) / truth - 1)))
+                dark, bright = np.quantile(plane, [0.01, 0.99])
+                if gain * bright >= 0.1 * (gain * bright + read**2) and read**2 >= 0.1 * (gain * dark + read**2):
+                    gains.append(abs(channel.gain / gain - 1))
+                    reads.append(abs(channel.read / read - 1))
+                for point in channel.curve[2:-1:4]:
+                    known = np.sqrt(gain * point.value + read**2)
+                    inside.append(point.interval[0] <= known <= point.interval[1])
+            covered.extend(inside)
+            pair = [f"{np.median(each):.1%}" if each else "" for each in (gains, reads)]
+            worst = f"{np.quantile(curves, 0.9):.1%}"
+            rows.append(
+                [
+                    f"{gain:g}",
+                    f"{read:g}",
+                    f"{np.median(curves):.1%}",
+                    worst,
+                    *pair,
+                    f"{len(gains)}",
+                    f"{np.mean(inside):.0%}",
+                ]
+            )
+    return [*rows, ["all", "", "", "", "", "", "", f"{np.mean(covered):.0%}"]]
+
+
+def levels(clean: Sequence[np.ndarray], stored: bool) -> list[list[str]]:
+    """Gaussian noise: error of the level, how often it is called white, and how often the interval holds the truth."""
+    rows = []
+    for sigma in SIGMAS:
+        found = [each for _, each in examined(clean, f"gaussian:{sigma}", stored)]
+        errors = [abs(each.channels[0].sigma * 255 / sigma - 1) for each in found]
+        wrong = np.mean([each.kind == "correlated" for each in found])
+        ends = np.array([each.channels[0].sigma_interval for each in found]) * 255
+        held = np.mean((ends[:, 0] <= sigma) & (sigma <= ends[:, 1]))
+        rows.append(
+            [f"{sigma}", f"{np.median(errors):.1%}", f"{np.quantile(errors, 0.9):.1%}", f"{wrong:.0%}", f"{held:.0%}"]
+        )
+    return rows
+
+
+def correlated(clean: Sequence[np.ndarray], stored: bool) -> list[list[str]]:
+    """Correlated noise: how often it is recognised, errors of level and length."""
+    rows = []
+    for spec in CORRELATED:
+        truth = parse(spec).to_dict()
+        found = [each for _, each in examined(clean, spec, stored)]
+        right = np.mean([each.kind == "correlated" for each in found])
+        sigma = np.median([abs(each.channels[0].sigma / truth["sigma"] - 1) for each in found])
+        length = np.median([abs(each.channels[0].length / truth["length"] - 1) for each in found])
+        ends = np.array([each.channels[0].sigma_interval for each in found])
+        held = np.mean((ends[:, 0] <= truth["sigma"]) & (truth["sigma"] <= ends[:, 1]))
+        rows.append([spec, f"{right:.0%}", f"{sigma:.0%}", f"{length:.0%}", f"{held:.0%}"])
+    return rows
+
+
+def photographs(model: str, every: int) -> list[list[str]]:
+    """Gain in dB of a conditioned model told what calibration finds, and fixed levels, on the Canon crops of PolyU."""
+    from noiseless.metrics import psnr
+
+    denoiser, gains = noiseless.load(model), []
+    for path in sorted((DATA / "benchmark" / "polyu100").glob("Canon*_real.*"))[::every]:
+        clean = noiseless.read(path.with_name(path.name.replace("_real", "_mean"))).array
+        noisy = noiseless.read(path).array
+        told = [noiseless.calibrate(noisy), *(f"gaussian:{level:g}" for level in LEVELS)]
+        results = [noisy, *(denoiser(noisy, noise=each) for each in told)]
+        before, *after = (psnr(_planes(each), _planes(clean), data_range=255.0) for each in results)
+        gains.append([each - before for each in after])
+    mean = np.mean(gains, axis=0)
+    rows = [[f"{len(gains)} crops, calibrated", f"{mean[0]:+.2f}", f"{mean[0] / mean[1:].max():.0%}"]]
+    return rows + [
+        [f"level {level:g}", f"{gain:+.2f}", f"{gain / mean[1:].max():.0%}"]
+        for level, gain in zip(LEVELS, mean[1:], strict=True)
+    ]
+
+
+def _planes(array: np.ndarray) -> np.ndarray:
+    return np.moveaxis(array, -1, 0)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--set", choices=SETS, default="development")
+    parser.add_argument("--stored", action="store_true", help="clipped and rounded to 8 bits")
+    parser.add_argument("--photographs", action="store_true", help="the Canon crops of PolyU instead")
+    parser.add_argument("--model", default="color-small")
+    parser.add_argument("--every", type=int, default=1, help="every so many of the crops")
+    options = parser.parse_args()
+    if options.photographs:
+        print(table(["told", "gain dB", "of the best level"], photographs(options.model, options.every)))
+        return
+    clean = images(options.set, options.images)
+    print(f"{len(clean)} images of {options.set}, {'8 bits, clipped' if options.stored else 'float, not clipped'}\n")
+    head = ["gain", "read", "curve", "curve, 90%", "gain error", "read error", "images of both", "interval holds"]
+    print(table(head, grid(clean, options.stored)) + "\n")
+    print(
+        table(["sigma", "error", "error, 90%", "called correlated", "interval holds"], levels(clean, options.stored))
+        + "\n"
+    )
+    print(
+        table(
+            ["noise", "recognised", "sigma error", "length error", "interval holds"], correlated(clean, options.stored)
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
