@@ -226,6 +226,22 @@ def test_luma_and_chroma_have_strengths_of_their_own() -> None:
     assert np.allclose(luma_only + chroma_only, change, atol=1e-6)
 
 
+def test_strength_0_is_the_input_to_the_bit() -> None:
+    random = np.random.default_rng(1)
+    unit, stored = random.normal(0.5, 0.2, (9, 7)).astype(np.float32), random.integers(0, 65536, (9, 7), np.uint16)
+    assert np.array_equal(make()(unit, strength=0), unit)
+    assert np.array_equal(make()(stored, strength=0), stored)
+
+
+def test_the_ensemble_asks_the_network_eight_times() -> None:
+    model = make(1, ensemble=True)
+    image = np.random.default_rng(0).random((8, 12)).astype(np.float32)
+    assert np.allclose(model(image), make()(image), atol=1e-6)
+    assert isinstance(model.engine, Shrink)
+    assert sum(shape[0] for shape in model.engine.shapes) == 8
+    assert {shape[-2:] for shape in model.engine.shapes} == {(8, 12), (12, 8)}
+
+
 def test_a_batch_gives_what_single_images_give() -> None:
     model = make(1, "sigma")
     arrays = [tiny_models.noisy(8, 8, seed=n) for n in range(3)] + [tiny_models.noisy(5, 9), tiny_models.noisy(8, 8)]

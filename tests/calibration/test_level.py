@@ -12,7 +12,9 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from noiseless.calibration import noise_level
+from noiseless.data import samples
 from noiseless.errors import InputError
+from noiseless.io import read
 from shaded_scenes import as_8_bit, scene
 
 
@@ -128,3 +130,33 @@ def test_natural_images(shared_data: Path, stored: bool) -> None:
             found.extend(noise_level(as_8_bit(noisy) if stored else noisy))
         assert np.median(np.abs(np.array(found) / sigma - 1)) < 0.03
         assert np.quantile(np.abs(np.array(found) / sigma - 1), 0.9) < 0.1
+
+
+def test_the_median_error_on_cbsd68(shared_data: Path) -> None:
+    files = sorted((shared_data / "benchmark" / "cbsd68").glob("*.png"))[::4]
+    if not files:
+        pytest.skip("CBSD68 is not among the development data")
+    errors: list[float] = []
+    for seed, file in enumerate(files):
+        clean = np.moveaxis(np.asarray(Image.open(file), np.float32) / 255, -1, 0)
+        sigma = LEVELS[1:][seed % 4]
+        errors.extend(np.abs(np.asarray(noise_level(clean + noise(clean.shape, sigma, seed))) / sigma - 1))
+    assert np.median(errors) <= 0.1
+
+
+@pytest.mark.parametrize("sigma", LEVELS[1:])
+def test_shipped_photographs(sigma: float) -> None:
+    errors: list[float] = []
+    for seed, file in enumerate([*samples("test"), *samples("validation")]):
+        pixels = read(file).array[:256, :256].astype(np.float32) / 255
+        clean = np.moveaxis(pixels, -1, 0)
+        found = np.asarray(noise_level(clean + noise(clean.shape, sigma, seed)))
+        errors.extend(np.abs(found / sigma - 1))
+    assert np.median(errors) <= 0.1
+
+
+def test_a_level_for_each_channel_of_a_photograph() -> None:
+    clean = np.moveaxis(read(samples("test")[0]).array[:256, :256].astype(np.float32) / 255, -1, 0)
+    sigma = np.array([5, 15, 40]) / 255
+    found = np.asarray(noise_level(clean + sigma[:, None, None] * noise(clean.shape, 1.0)))
+    np.testing.assert_allclose(found, sigma, rtol=0.1)

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -234,3 +235,30 @@ def test_a_summary_is_plain_data(tmp_path: Path, task: Task) -> None:
     assert [result["input"] for result in plain["results"]] == [str(tmp_path / "a.png")]
     assert [failure["input"] for failure in plain["failures"]] == [str(tmp_path / "bad.png")]
     assert plain["interrupted"] is False
+
+
+def test_killed_half_way_it_goes_on_and_redoes_nothing(tmp_path: Path, conditioned_bundle: Bundle) -> None:
+    """A real process and a real SIGKILL: what is there is whole, and stays as it is."""
+    names = [f"{number:02}.png" for number in range(40)]
+    for seed, name in enumerate(names):
+        save(tmp_path / "in" / name, 200, 300, seed=seed)
+    start = "import sys; from noiseless.__main__ import main; sys.exit(main())"
+    options = ["--model", str(conditioned_bundle.path), "--sigma", "25", "--skip-existing", "--json", "done.json"]
+    command = [sys.executable, "-c", start, "denoise", "in", "-o", "out", *options]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / "out").glob("[0-9]*.png"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("[0-9]*.png")}
+    assert 3 <= len(before) < 40
+    assert not (tmp_path / "done.json").exists()
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("[0-9]*.png")}
+    assert sorted(after) == names
+    assert {name: after[name] for name in before} == before
+    assert all(noiseless.read(tmp_path / "out" / name).array.shape == (200, 300) for name in names)
+    results = json.loads((tmp_path / "done.json").read_text())["results"]
+    assert [Path(result["input"]).name for result in results] == names
+    assert {Path(result["input"]).name for result in results if result["skipped"]} == set(before)

@@ -23,6 +23,7 @@ from noiseless.image import Image
 from noiseless.io.windows import open_rows
 from noiseless.networks import create
 from noiseless.noise import parse
+from noiseless.runtime.onnxruntime import OnnxRuntimeEngine
 from noiseless.workflows import restorer, restoring, windows
 from noiseless.workflows.files import Job
 from noiseless.workflows.restoring import restore_files
@@ -106,6 +107,33 @@ def test_maps_are_looked_at_in_windows(both: Callable[[Task], list[np.ndarray]],
     assert not np.array_equal(whole, stored)
     for other in others:
         assert np.abs(whole.astype(int) - other).max() <= 1
+
+
+def test_out_of_memory_inside_a_window_shrinks_it_and_goes_on(
+    both: Callable[[Task], list[np.ndarray]],
+    tmp_path: Path,
+    task: Task,
+    shallow: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    save(tmp_path / "a.tif", 133, 171)
+    options = task.options | {"engine": "onnxruntime"}
+    task = replace(task, model=str(shallow.path), options=options)
+    expected = both(task)[-1]
+    run, shapes, refused = OnnxRuntimeEngine.run, [], []
+
+    def tight(engine: OnnxRuntimeEngine, batch: np.ndarray, sigma: np.ndarray | None) -> np.ndarray:
+        pixels = batch.shape[0] * batch.shape[2] * batch.shape[3]
+        (shapes if pixels <= 2000 else refused).append(pixels)
+        if pixels > 2000:
+            raise MemoryError("no more")
+        return run(engine, batch, sigma)
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "run", tight)
+    streamed = both(task)[-1]
+    assert refused
+    assert shapes
+    assert np.abs(streamed.astype(int) - expected).max() <= 1
 
 
 def test_colours_alpha_and_stacks(
