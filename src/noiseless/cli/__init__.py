@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from typer import Typer
 
 VERBS = {
-    "denoise": "Remove noise from images.",
+    "denoise": "Remove noise from images and films.",
     "demo": "Train, measure and use a denoiser on shipped photographs, in minutes.",
-    "train": "Train a denoiser from scratch; leaves best/ and last/ as models in the run folder.",
+    "train": "Train a denoiser; leaves best/ and last/ as models in the run folder.",
     "finetune": "Adapt a model to other noise or other images.",
     "evaluate": "Measure denoisers side by side, on clean images with noise or on pairs.",
     "calibrate": "Say what noise is in images.",

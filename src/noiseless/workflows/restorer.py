@@ -21,6 +21,7 @@ from noiseless.workflows.maps import Mask, SigmaMap
 from noiseless.workflows.task import Cancel, Progress, Say, Task
 
 if TYPE_CHECKING:
+    from noiseless.calibration.telling import Told
     from noiseless.denoiser import Denoiser, NoiseLevel
 
 LARGE_BYTES = 16 << 20
@@ -69,14 +70,15 @@ class Restorer:
         if model.spec.halo is None:
             return None
         estimate = model.takes_sigma and not self._told and task.strength > 0
-        first, levels = windows.survey(rows, _estimated if estimate else None, cancel)
+        first, found = windows.survey(rows, _measured if estimate else None, cancel)
         marked = with_denoised_mark(first, model.name, task.strength) if task.strength else first
         with contextlib.ExitStack() as stack:
             source = windows.Streamed(rows)
             stack.callback(source.close)
-            work = self._work(model, source, levels, stack, progress, cancel)
+            work = self._work(model, source, [told for told, _ in found], stack, progress, cancel)
             sink = stack.enter_context(windows.Written(target, rows, marked))
             windows.denoise_windows(source, sink, work, first.channels)
+        levels = [level for _, level in found]
         sigma = np.stack(levels) if levels else None if self._varies else model.sigma(first.planes(), task.noise)
         return _facts(model, sigma)
 
@@ -122,21 +124,21 @@ class Restorer:
     def _in_windows(
         self, image: Image, model: Denoiser, progress: Progress, cancel: Cancel
     ) -> tuple[Image, npt.NDArray[np.float32] | None]:
-        levels = []
+        found = []
         if model.takes_sigma and not self._told:
-            levels = [_estimated(windows.sample_of(image, page)).reshape(-1, 1, 1) for page in range(image.count)]
+            found = [_measured(windows.sample_of(image, page)) for page in range(image.count)]
         sink = windows.Collected(image)
         with contextlib.ExitStack() as stack:
             source = windows.InMemory(image)
-            work = self._work(model, source, levels, stack, progress, cancel)
+            work = self._work(model, source, [told for told, _ in found], stack, progress, cancel)
             windows.denoise_windows(source, sink, work, image.channels)
-        return sink.image, np.stack(levels) if levels else None
+        return sink.image, np.stack([level for _, level in found]) if found else None
 
     def _work(
         self,
         model: Denoiser,
         source: windows.Source,
-        levels: list[npt.NDArray[np.float32]],
+        found: list[Told],
         stack: contextlib.ExitStack,
         progress: Progress,
         cancel: Cancel,
@@ -147,15 +149,16 @@ class Restorer:
         told = None if task.sigma_map is None else SigmaMap(task.sigma_map, size, stack)
 
         def level(page: int, rows: slice, columns: slice, planes: npt.NDArray[np.float32]) -> Any:
-            if levels:
-                return levels[page][np.newaxis]
+            if found:
+                return found[page](planes[0])[np.newaxis]
             return model.sigma(planes, task.noise if told is None else told.part(page, rows, columns))
 
         def strength(rows: slice, columns: slice) -> Any:
             return task.strength if mask is None else task.strength * mask.strength(rows, columns)
 
         beside = sum(map_.row_bytes for map_ in (mask, told) if map_ is not None)
-        return windows.Work(model, level, strength, self._varies, beside, progress, cancel)
+        varies = self._varies or any(each.level is None for each in found)
+        return windows.Work(model, level, strength, varies, beside, progress, cancel)
 
     @property
     def _varies(self) -> bool:
@@ -209,11 +212,13 @@ def _is_large(image: Image) -> bool:
     return 4 * image.channels * image.height * image.width > LARGE_BYTES
 
 
-def _estimated(image: Image) -> npt.NDArray[np.float32]:
-    """The noise level of each channel of an image of one plane, (C,)."""
-    from noiseless.denoiser import estimate_sigma
+def _measured(image: Image) -> tuple[Told, npt.NDArray[np.float32]]:
+    """What a network is told of the noise of an image of one plane, and its mean in each channel, (C, 1, 1)."""
+    from noiseless.calibration.telling import measure
 
-    return estimate_sigma(image.planes())[0, :, 0, 0]
+    plane = image.planes()[0]
+    told = measure(plane)
+    return told, told(plane).mean((1, 2), keepdims=True)
 
 
 def _facts(model: Denoiser, sigma: npt.NDArray[np.float32] | None) -> dict[str, Any]:

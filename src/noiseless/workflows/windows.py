@@ -26,6 +26,7 @@ from noiseless.io.windows import TiffRows, write_rows
 from noiseless.tiling import SHRINKING, Span, largest_window, round_up, spans
 
 if TYPE_CHECKING:
+    from noiseless.calibration.telling import Told
     from noiseless.denoiser import Denoiser
 
 SAMPLE_PIXELS = 4 << 20
@@ -363,18 +364,22 @@ class Written:
             raise Cancelled("stopped before the image was done")
 
 
+Found = tuple["Told", npt.NDArray[np.float32]]
+"""What a network is told of the noise of a page, and the mean of that in each channel, (C, 1, 1)."""
+
+
 def survey(
-    rows: TiffRows, measure: Callable[[Image], npt.NDArray[np.floating[Any]]] | None, cancel: Callable[[], bool]
-) -> tuple[Image, list[npt.NDArray[np.float32]]]:
+    rows: TiffRows, measure: Callable[[Image], Found] | None, cancel: Callable[[], bool]
+) -> tuple[Image, list[Found]]:
     """Read a file once, to find out what only all of it tells; what is damaged is found before any work is done.
 
     Args:
         rows: the file.
-        measure: the noise level of each channel of an image, in [0, 1] units; called for each page.
+        measure: what is found in a part of a page; called for each page.
         cancel: asked now and then whether to stop.
 
     Returns:
-        A part of the image, and for each page its noise levels, (C, 1, 1).
+        A part of the image, and what was found in each page.
 
     Raises:
         ImageError: damaged; NaN or infinite values.
@@ -382,17 +387,25 @@ def survey(
         Cancelled: `cancel` said so.
     """
     largest = -math.inf
-    levels = []
+    found = []
     for page in range(rows.pages):
         sample, most = _surveyed(rows, page, cancel)
         largest = max(largest, most)
         if measure is not None:
-            low, high = sample.data_range
-            levels.append((high - low) * measure(sample))
+            found.append((*measure(sample), span_of(sample)))
     rows.tell_maximum(largest)
     part = rows.image(rows.rows(0, 0, 1))
-    low, high = part.data_range
-    return part, [(level / (high - low)).astype(np.float32).reshape(-1, 1, 1) for level in levels]
+    scales = [span_of(part) / span for _, _, span in found]
+    return part, [
+        (replace(told, scale=scale), level / np.float32(scale))
+        for (told, level, _), scale in zip(found, scales, strict=True)
+    ]
+
+
+def span_of(image: Image) -> float:
+    """Size of the value range of an image."""
+    low, high = image.data_range
+    return high - low
 
 
 def _surveyed(rows: TiffRows, page: int, cancel: Callable[[], bool]) -> tuple[Image, float]:
