@@ -98,16 +98,24 @@ def test_an_image_that_was_denoised_before_is_answered_with_a_warning(client: Te
     assert "denoised-before" in [warning["code"] for warning in again["warnings"]]
 
 
-def test_noise_stronger_than_what_the_model_knows_is_answered_with_a_warning(client: TestClient) -> None:
-    wild = np.random.default_rng(0).integers(0, 255, (96, 96), dtype=np.uint8)
-    numbers = post(client, file_of(wild), headers={"Accept": "application/json"}).json()
-    assert "stronger-noise" in [warning["code"] for warning in numbers["warnings"]]
+def test_noise_unlike_what_the_model_knows_is_answered_with_a_warning(client: TestClient) -> None:
+    numbers = {"headers": {"Accept": "application/json"}}
+    strong = post(client, file_of(noisy()), noise="gaussian:120", **numbers).json()
+    assert "stronger-noise" in [warning["code"] for warning in strong["warnings"]]
+    white = np.random.default_rng(0).normal(0, 1, (130, 130))
+    soft = sum(np.roll(white, shift, (0, 1)) for shift in ((0, 0), (0, 1), (1, 0), (1, 1)))
+    blotchy = (128 + 8 * soft[1:129, 1:129]).clip(0, 255).astype(np.uint8)
+    codes = [warning["code"] for warning in post(client, file_of(blotchy), **numbers).json()["warnings"]]
+    assert "correlated-noise" in codes
+    assert "stronger-noise" not in codes
 
 
 def test_calibrate_gives_a_noise_that_denoise_takes(client: TestClient) -> None:
     data = file_of(noisy(128, 128))
     found = post(client, data, "calibrate").json()
     assert found["sigma"][0] == pytest.approx(0.08 * 255, rel=0.2)
+    assert found["kind"] in ("gaussian", "poisson-gaussian")
+    assert found["lines"]
     for noise in (found["spec"], json.dumps(found["noise"])):
         assert post(client, data, noise=noise, strength=0.1).status_code == 200
 

@@ -22,7 +22,9 @@ from PIL import Image as PillowImage
 
 from noiseless.errors import OutputError
 from noiseless.service.app import create_app
+from noiseless.service.engine import Restored, Work
 from noiseless.service.logs import Log
+from noiseless.service.options import Options
 from noiseless.service.settings import ServiceSettings
 from noiseless.service.store import OUTCOME, Store
 
@@ -93,6 +95,20 @@ def test_a_blended_result_is_that_of_the_strength_without_computing_again(client
     fields = {"noise": "gaussian:2", "strength": str(strength)}
     direct = client.post("/v1/denoise", files={"image": data}, data=fields)
     assert client.get(f"/v1/jobs/{job}/result?strength={strength}").content == direct.content
+
+
+def test_small_images_of_one_size_are_computed_together_and_each_as_if_alone(tmp_path: Path) -> None:
+    arrays = [np.random.default_rng(seed).normal(100, 3 + 9 * seed, (48, 48)).clip(0, 255) for seed in range(4)]
+    shaded = np.random.default_rng(9).poisson(np.linspace(2, 200, 48 * 48).reshape(48, 48)).clip(0, 255)
+    files = [file_of(array.astype(np.uint8), "png") for array in [*arrays, shaded]]
+    with start(tmp_path) as client:
+        alone = [client.post("/v1/denoise", files={"image": data}).content for data in files]
+        engine = client.app.state.parts.engine  # type: ignore[attr-defined]
+        images = [noiseless.read(io.BytesIO(data)) for data in files]
+        works = [Work(image, Options()) for image in images]
+        results = [result for result in engine._results(works) if isinstance(result, Restored)]
+    for image, result, data in zip(images, results, alone, strict=True):
+        assert np.array_equal(image.with_planes(result.planes).array, noiseless.read(io.BytesIO(data)).array)
 
 
 def test_previews_show_dim_images_with_a_window(client: TestClient) -> None:

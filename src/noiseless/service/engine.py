@@ -6,6 +6,7 @@ computed, small ones have their turn between its tiles.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import deque
@@ -72,18 +73,18 @@ class Work:
         """Of all planes together."""
         return self.image.count * self.image.height * self.image.width
 
-    @property
+    @functools.cached_property
     def kind(self) -> tuple[object, ...]:
         """Images of one kind can be computed together."""
         image, options = self.image, self.options
         return options, image.channels, image.height, image.width, self.model
 
-    @property
+    @functools.cached_property
     def model(self) -> str:
         """Name of the model."""
         if self.options.model != "auto":
             return self.options.model
-        return choose_model(self.image, told=self.options.told)[0]
+        return choose_model(self.image, told=self.options.told, whole=True)[0]
 
 
 class Engine:
@@ -172,15 +173,10 @@ class Engine:
         if not first.options.strength:
             return [Restored(each, denoiser, None, 0.0) for each in planes]
         levels = [denoiser.sigma(each, noise) for each in planes]
-        sigma = (
-            None
-            if levels[0] is None
-            else np.concatenate([_full(level, each) for level, each in zip(levels, planes, strict=True)])
-        )
         together = planes[0] if len(planes) == 1 else np.concatenate(planes)
         restored = denoiser.planes(
             together,
-            sigma,
+            _together(levels, planes),
             strength=first.options.strength,
             progress=lambda share: self._report(group, share),
             cancel=self._cancel(group, started + self._time_limit),
@@ -207,11 +203,15 @@ class Engine:
         return cancel
 
 
-def _full(sigma: Array | None, planes: Array) -> Array:
-    """A noise level with an entry for each plane and channel."""
-    assert sigma is not None
-    level = sigma.reshape((1,) * (4 - sigma.ndim) + sigma.shape)
-    return np.broadcast_to(level, (*planes.shape[:2], *level.shape[2:]))
+def _together(levels: list[Array | None], planes: list[Array]) -> Array | None:
+    """The noise levels of several images as one: maps where any is a map; ``None`` for a blind model."""
+    found = [level for level in levels if level is not None]
+    if len(found) < 2:
+        return found[0] if found else None
+    found = [level.reshape((1,) * (4 - level.ndim) + level.shape) for level in found]
+    size = max(level.shape[2:] for level in found)
+    full = [np.broadcast_to(level, (*each.shape[:2], *size)) for level, each in zip(found, planes, strict=True)]
+    return np.concatenate(full)
 
 
 def _settle(work: Work, result: Restored | NoiselessError) -> None:

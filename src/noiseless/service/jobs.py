@@ -15,6 +15,7 @@ import numpy as np
 
 from noiseless.errors import Cancelled, ConfigError, NoiselessError
 from noiseless.image import Image
+from noiseless.inference import blended
 from noiseless.io import with_denoised_mark
 from noiseless.io.atomic import replacing
 from noiseless.service.engine import Restored, Work
@@ -226,7 +227,7 @@ class Jobs:
             return encode(image)
         restored = np.load(self._store.path(job.id, PLANES), mmap_mode="r")
         planes = image.planes()
-        mixed = planes + np.float32(strength) * (restored - planes) if strength != 1 else restored
+        mixed = blended(planes, restored, np.asarray(strength, np.float32))
         model = str((job.outcome or {})["report"]["model"])
         return encode(with_denoised_mark(image.with_planes(mixed), model, strength))
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from io import BytesIO
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -34,7 +35,9 @@ MEDIA_TYPES = {
     "tiff": "image/tiff",
     "bmp": "image/bmp",
     "netpbm": "image/x-portable-anymap",
+    "raw": "image/tiff",
     "dicom": "application/dicom",
+    "nifti.gz": "application/gzip",
 }
 
 
@@ -172,6 +175,13 @@ def encode(image: Image) -> Answer:
     key = str(image.metadata["format"])
     suffix = FORMATS[key].suffixes[0] if key in FORMATS else ""
     return Answer(buffer.getvalue(), MEDIA_TYPES.get(key, "application/octet-stream"), suffix)
+
+
+def result_name(name: str, suffix: str) -> str:
+    """What to call a result: as the input, with a suffix of the format that it is in."""
+    known = next((each.suffixes for each in FORMATS.values() if suffix in each.suffixes), ())
+    fits = not suffix or name.lower().endswith(known)
+    return name if fits else f"{PurePath(name).stem}{suffix}"
 
 
 def marked(image: Image, restored: Restored, strength: float) -> Image:

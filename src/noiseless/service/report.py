@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from noiseless.denoiser import estimate_sigma
+from noiseless.calibration import Calibration, examine_planes
 from noiseless.image import Image
 from noiseless.io import denoised_mark
 from noiseless.service.engine import Array, Restored
@@ -20,6 +21,8 @@ LEFT = 0.7
 """A blind model that removes less than this share of the white noise has left much of it."""
 
 NOTABLE = 5 / 255
+LOOKED_AT = 1024
+FAINT = 2.5 / 255
 HARDLY = 0.5 / 255
 """A level below which there is next to no noise, in [0, 1] units."""
 
@@ -33,19 +36,20 @@ def report(image: Image, planes: Array, restored: Restored, options: Options) ->
         restored: what became of it.
         options: what was asked for.
     """
-    level = estimate_sigma(planes) if options.told or restored.sigma is None else restored.sigma
+    found = examine_planes([_middle(planes[0])])
     change = float(np.sqrt(np.mean(np.square(restored.planes - planes))))
     return {
         "model": restored.denoiser.name,
         "precision": restored.denoiser.engine.precision,
         "noise": options.noise,
         "strength": options.strength,
-        "estimated": by_channel(level),
+        "kind": found.kind,
+        "estimated": [finite(round(255 * channel.sigma, 2)) for channel in found.channels],
         "told": None if restored.sigma is None else by_channel(restored.sigma),
         "removed": round(255 * change, 3),
         "seconds": round(restored.seconds, 3),
         "image": described(image),
-        "warnings": [*_of_image(image), *_of_noise(float(level.mean()), change, restored, options)],
+        "warnings": [*_of_image(image), *_of_noise(found, change, restored, options)],
     }
 
 
@@ -78,22 +82,38 @@ def _of_image(image: Image) -> list[dict[str, str]]:
     return [{"code": "denoised-before", "text": text}, *found]
 
 
-def _of_noise(level: float, change: float, restored: Restored, options: Options) -> list[dict[str, str]]:
-    denoiser, found = restored.denoiser, []
-    trained = trained_levels(denoiser.bundle)
-    if trained is not None and level > STRONGER * trained[1]:
-        text = (
-            f"the noise ({255 * level:.0f}) is stronger than {denoiser.name} has learned (up to {255 * trained[1]:.0f})"
-        )
-        found.append({"code": "stronger-noise", "text": text})
-    if denoiser.takes_sigma and level < HARDLY:
-        found.append({"code": "hardly-noise", "text": "hardly any noise was found in this image"})
-    if not denoiser.takes_sigma and level > NOTABLE and change < LEFT * options.strength * level:
-        text = f"{denoiser.name} left much of the noise; a model that is told the level may do better"
-        found.append({"code": "noise-left", "text": text})
-    if options.told and not denoiser.takes_sigma:
-        text = f"{denoiser.name} finds the noise level itself; the one given is not used"
-        found.append({"code": "not-told", "text": text})
-    if denoiser.engine.note:
-        found.append({"code": "precision", "text": denoiser.engine.note})
-    return found
+def _of_noise(found: Calibration, change: float, restored: Restored, options: Options) -> list[dict[str, str]]:
+    """Where the noise is unlike what the model knows."""
+    denoiser, name = restored.denoiser, restored.denoiser.name
+    told, trained = denoiser.takes_sigma, trained_levels(denoiser.bundle)
+    level = max((channel.sigma for channel in found.channels if math.isfinite(channel.sigma)), default=0.0)
+    asked = 0.0 if restored.sigma is None or not options.told else float(restored.sigma.mean())
+    most = math.inf if trained is None else trained[1]
+    left = not told and found.kind != "correlated" and level > NOTABLE and change < LEFT * options.strength * level
+    cases = {
+        "stronger-noise": (max(level, asked) > STRONGER * most, f"the noise is stronger than {name} has learned"),
+        "correlated-noise": (
+            trained is not None and found.kind == "correlated" and level > FAINT,
+            f"neighbouring pixels share their noise, which {name} has not learned",
+        ),
+        "hardly-noise": (told and level < HARDLY, "hardly any noise was found in this image"),
+        "noise-left": (left, f"{name} left much of the noise; a model that is told the level may do better"),
+        "not-told": (options.told and not told, f"{name} finds the noise level itself; the one given is not used"),
+        "precision": (bool(denoiser.engine.note), denoiser.engine.note),
+    }
+    return [{"code": code, "text": text} for code, (holds, text) in cases.items() if holds]
+
+
+def finite(value: Any) -> Any:
+    """Plain data without the numbers that JSON does not have: ``None`` in their place."""
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _middle(plane: Array) -> Array:
+    """The middle of a plane (C, H, W), at most `LOOKED_AT` wide and high: enough to tell its noise."""
+    top, left = (max(0, side - LOOKED_AT) // 2 for side in plane.shape[1:])
+    return plane[:, top : top + LOOKED_AT, left : left + LOOKED_AT]

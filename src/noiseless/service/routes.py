@@ -7,18 +7,16 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import numpy as np
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from noiseless.calibration import noise_level
-from noiseless.noise import Gaussian
+from noiseless.calibration import examine
 from noiseless.service.measures import CONTENT_TYPE
 from noiseless.service.options import AUTO, Options
 from noiseless.service.parts import HasParts, Parts, client_of
-from noiseless.service.pipeline import Answer, decode
-from noiseless.service.report import by_channel, described
+from noiseless.service.pipeline import Answer, decode, result_name
+from noiseless.service.report import described, finite
 from noiseless.service.schema import CALIBRATE, DENOISE, ERRORS, IMAGES, JOB
 from noiseless.service.store import Job
 from noiseless.service.uploads import Content, inspect, received
@@ -140,7 +138,7 @@ def image_response(answer: Answer, name: str) -> Response:
     """A denoised image, or the numbers about it."""
     if answer.media_type == "application/json":
         return JSONResponse(answer.report)
-    headers = {"Content-Disposition": attachment(name), **answer.headers}
+    headers = {"Content-Disposition": attachment(result_name(name, answer.suffix)), **answer.headers}
     return Response(answer.data, media_type=answer.media_type, headers=headers)
 
 
@@ -152,12 +150,7 @@ def attachment(name: str) -> str:
 
 def _calibrated(content: Content, most_pixels: int) -> dict[str, Any]:
     image = decode(content.data, most_pixels)
-    levels = np.mean([noise_level(plane) for plane in image.planes()], axis=0)
-    sigma = [round(float(level), 6) for level in levels]
-    noise = Gaussian(sigma[0] if len(sigma) == 1 else sigma)
-    return {
-        "noise": noise.to_dict(),
-        "spec": noise.spec,
-        "sigma": by_channel(levels[np.newaxis, :, np.newaxis, np.newaxis]),
-        "image": described(image),
-    }
+    found = examine(image)
+    sigma = [round(255 * channel.sigma, 2) for channel in found.channels]
+    said: dict[str, Any] = finite({**found.to_dict(), "sigma": sigma, "lines": found.lines()})
+    return {**said, "image": described(image)}

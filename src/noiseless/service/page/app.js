@@ -96,7 +96,7 @@ function showProgress(result) {
 function showFacts(result, report) {
   const rows = [];
   if (report) {
-    const levels = (values) => [...new Set(values.map((level) => level.toFixed(1)))].join(" · ");
+    const levels = (values) => [...new Set(values.map((level) => level?.toFixed(1) ?? "?"))].join(" · ");
     rows.push([word("used-model"), report.model]);
     if (report.estimated) rows.push([word("estimated"), levels(report.estimated)]);
     if (report.told && report.noise !== "auto") rows.push([word("told"), levels(report.told)]);
@@ -190,10 +190,10 @@ function make(name, text) {
 async function download() {
   const item = current;
   const strength = Number(element("strength").value) / 100;
-  const blob = await fetchResult(item.result.job.id, strength);
+  const { blob, name } = await fetchResult(item.result.job.id, strength);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = item.file.name.replace(/(\.[^.]*)?$/, (suffix) => `-noiseless${suffix}`);
+  link.download = name.replace(/(\.nii\.gz|\.[^.]*)?$/, (suffix) => `-noiseless${suffix}`);
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

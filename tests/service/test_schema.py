@@ -1,0 +1,107 @@
+"""The service keeps what its OpenAPI schema says, whatever is sent: schemathesis, then damaged files of every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from service_process import Service, file_of, noisy, running
+
+pytest.importorskip("fastapi", reason="the service needs the extra serve")
+schemathesis = pytest.importorskip("schemathesis", reason="the schema test needs schemathesis")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+EXAMPLES = 12
+MUTATED = 150
+"""Damaged files of each format."""
+
+FORMATS = {
+    "png": "uint16",
+    "jpeg": "uint8",
+    "webp": "uint8",
+    "tiff": "uint16",
+    "bmp": "uint8",
+    "netpbm": "uint8",
+    "npy": "uint8",
+}
+"""Formats that need no extra, and a depth that each holds."""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("service") / "state") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def description(service: Service) -> Any:
+    """The schema of the running service; jobs are looked for, not made without end, since images are rubbish."""
+    return schemathesis.openapi.from_url(f"{service.url}openapi.json")
+
+
+schema = schemathesis.pytest.from_fixture("description")
+
+
+@schema.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_schema_holds(case: Any) -> None:
+    """No 5xx, no status or body that the schema does not have."""
+    answer = case.call()
+    case.validate_response(
+        answer,
+        checks=[
+            schemathesis.checks.not_a_server_error,
+            schemathesis.checks.CHECKS.get_one("status_code_conformance"),
+            schemathesis.checks.CHECKS.get_one("response_schema_conformance"),
+        ],
+    )
+
+
+def mutations(data: bytes, generator: np.random.Generator) -> Iterator[bytes]:
+    """Damaged copies: cut, bytes changed (in the header or anywhere), a part left out, doubled or replaced."""
+    for number in range(MUTATED):
+        copy = bytearray(data)
+        reach = min(len(data), 200) if number % 2 else len(data)
+        for _ in range(int(generator.integers(1, 9))):
+            copy[int(generator.integers(reach))] = int(generator.integers(256))
+        start, stop = sorted(int(place) for place in generator.integers(0, len(data), 2))
+        kinds = (
+            bytes(copy),
+            data[:start],
+            data[:start] + data[stop:],
+            data[:stop] + data[start:],
+            data[:start] + generator.bytes(stop - start) + data[stop:],
+        )
+        yield kinds[number % len(kinds)]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_damaged_files_are_4xx_with_a_sentence(service: Service, kind: str) -> None:
+    """Never a 5xx, never a hang; a change that leaves a readable image is answered with one."""
+    generator = np.random.default_rng(list(FORMATS).index(kind))
+    whole = file_of(noisy(12, 16, dtype=FORMATS[kind], channels=3), kind)
+    refused = 0
+    with httpx2.Client(base_url=service.url, timeout=30, trust_env=False) as client:
+        for number, data in enumerate(mutations(whole, generator)):
+            route = "calibrate" if number % 5 == 4 else "denoise"
+            answer = client.post(f"/v1/{route}", files={"image": ("damaged", data)})
+            assert answer.status_code < 500, (number, answer.text)
+            if answer.status_code >= 400:
+                refused += 1
+                detail = answer.json()["detail"]
+                assert detail
+                assert "\n" not in detail
+                assert len(detail) < 600
+        assert client.get("/readyz").status_code == 200
+    assert refused > MUTATED / 5
+
+
+def test_the_state_holds_nothing_that_clients_named(service: Service) -> None:
+    names = {path.name for path in Path(service.state).rglob("*")}
+    assert not any("damaged" in name for name in names)
