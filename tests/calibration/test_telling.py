@@ -44,3 +44,9 @@ def test_stripes_and_impulses_do_not_raise_it(spec: str) -> None:
 
 def test_a_constant_plane_has_none() -> None:
     np.testing.assert_array_equal(told_level(np.full((1, 3, 20, 20), 0.4, np.float32)), 0)
+
+
+def test_a_large_image_is_measured_in_parts() -> None:
+    large = np.tile(scene(500), (1, 4, 3))[None]
+    noisy = parse("gaussian:10").sample(large, np.random.default_rng(0))
+    assert told_level(noisy).ravel() * 255 == pytest.approx([10], rel=0.05)
