@@ -1,4 +1,4 @@
-"""The service keeps what its OpenAPI schema says, whatever is sent: schemathesis, then damaged files of every format."""
+"""The service keeps what its OpenAPI schema says, whatever is sent: schemathesis, then damaged files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import httpx2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
 from service_process import Service, file_of, noisy, running
 
 pytest.importorskip("fastapi", reason="the service needs the extra serve")
