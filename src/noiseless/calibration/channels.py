@@ -188,7 +188,7 @@ def _measured(fit: Fit, texture: Texture | None, defects: _Defects, *, clipped: 
         impulses=defects.impulses,
         clipped_low=defects.ends[0],
         clipped_high=defects.ends[1],
-        offset=_offset(fit),
+        offset=_offset(fit) if gain > HALF * gain_error else 0.0,
         flat=fit.flat,
     )
     change = gain * (fit.span[1] - fit.span[0]) / max(fit.level, 1e-12)
