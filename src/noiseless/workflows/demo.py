@@ -131,7 +131,7 @@ def write_page(path: Path, report: Report, pictures: Pictures, photographs: list
         f"The model {NAME!r} was trained from scratch, in {outcome.seconds / 60:.1f} minutes and {outcome.step:,} "
         f"steps, on {len(samples('train'))} photographs that ship with noiseless. Here it is measured on "
         f"{len(samples('test'))} others, to which noise was added, beside classical methods and the model that ships, "
-        "which has learned from more photographs, these scenes among them. "
+        "which has learned from more photographs, but not from these. "
         "Then come photographs whose noise is real; nobody knows their clean version, so there are no numbers."
     )
     examples = [(each.caption, each.noisy, each.restored) for each in photographs]
