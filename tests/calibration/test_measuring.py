@@ -97,6 +97,20 @@ def test_exposures_of_one_scene() -> None:
     assert examine(list(frames), exposures=True).noise == found.noise
 
 
+def test_correlation_is_seen_between_exposures() -> None:
+    noise = parse("correlated:sigma=0.04,length=1.2")
+    frames = np.stack([noise.sample(scene(160)[0], np.random.default_rng(seed)) for seed in range(3)])
+    found = examine(frames, exposures=True)
+    assert found.kind == "correlated"
+    assert found.channels[0].sigma == pytest.approx(0.04, rel=0.2)
+
+
+def test_white_noise_over_texture_is_not_called_correlated() -> None:
+    rough = 0.5 + 0.03 * np.cumsum(np.random.default_rng(1).standard_normal((200, 200)), axis=1) / 4
+    noisy_rough = rough + 0.03 * np.random.default_rng(2).standard_normal((200, 200))
+    assert examine(np.clip(noisy_rough, 0, 1)).kind != "correlated"
+
+
 def test_what_it_returns_works_everywhere(tmp_path: Path) -> None:
     found = examine(noisy("poisson-gaussian:gain=0.01,read=0.02"))
     file = tmp_path / "noise.json"

@@ -19,11 +19,14 @@ from noiseless.calibration.texture import FLOOR, Texture, measure_texture, take_
 CORRELATED = 0.1
 """Correlation of neighbours from which noise is not white."""
 
+EXCESS = 6.0
+"""Variance of the flattest blocks over that of the finest detail, less 1, over the correlation of neighbours."""
+
+FINEST = 1 / 255
+"""Level of the finest detail in developed photographs, at most."""
+
 EIGHT_BITS = 0.9 / 255
 """Distance between values from which an image counts as one of 8 bits."""
-
-FAINT = 1 / 255
-"""Standard deviation of correlated residuals below which they are taken for the picture's own."""
 
 UNEVEN = 1.6
 """How much the flattest blocks may differ and still pass for noise."""
@@ -43,6 +46,9 @@ CLIPPED_BIAS = 0.02
 
 LOOSE = (0.6, 1.6)
 """Ends of the interval of the level of correlated noise, over the level."""
+
+NOTHING = 1e-9
+"""Variance added to what is expected of the finest detail, which may be nothing at all."""
 
 VALUES = np.linspace(0, 1, 21)
 
@@ -88,12 +94,12 @@ def measure_channel(planes: Sequence[np.ndarray], mask: np.ndarray | None) -> Me
     fit = fit_curve(samples)
     blocks = take_blocks(planes, samples.limits, mask)
     if fit is None:
-        texture = measure_texture(blocks, np.ones_like(blocks.energies))
-        if not _is_correlated(texture, samples.step):
+        texture = measure_texture(blocks, np.full_like(blocks.energies, NOTHING))
+        if not _is_correlated(texture, 0.0, samples.step):
             return _untold(defects)
         fit = no_fit()
     else:
-        texture = measure_texture(blocks, fit.line.variance(blocks.means) + samples.step**2 / 12 + 1e-9)
+        texture = measure_texture(blocks, fit.line.variance(blocks.means) + samples.step**2 / 12 + NOTHING)
     return _measured(fit, texture, defects, clipped=samples.limits != NOWHERE, step=samples.step)
 
 
@@ -118,7 +124,14 @@ def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
     if fit is None or low == high:
         return _untold(defects)
     blocks = take_blocks(differences, NOWHERE, mask)
-    return _measured(fit, measure_texture(blocks, np.ones_like(blocks.energies)), defects, clipped=False, step=0.0)
+    texture = measure_texture(blocks, np.full_like(blocks.energies, _finest(differences) + NOTHING))
+    return _measured(fit, texture, defects, clipped=False, step=0.0)
+
+
+def _finest(differences: Sequence[np.ndarray]) -> float:
+    """Variance of the finest detail of what differs between exposures."""
+    fit = fit_curve(take_samples(differences))
+    return 0.0 if fit is None else fit.level
 
 
 def _repaired(planes: Sequence[np.ndarray]) -> tuple[list[np.ndarray], _Defects]:
@@ -163,7 +176,7 @@ def _untold(defects: _Defects) -> Measured:
 def _measured(fit: Fit, texture: Texture | None, defects: _Defects, *, clipped: bool, step: float) -> Measured:
     bias = CLIPPED_BIAS if clipped else BIAS
     level, error = math.sqrt(fit.level), _jackknife(np.sqrt(np.maximum(fit.levels, 0)))
-    correlated = _is_correlated(texture, step)
+    correlated = _is_correlated(texture, fit.level, step)
     developed = correlated and texture is not None and texture.floor <= FLOOR
     sigma, interval = level, _interval(level, error, bias)
     if correlated and texture is not None:
@@ -195,16 +208,19 @@ def _measured(fit: Fit, texture: Texture | None, defects: _Defects, *, clipped: 
     return Measured(channel, True, gain > CERTAIN * gain_error and change > SLOPE, correlated, developed)
 
 
-def _is_correlated(texture: Texture | None, step: float) -> bool:
+def _is_correlated(texture: Texture | None, level: float, step: float) -> bool:
     """Whether neighbours resemble each other, by noise and not by what the picture shows.
 
-    Noise that lies over everything leaves no block flat. What is left of it in photographs of 8 bits, developed and
-    smoothed in camera, is told from the picture by being even.
+    Such noise lacks the finest detail, the more so the more neighbours correlate; texture comes on top of it. Noise
+    that lies over everything leaves no block flat. What is left of it in photographs of 8 bits, developed and smoothed
+    in camera, is told from the picture by being even.
     """
     if texture is None or texture.first_lag <= CORRELATED:
         return False
-    developed = step > EIGHT_BITS and texture.uneven <= UNEVEN and texture.sigma > FAINT
-    return texture.floor > FLOOR or developed
+    if texture.floor > FLOOR:
+        return texture.excess > 1 + EXCESS * texture.first_lag
+    smooth = math.sqrt(level) < FINEST < texture.sigma
+    return smooth and step > EIGHT_BITS and texture.uneven <= UNEVEN
 
 
 def _jackknife(replicates: np.ndarray) -> float:

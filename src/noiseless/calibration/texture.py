@@ -68,6 +68,7 @@ class Texture:
         octaves: levels of white noise of the power found between the WAVELENGTHS: at the finest detail first.
         uneven: 1.1 or so for noise, more for what belongs to a picture.
         floor: standard deviation that all but 3% of all blocks exceed.
+        excess: variance over the expected one that all but 3% of all blocks exceed: below 1 for white noise.
     """
 
     sigma: float
@@ -77,6 +78,7 @@ class Texture:
     octaves: tuple[float, ...]
     uneven: float
     floor: float
+    excess: float
 
     @property
     def first_lag(self) -> float:
@@ -122,10 +124,10 @@ def measure_texture(blocks: Blocks, expected: np.ndarray) -> Texture | None:
     power = np.mean(np.abs(np.fft.rfft2(scaled, s=(2 * SIDE, 2 * SIDE))) ** 2, axis=0)
     across, down = _correlations(power)
     length, kept = _length_of((across[0] + down[0]) / 2)
-    floor = float(np.quantile(blocks.energies, 0.03))
+    floor, excess = float(np.quantile(blocks.energies, 0.03)), float(np.quantile(ratio, 0.03))
     energy, uneven = _energy(blocks, HIGHEST * floor if floor > FLOOR**2 else math.inf)
     octaves = _octaves(power, float(np.mean(blocks.energies[chosen])))
-    return Texture(math.sqrt(energy / kept), across, down, length, octaves, uneven, math.sqrt(floor))
+    return Texture(math.sqrt(energy / kept), across, down, length, octaves, uneven, math.sqrt(floor), excess)
 
 
 def _cut(plane: np.ndarray, most: int, limits: tuple[float, float], mask: np.ndarray | None) -> np.ndarray:
