@@ -104,7 +104,7 @@ def build_app(function: Callable[..., Any]) -> Typer:
     """A typer application of one function; plain help, since rich help doubles the time to show it."""
     import typer
 
-    settings = {"help_option_names": ["-h", "--help"]}
+    settings = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
     app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=settings)
     app.command()(function)
     return app

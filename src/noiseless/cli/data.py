@@ -15,18 +15,23 @@ TASKS = ("pack",)
 
 
 def data(
-    task: Annotated[str, typer.Argument(help="What to do: pack.")],
+    task: Annotated[str, typer.Argument(metavar="pack", help="What to do.")],
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders (with subfolders), files, globs.")],
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the store; an existing store is replaced.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="STORE", help="Folder of the store; an existing store is replaced."),
+    ],
     downscale: Annotated[
         str,
-        typer.Option(help="How many times smaller; auto: 2 to 3 from 2500 pixels on, until noise and JPEG are gone."),
+        typer.Option(metavar="auto|N", help="Times smaller; auto: 2 to 3 from 2500 pixels on, till noise is gone."),
     ] = "auto",
-    filtered: Annotated[Literal["lanczos", "area"], typer.Option("--filter", help="For downscaling.")] = "lanczos",
-    crop: Annotated[int, typer.Option(help="Side of the crops in pixels; 0 keeps whole images.")] = 512,
-    per_image: Annotated[int, typer.Option(help="Most crops of one image; those with most content.")] = 8,
-    smooth: Annotated[float, typer.Option(help="Largest share of smooth crops (sky, blur), 0 to 1.")] = 0.1,
+    filtered: Annotated[
+        Literal["lanczos", "area"], typer.Option("--filter", metavar="lanczos|area", help="For downscaling.")
+    ] = "lanczos",
+    crop: Annotated[int, typer.Option(metavar="N", help="Side of the crops in pixels; 0 keeps whole images.")] = 512,
+    per_image: Annotated[int, typer.Option(metavar="N", help="Most crops of one image; those with most content.")] = 8,
+    smooth: Annotated[float, typer.Option(metavar="0..1", help="Largest share of smooth crops (sky, blur).")] = 0.1,
     exclude: Annotated[
         list[str], typer.Option(metavar="GLOB...", help="Names of files to leave out, for example graphics.")
     ] = [],  # noqa: B006 (typer copies it)

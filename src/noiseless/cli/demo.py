@@ -21,7 +21,7 @@ INTERRUPTED = 130
 
 
 def demo(
-    minutes: Annotated[float, typer.Option(help="Of training.")] = 3.0,
+    minutes: Annotated[float, typer.Option(metavar="M", help="Minutes of training.")] = 3.0,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the results go.")] = Path(
         "runs/demo"
     ),

@@ -63,16 +63,17 @@ def denoise(
         str | None, typer.Option(metavar="auto|SPEC|FILE.json", help="auto (estimated), or as gaussian:25.")
     ] = None,
     sigma: Annotated[float | None, typer.Option(metavar="N", help="The same as --noise gaussian:N.")] = None,
-    strength: Annotated[float, typer.Option(help="0 returns the input, 1 the full result.")] = 1.0,
+    strength: Annotated[float, typer.Option(metavar="0..1", help="0 returns the input, 1 the full result.")] = 1.0,
     mask: Annotated[Path | None, typer.Option(metavar="FILE", help="Denoise only where this image is white.")] = None,
     precision: Annotated[
-        Literal["exact", "fast", "int8"], typer.Option(help="float32, bf16 where there is any, or int8.")
+        Literal["exact", "fast", "int8"],
+        typer.Option(metavar="exact|fast|int8", help="float32, bf16 where there is any, or int8."),
     ] = "exact",
     max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="As 2GB; else half of what is free.")] = None,
     adapter: Annotated[
         str | None, typer.Option(metavar="FILE", help="What noiseless finetune changed, for the model it changed.")
     ] = None,
-    adapter_strength: Annotated[float, typer.Option(help="How much of that change is taken, 0 to 1.")] = 1.0,
+    adapter_strength: Annotated[float, typer.Option(metavar="0..1", help="How much of that change is taken.")] = 1.0,
     prompt: Annotated[str | None, typer.Option(metavar="NAME", help="Which of the adapter's prompts.")] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search folders to their depth.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave out what is done.")] = False,

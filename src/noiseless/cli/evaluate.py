@@ -47,8 +47,8 @@ def evaluate(
     group: Annotated[
         str | None, typer.Option(metavar="REGEX", help="Its first group names the group of an image (camera, patient).")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Measure on the first images only, as many as this.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the noise.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Measure on the first N images only.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of the noise.")] = None,
     attack: Annotated[
         str | None, typer.Option(metavar="SPEC", help="Also on images changed against each network, as pgd:2/255.")
     ] = None,
@@ -60,7 +60,10 @@ def evaluate(
     report: Annotated[str | None, typer.Option(metavar="DIR", help="Write report.html there, with pictures.")] = None,
     settings: Settings = NO_SETTINGS,
 ) -> None:
-    """Measure denoisers side by side, on clean images with noise or on pairs."""
+    """Measure denoisers side by side, on clean images with noise or on pairs.
+
+    Rare controls go through --set: border, metrics, quantise, told.
+    """
     from noiseless.evaluation import evaluate as measure
     from noiseless.evaluation.pictures import Pictures
     from noiseless.evaluation.report import check_writable, text_table

@@ -6,13 +6,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from noiseless.cli.options import Model
+
 
 def export(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A shipped model, a bundle, a run folder or a checkpoint.")
-    ],
+    model: Model,
     output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Where the files go.")],
-    format: Annotated[Literal["onnx", "openvino"], typer.Option(help="One file, or two for OpenVINO.")] = "onnx",
+    format: Annotated[
+        Literal["onnx", "openvino"], typer.Option(metavar="onnx|openvino", help="One file, or two for OpenVINO.")
+    ] = "onnx",
     int8: Annotated[
         bool, typer.Option("--int8", help="In 8 bit: smaller and faster, for a few hundredths of a dB.")
     ] = False,

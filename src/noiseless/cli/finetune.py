@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,11 +9,13 @@ import typer
 from noiseless.cli.options import (
     NO_SETTINGS,
     NONE,
+    Adversarial,
     Clean,
     Data,
     Epochs,
     Loss,
     Minutes,
+    Model,
     NoiseOption,
     Noisy,
     NoisyPairs,
@@ -30,8 +31,8 @@ from noiseless.cli.options import (
     apply_settings,
     check_budget,
 )
-from noiseless.cli.progress import clock, progress
-from noiseless.cli.train import listener
+from noiseless.cli.progress import progress
+from noiseless.cli.train import ending, listener
 from noiseless.finetuning.config import from_recipe
 from noiseless.training.config import UNREFERENCED_LOSS
 from noiseless.training.recipe import load_recipe
@@ -41,9 +42,7 @@ if TYPE_CHECKING:
 
 
 def finetune(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A shipped model, a bundle, a run folder or a checkpoint.")
-    ],
+    model: Model,
     output: Output,
     method: Annotated[
         str | None,
@@ -51,9 +50,6 @@ def finetune(
     ] = None,
     prompt: Annotated[
         str | None, typer.Option(metavar="NAME", help="What --method prompt calls what it learns.")
-    ] = None,
-    adversarial: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="Train against small changes that hurt most, as pgd:2/255.")
     ] = None,
     recipe: Annotated[str | None, typer.Option(metavar="FILE.toml", help="Settings to begin with.")] = None,
     clean: Clean = NONE,
@@ -71,6 +67,7 @@ def finetune(
     ] = NONE,
     objective: Objective = None,
     loss: Loss = None,
+    adversarial: Adversarial = None,
     minutes: Minutes = None,
     steps: Steps = None,
     epochs: Epochs = None,
@@ -94,7 +91,7 @@ def finetune(
             "validation": validation,
         },
         budget={"minutes": minutes, "steps": steps, "epochs": epochs},
-        others={"noise": noise, "objective": objective, "loss": loss},
+        others={"noise": noise, "objective": objective, "loss": loss, "adversarial": adversarial},
     )
     plain = given.over(load_recipe(recipe) if recipe else {})
     if given.unreferenced:
@@ -105,8 +102,6 @@ def finetune(
     plain["keep"] = plain.get("keep", {}) | {key: value for key, value in keeping.items() if value}
     config = apply_settings(from_recipe(plain, method), settings)
     check_budget(config)
-    if adversarial is not None:
-        config = replace(config, adversarial=adversarial)
     from noiseless.finetuning.run import run_finetuning
 
     with progress("Fine-tuning", 1.0) as step:
@@ -117,13 +112,9 @@ def finetune(
 def summary(outcome: FinetuningOutcome) -> list[str]:
     """What to say at the end of a run."""
     run = outcome.run
-    how = {
-        "finished": f"Fine-tuned {run.step:,} steps in {clock(run.seconds)}",
-        "stopped": f"Stopped at step {run.step:,}; go on with the same command and --resume",
-        "interrupted": f"Interrupted at step {run.step:,}; go on with the same command and --resume",
-    }[run.ending]
     share = outcome.trainable / outcome.parameters
-    lines = [f"{how}; {outcome.method}: {outcome.trainable:,} of {outcome.parameters:,} numbers trained ({share:.2%})"]
+    trained = f"{outcome.trainable:,} of {outcome.parameters:,} numbers trained ({share:.2%})"
+    lines = [f"{ending(run, 'Fine-tuned')}; {outcome.method}: {trained}"]
     if not outcome.better:
         worse = f"Nothing was better than {outcome.base.model} on the validation images ({run.start_psnr:.2f} dB)"
         return [*lines, f"{worse}: nothing is saved as best. Try more images, more time or another learning rate."]

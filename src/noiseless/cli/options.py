@@ -25,10 +25,9 @@ Settings = Annotated[
 """The annotation of a verb's `--set` parameter: ``settings: Settings = NO_SETTINGS``."""
 
 NO_SETTINGS: list[str] = []
-
-
 NONE: list[str] = []
 
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a bundle, a run folder or a checkpoint.")]
 Output = Annotated[str, typer.Option("--output", "-o", metavar="RUN", help="The run folder.")]
 Clean = Annotated[list[str], typer.Option(metavar="DIR...", help="Clean images: folders, files, globs, packed stores.")]
 NoiseOption = Annotated[
@@ -60,9 +59,12 @@ Objective = Annotated[
     ),
 ]
 Loss = Annotated[str | None, typer.Option(metavar="SPEC", help="A weighted sum, as mse+0.1*ssim.")]
-Minutes = Annotated[float | None, typer.Option(help="Budget in minutes, over all resumptions.")]
-Steps = Annotated[int | None, typer.Option(help="Budget in steps.")]
-Epochs = Annotated[float | None, typer.Option(help="Budget in passes over the images.")]
+Adversarial = Annotated[
+    str | None, typer.Option(metavar="SPEC", help="Train against small changes that hurt most, as pgd:2/255.")
+]
+Minutes = Annotated[float | None, typer.Option(metavar="M", help="Budget in minutes, over all resumptions.")]
+Steps = Annotated[int | None, typer.Option(metavar="N", help="Budget in steps.")]
+Epochs = Annotated[float | None, typer.Option(metavar="E", help="Budget in passes over the images.")]
 StopAfter = Annotated[
     float | None, typer.Option(metavar="MINUTES", help="Write a checkpoint and leave; go on with --resume.")
 ]
@@ -90,12 +92,17 @@ class RunOptions:
 
     def over(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a recipe, replaced by what was given; a budget replaces that of the recipe whole."""
-        plain = dict(recipe)
-        if any(value is not None for value in self.budget.values()):
-            plain = {key: value for key, value in plain.items() if key not in self.budget} | dict(self.budget)
-        plain |= {key: value for key, value in self.others.items() if value is not None}
+        others = {key: value for key, value in self.others.items() if value is not None}
+        plain = over_budget(recipe, self.budget) | others
         data = {key: value for key, value in self.images.items() if value}
         return plain | {"data": plain.get("data", {}) | data}
+
+
+def over_budget(recipe: Mapping[str, Any], budget: Mapping[str, float | None]) -> dict[str, Any]:
+    """The settings of a recipe; where ``minutes``, ``steps`` or ``epochs`` is given, its own budget does not count."""
+    if all(value is None for value in budget.values()):
+        return dict(recipe)
+    return {key: value for key, value in recipe.items() if key not in budget} | dict(budget)
 
 
 def check_budget(config: RunConfig) -> None:

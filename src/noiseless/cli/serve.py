@@ -11,8 +11,12 @@ from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines come.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 lets other machines come.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="Port to listen on; 0 takes a free one.")
+    ] = 8000,
     token: Annotated[
         str, typer.Option(envvar="NOISELESS_TOKEN", metavar="TEXT", help="What clients must know.", show_default=False)
     ] = "",

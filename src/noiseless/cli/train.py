@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ import typer
 from noiseless.cli.options import (
     NO_SETTINGS,
     NONE,
+    Adversarial,
     Clean,
     Data,
     Epochs,
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
 
 def train(
     output: Output,
-    adversarial: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="Train against small changes that hurt most, as pgd:2/255.")
-    ] = None,
     recipe: Annotated[str | None, typer.Option(metavar="NAME|FILE.toml", help="Settings to begin with.")] = None,
     clean: Clean = NONE,
     noise: NoiseOption = None,
@@ -60,6 +57,7 @@ def train(
     network: Annotated[str | None, typer.Option(metavar="NAME", help="See noiseless models --networks.")] = None,
     objective: Objective = None,
     loss: Loss = None,
+    adversarial: Adversarial = None,
     minutes: Minutes = None,
     steps: Steps = None,
     epochs: Epochs = None,
@@ -83,15 +81,13 @@ def train(
             "test": test,
         },
         budget={"minutes": minutes, "steps": steps, "epochs": epochs},
-        others={"network": network, "noise": noise, "objective": objective, "loss": loss},
+        others={"network": network, "noise": noise, "objective": objective, "loss": loss, "adversarial": adversarial},
     )
     plain = given.over(load_recipe(recipe) if recipe else {})
     if given.unreferenced:
         plain = over_defaults(plain)
     config = apply_settings(from_mapping(RunConfig, plain), settings)
     check_budget(config)
-    if adversarial is not None:
-        config = replace(config, adversarial=adversarial)
     outcome = run_with_progress(config, output, resume=resume, stop_after=stop_after)
     print("\n".join(summary(outcome)))
 
@@ -130,15 +126,19 @@ def listener(step: Callable[..., None]) -> Listener:
     return Listener(say=lambda line: print(line, flush=True), status=status, scored=scored)
 
 
-def summary(outcome: Outcome) -> list[str]:
-    """What to say at the end of a run."""
-    how = {
-        "finished": f"Trained {outcome.step:,} steps in {clock(outcome.seconds)}",
+def ending(outcome: Outcome, done: str) -> str:
+    """How a run ended; `done` is the word for one that finished."""
+    return {
+        "finished": f"{done} {outcome.step:,} steps in {clock(outcome.seconds)}",
         "stopped": f"Stopped at step {outcome.step:,}; go on with the same command and --resume",
         "interrupted": f"Interrupted at step {outcome.step:,}; go on with the same command and --resume",
     }[outcome.ending]
+
+
+def summary(outcome: Outcome) -> list[str]:
+    """What to say at the end of a run."""
     beside = "" if math.isnan(outcome.noisy_psnr) else f" (noisy {outcome.noisy_psnr:.2f})"
-    lines = [f"{how}: validation PSNR {outcome.psnr:.2f} dB{beside}"]
+    lines = [f"{ending(outcome, 'Trained')}: validation PSNR {outcome.psnr:.2f} dB{beside}"]
     if outcome.test is not None:
         noisy, restored = outcome.test
         lines.append(f"Test images: {restored:.2f} dB (noisy {noisy:.2f})")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
+from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings, over_budget
 from noiseless.errors import ConfigError
 from noiseless.training.recipe import load_recipe
 
@@ -23,8 +23,10 @@ def tune(
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="What a recipe for fine-tuning starts from.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Budget of a trial in steps, instead of the recipe's.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Budget of a trial in minutes.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Budget of a trial in steps, instead of the recipe's.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(metavar="M", help="Budget of a trial in minutes.")] = None,
     processes: Annotated[int, typer.Option(metavar="N", help="Trials at once.")] = 1,
     settings: Settings = NO_SETTINGS,
 ) -> None:
@@ -39,10 +41,7 @@ def tune(
     from noiseless.workflows.tune_report import write_page
 
     search.import_optuna()
-    plain = load_recipe(recipe)
-    budget = {"minutes": minutes, "steps": steps, "epochs": None}
-    if steps is not None or minutes is not None:
-        plain = {key: value for key, value in plain.items() if key not in budget} | budget
+    plain = over_budget(load_recipe(recipe), {"minutes": minutes, "steps": steps, "epochs": None})
     config = apply_settings(search.settings_of(plain, model), settings)
     tuning = search.Tuning(config, model, output, trials)
     study = search.tune(tuning, processes=processes, say=lambda line: print(line, flush=True))
