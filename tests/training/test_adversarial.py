@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,10 @@ def test_the_first_half_of_a_batch_is_attacked() -> None:
         return (batch.noisy - batch.target).square().mean(), {}
 
     batch = Batch(torch.rand(5, 1, 8, 8), torch.rand(5, 1, 8, 8))
-    assert hardened(objective, "") is objective
-    loss, _ = hardened(objective, "pgd:8/255,steps=3")(nn.Identity(), batch, torch.Generator().manual_seed(0))
+    network = nn.Identity()
+    assert hardened(objective, "", network, nullcontext) is objective
+    attacked = hardened(objective, "pgd:8/255,steps=3", network, nullcontext)
+    loss, _ = attacked(network, batch, torch.Generator().manual_seed(0))
     change = seen[-1] - batch.noisy
     assert len(seen) == 4
     assert change[:3].abs().max() <= 8 / 255 + 1e-6
@@ -45,6 +49,12 @@ def test_a_hardened_network_falls_less(tmp_path: Path) -> None:
         plain, under = (result.interval("psnr").mean for result in made.results)
         falls[name] = plain - under
     assert falls["hardened"] < falls["plain"]
+
+
+def test_mixed_precision(tmp_path: Path) -> None:
+    config = tiny_runs.config(tiny_runs.stores(tmp_path), steps=2, adversarial="pgd:2/255")
+    config = replace(config, training=replace(config.training, precision="bf16"))
+    assert run_training(config, tmp_path / "run").step == 2
 
 
 def test_what_cannot_be_hardened_is_said_first(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
@@ -28,12 +30,16 @@ def check_adversarial(spec: str, objective: str) -> None:
             raise ConfigError("adversarial training needs clean images", got=f"objective {objective}")
 
 
-def hardened(objective: Objective, spec: str) -> Objective:
+def hardened(
+    objective: Objective, spec: str, plain: nn.Module, autocast: Callable[[], AbstractContextManager[None]]
+) -> Objective:
     """An objective whose batches are attacked, the first half of each; the rest stays as it is.
 
     Args:
         objective: what a step minimises.
         spec: of the attack, as ``pgd:2/255``; empty for none.
+        plain: the network without Fabric's wrapper, which allows no gradients towards the input in mixed precision.
+        autocast: the precision to attack it in.
     """
     if not spec:
         return objective
@@ -43,7 +49,8 @@ def hardened(objective: Objective, spec: str) -> Objective:
         half = -(-len(batch.noisy) // 2)
 
         def loss(first: Tensor) -> Tensor:
-            return objective(network, replace(batch, noisy=torch.cat([first, batch.noisy[half:]])), generator)[0]
+            with autocast():
+                return objective(plain, replace(batch, noisy=torch.cat([first, batch.noisy[half:]])), generator)[0]
 
         hurt = attack.find(loss, batch.noisy[:half], generator)
         return objective(network, replace(batch, noisy=torch.cat([hurt, batch.noisy[half:]])), generator)

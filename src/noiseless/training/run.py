@@ -268,7 +268,7 @@ def _assemble(
     source = patch_source(config, images, spec, plan)
     budget = _budget(config, images)
     settings = (config.training, budget, folder, config.seed)
-    objective = adversarial.hardened(objective, config.adversarial)
+    objective = adversarial.hardened(objective, config.adversarial, adapted, fabric.autocast)
     return Run(fabric, network, optimizer, average, objective, source, *settings, stepped=adaptation.stepped)
 
 
