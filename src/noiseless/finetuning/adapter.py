@@ -22,11 +22,12 @@ from torch import Tensor, nn
 
 from noiseless import networks
 from noiseless.denoiser import DEFAULT_CONTROLS, Controls, Denoiser
-from noiseless.errors import BundleError, ConfigError, OutputError, UnknownNameError
+from noiseless.errors import BundleError, ConfigError, UnknownNameError
 from noiseless.finetuning.base import Base, find_base
 from noiseless.finetuning.layers import plain_name
 from noiseless.finetuning.lowrank import Change, merged, update
 from noiseless.finetuning.prompt import factors
+from noiseless.io.atomic import replacing
 from noiseless.runtime import choose
 from noiseless.runtime.torch import TorchEngine
 from noiseless.training.start import starting_weights
@@ -182,12 +183,8 @@ def write_adapter(path: Path, adapter: Adapter) -> None:
         "noise": json.dumps(adapter.noise),
         "prompts": json.dumps(dict(adapter.prompts)),
     }
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        beside.write_bytes(save(dict(adapter.tensors), facts))
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}", got=error.strerror) from error
+    with replacing(path) as file:
+        file.write(save(dict(adapter.tensors), facts))
 
 
 def read_adapter(path: str | Path) -> Adapter:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from noiseless.evaluation.html import document
+from noiseless.evaluation.html import document, table
 from noiseless.evaluation.plot import ticks
 from noiseless.evaluation.report import write_text
 from noiseless.workflows.tune import Tried, Tuning, command, importance, tried
@@ -117,7 +117,6 @@ def _words(row: Tried) -> str:
 
 def _table(rows: Sequence[Tried], best: int) -> str:
     names = list(rows[0].values)
-    heads = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in ("trial", "PSNR dB", "ending", *names))
     body = ""
     for row in sorted(rows, key=lambda row: (row.ending == "complete", row.psnr or 0.0), reverse=True):
         mark = ' class="best"' if row.number == best else ""
@@ -125,4 +124,4 @@ def _table(rows: Sequence[Tried], best: int) -> str:
         ending = {"complete": "", "pruned": "given up early", "fail": "diverged"}[row.ending]
         cells = (str(row.number), psnr, ending, *(row.values[name] for name in names))
         body += f"<tr{mark}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
-    return f"<div class=scroll><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    return table(["trial", "PSNR dB", "ending", *names], body)
