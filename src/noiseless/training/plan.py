@@ -69,10 +69,10 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
         raise ConfigError(
             "noise2noise needs two noisy views of each scene", fix="Give --noisy-pairs A B, or stacks with planes."
         )
-    lines = [f"noise: {noise.noise.spec}{_told(config, found)}"]
+    lines = [f"noise: {noise.noise.spec}{_told(found)}"]
     lines += [f"objective: {name}, {why}"] if why else []
     lines += [f"warning: {line}" for line in warnings(name, situation)]
-    start = config.start or _default_start(config, channels, name)
+    start = config.start or _default_start(config, channels)
     if start and start != config.start:
         lines.append(f"starts from {start}; --set start={SCRATCH} for random weights")
     referenced = "supervised" if config.objective not in REFERENCED else config.objective
@@ -110,7 +110,7 @@ def _known(config: RunConfig, found: Found | None, channels: int) -> KnownNoise:
     return KnownNoise.of(found.noise, channels, found.between_channels)
 
 
-def _told(config: RunConfig, found: Found | None) -> str:
+def _told(found: Found | None) -> str:
     if found is None:
         return " (as told)"
     return f" (measured; neighbouring pixels resemble each other by {max(found.neighbours, 0):.2f} of 1)"
@@ -130,7 +130,7 @@ def _difference(frames: tuple[Sequence[np.ndarray], Sequence[np.ndarray]], noise
     return float(np.median(ratios))
 
 
-def _default_start(config: RunConfig, channels: int, objective: str) -> str | None:
+def _default_start(config: RunConfig, channels: int) -> str | None:
     """Shipped weights, where the network is theirs."""
     mine = {name: value for name, value in config.arguments.items() if name != "channels"}
     if config.network != SHIPPED_NETWORK or mine or channels not in SHIPPED:
