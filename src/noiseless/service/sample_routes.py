@@ -77,7 +77,7 @@ async def names() -> dict[str, Any]:
     "/v1/samples/{name}",
     summary="An image to try",
     response_class=Response,
-    responses={200: IMAGES, 401: ERRORS[401], 404: error("No such sample.")},
+    responses={200: IMAGES, 401: ERRORS[401], 404: error("No such sample."), 422: ERRORS[422]},
 )
 async def sample(name: Annotated[str, Path(max_length=40)], parts: HasParts) -> Response:
     """The file."""
@@ -91,7 +91,7 @@ async def sample(name: Annotated[str, Path(max_length=40)], parts: HasParts) -> 
     "/v1/samples/{name}/preview",
     summary="An image to try, as a browser shows it",
     response_class=Response,
-    responses={200: PREVIEW, 401: ERRORS[401], 404: error("No such sample.")},
+    responses={200: PREVIEW, 401: ERRORS[401], 404: error("No such sample."), 422: ERRORS[422]},
 )
 async def sample_preview(name: Annotated[str, Path(max_length=40)], parts: HasParts) -> Response:
     """An 8-bit PNG."""
