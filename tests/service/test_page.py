@@ -281,8 +281,10 @@ def test_a_token_is_asked_for_once(browser: Any, tmp_path: Path) -> None:
         page.fill("#token", "secret")
         page.keyboard.press("Enter")
         page.wait_for_selector(".samples img")
+        assert not page.locator("#token").is_visible()
         page.click("[data-sample=sensor]")
         page.wait_for_selector("#download:not([disabled])", timeout=READY)
+        assert not page.locator("#token").is_visible()
         page.context.close()
 
 

@@ -40,17 +40,24 @@ from noiseless.training.recipe import load_recipe
 if TYPE_CHECKING:
     from noiseless.finetuning.run import FinetuningOutcome
 
+Method = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="full, head, bias, norm, lora (the default), adalora, adapter or prompt."),
+]
+Prompt = Annotated[str | None, typer.Option(metavar="NAME", help="What --method prompt calls what it learns.")]
+Keep = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Forget less: replay, lwf, ewc or l2sp; none is the default.")
+]
+KeepData = Annotated[
+    list[str], typer.Option(metavar="DIR...", help="Clean images like those it must not forget; else shipped ones.")
+]
+
 
 def finetune(
     model: Model,
     output: Output,
-    method: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="full, head, bias, norm, lora (the default), adalora, adapter or prompt."),
-    ] = None,
-    prompt: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What --method prompt calls what it learns.")
-    ] = None,
+    method: Method = None,
+    prompt: Prompt = None,
     recipe: Annotated[str | None, typer.Option(metavar="FILE.toml", help="Settings to begin with.")] = None,
     clean: Clean = NONE,
     noise: NoiseOption = None,
@@ -59,12 +66,8 @@ def finetune(
     noisy_pairs: NoisyPairs = None,
     data: Data = None,
     validation: Validation = NONE,
-    keep: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Forget less: replay, lwf, ewc or l2sp; none is the default.")
-    ] = None,
-    keep_data: Annotated[
-        list[str], typer.Option(metavar="DIR...", help="Clean images like those it must not forget; else shipped ones.")
-    ] = NONE,
+    keep: Keep = None,
+    keep_data: KeepData = NONE,
     objective: Objective = None,
     loss: Loss = None,
     adversarial: Adversarial = None,

@@ -89,15 +89,14 @@ def evaluate(
         for model in chosen:
             if not number:
                 _run(model, scene.noisy[:, :WARM_UP_SIDE, :WARM_UP_SIDE], level)
-            restored, score = measure(model, scene, functions, told=level, border=border)
-            scores[model.name].append(score)
+            measured = [measure(model, scene, functions, told=level, border=border)]
             if watch is not None:
-                watch(model.name, scene, restored, score)
+                watch(model.name, scene, *measured[0])
             if against is not None:
                 hurt = replace(scene, noisy=against.scene(model, scene.noisy, scene.clean, level))
-                scores[_row_names(model, against)[-1]].append(
-                    measure(model, hurt, functions, told=level, border=border)[1]
-                )
+                measured.append(measure(model, hurt, functions, told=level, border=border))
+            for name, (_, score) in zip(_row_names(model, against), measured, strict=True):
+                scores[name].append(score)
     synthetic = isinstance(source, CleanImages)
     protocol = Protocol(
         set=set_name(items),

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Depends, Path, Response
 from starlette.exceptions import HTTPException
 
 from noiseless.data import samples
@@ -17,7 +17,7 @@ from noiseless.io import read, write
 from noiseless.noise import parse
 from noiseless.service.parts import HasParts
 from noiseless.service.preview import preview
-from noiseless.service.schema import ERRORS, IMAGES, PREVIEW, error
+from noiseless.service.schema import ERRORS, IMAGES, PREVIEW, Responses, error
 
 router = APIRouter(tags=["service"])
 
@@ -66,6 +66,18 @@ SAMPLES = {
     "sensor": Sample("osprey-16-bit.tif", "image/tiff", _sensor),
 }
 
+NOT_THERE: Responses = {401: ERRORS[401], 404: error("No such sample."), 422: ERRORS[422]}
+
+
+async def sample_of(name: Annotated[str, Path(max_length=40)]) -> str:
+    """The sample that a path names."""
+    if name not in SAMPLES:
+        raise HTTPException(404, "there is no such sample")
+    return name
+
+
+HasSample = Annotated[str, Depends(sample_of)]
+
 
 @router.get("/v1/samples", summary="Images to try", responses={401: ERRORS[401]})
 async def names() -> dict[str, Any]:
@@ -77,26 +89,21 @@ async def names() -> dict[str, Any]:
     "/v1/samples/{name}",
     summary="An image to try",
     response_class=Response,
-    responses={200: IMAGES, 401: ERRORS[401], 404: error("No such sample."), 422: ERRORS[422]},
+    responses={200: IMAGES, **NOT_THERE},
 )
-async def sample(name: Annotated[str, Path(max_length=40)], parts: HasParts) -> Response:
+async def sample(name: HasSample, parts: HasParts) -> Response:
     """The file."""
-    if name not in SAMPLES:
-        raise HTTPException(404, "there is no such sample")
-    found = SAMPLES[name]
-    return Response(await parts.pipeline.run(_made, name), media_type=found.media_type)
+    return Response(await parts.pipeline.run(_made, name), media_type=SAMPLES[name].media_type)
 
 
 @router.get(
     "/v1/samples/{name}/preview",
     summary="An image to try, as a browser shows it",
     response_class=Response,
-    responses={200: PREVIEW, 401: ERRORS[401], 404: error("No such sample."), 422: ERRORS[422]},
+    responses={200: PREVIEW, **NOT_THERE},
 )
-async def sample_preview(name: Annotated[str, Path(max_length=40)], parts: HasParts) -> Response:
+async def sample_preview(name: HasSample, parts: HasParts) -> Response:
     """An 8-bit PNG."""
-    if name not in SAMPLES:
-        raise HTTPException(404, "there is no such sample")
     return Response(await parts.pipeline.run(_shown, name), media_type="image/png")
 
 
