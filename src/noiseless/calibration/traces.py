@@ -34,10 +34,10 @@ def enlargement(plane: np.ndarray) -> float | None:
 
     Whole factors leave the same trace as many others: 2 stands for any of them.
     """
-    found = [_peak(_lines(each)) for each in (plane, plane.T)]
-    if None in found or abs(found[0] - found[1]) > 0.01:  # type: ignore[operator]
+    down, across = (_peak(_lines(each)) for each in (plane, plane.T))
+    if down is None or across is None or abs(down - across) > 0.01:
         return None
-    frequency = sum(found) / 2  # type: ignore[arg-type]
+    frequency = (down + across) / 2
     return float(1 / (1 - frequency)) if frequency < 0.5 else 2.0
 
 

@@ -7,6 +7,7 @@ can be added into the weights for good, and the network then has its old archite
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -38,12 +39,12 @@ PLACES: dict[str, Placed] = {"lora": whole_kernel, "adalora": whole_kernel, "ada
 """How the product of the two factors of a method becomes an update of a weight."""
 
 
-class Change(nn.Module):
+class Change(nn.Module, ABC):
     """What a method puts beside a weight: a parametrization that is told the weight and gives the changed one."""
 
+    @abstractmethod
     def stored(self) -> dict[str, Tensor]:
         """The tensors that an adapter file keeps of it, by the endings of their names."""
-        raise NotImplementedError
 
 
 class LowRank(Change):
