@@ -20,7 +20,7 @@ from noiseless.training.checkpoint import load_checkpoint, save_checkpoint
 from noiseless.training.config import Stage
 from noiseless.training.interrupt import interruptible
 from noiseless.training.objectives import Batch
-from noiseless.training.patches import make_batch, prefetch
+from noiseless.training.patches import in_turn, make_batch, prefetch
 from noiseless.training.schedule import learning_rate
 from noiseless.training.state import Ending, Hooks, Run, Status
 
@@ -41,10 +41,8 @@ def fit(run: Run, hooks: Hooks, *, stop_after: float | None = None) -> Ending:
     began = saved = time.monotonic()
     clock = began - run.progress.seconds
     pending: list[Tensor] = []
-    with (
-        interruptible() as interrupted,
-        closing(prefetch(lambda step: _batch(run, step), run.progress.step)) as batches,
-    ):
+    ahead = in_turn if run.fabric.device.type == "cpu" else prefetch
+    with interruptible() as interrupted, closing(ahead(lambda step: _batch(run, step), run.progress.step)) as batches:
         while not run.progress.finished:
             loss, logs = _step(run, next(batches))
             pending.append(loss)
