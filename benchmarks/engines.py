@@ -13,9 +13,12 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
+from timing import in_turns
 
 from noiseless import bundle
 from noiseless.bundle import Bundle
@@ -32,6 +35,7 @@ from noiseless.runtime.torch import load_network
 MATRIX = 4096
 SIGMA = 25 / 255
 BASE = ("onnxruntime", "exact")
+PRODUCT_FLOAT, PRODUCT_BF16 = ("product", "float32"), ("product", "bf16")
 
 
 def opened(model: Bundle, threads: int) -> dict[tuple[str, str], Engine]:
@@ -57,6 +61,56 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+@dataclass(frozen=True)
+class Rate:
+    """How fast an engine is in a precision.
+
+    Attributes:
+        engine: its name.
+        precision: exact, fast or int8.
+        pace: seconds a megapixel.
+        gain: times as fast as the base.
+        share: of the rate of a matrix product.
+        psnr: of the result, dB.
+    """
+
+    engine: str
+    precision: str
+    pace: float
+    gain: float
+    share: float
+    psnr: float
+
+
+def measure(model: Bundle, side: int, turns: int, threads: int) -> list[Rate]:
+    """Let every engine and the matrix products take turns on a noisy photograph of this side, (C, side, side)."""
+    torch.set_num_threads(threads)
+    spec, side = model.spec, side - side % model.spec.multiple_of
+    clean = to_channels(as_unit_float(read_pixels(samples("test")[0])), spec.channels)[:, :side, :side]
+    noise = np.random.default_rng(0).normal(0, SIGMA, clean.shape)
+    noisy = (clean + noise).astype(np.float32)[None]
+    sigma = np.full((1, 1, 1, 1), SIGMA, np.float32) if spec.conditioning == "sigma" else None
+    engines = opened(model, threads)
+    quality = {key: psnr(engine.run(noisy, sigma)[0].clip(0, 1), clean) for key, engine in engines.items()}
+    works: dict[tuple[str, str], Callable[[], object]] = {
+        key: lambda engine=engine: engine.run(noisy, sigma) for key, engine in engines.items()
+    }
+    works |= {PRODUCT_FLOAT: matrix_product(torch.float32), PRODUCT_BF16: matrix_product(torch.bfloat16)}
+    times = in_turns({key: partial(seconds, work) for key, work in works.items()}, turns)
+    adds = multiply_adds(load_network(model), 256) * (noisy[0, 0].size / 256**2)
+    return [rate_of(key, times, adds, noisy[0, 0].size, quality[key]) for key in engines]
+
+
+def rate_of(
+    key: tuple[str, str], times: dict[tuple[str, str], list[float]], adds: float, pixels: int, quality: float
+) -> Rate:
+    """From the times of all in the same turns."""
+    peak = times[PRODUCT_BF16 if key[1] == "fast" else PRODUCT_FLOAT]
+    gain = statistics.median(a / b for a, b in zip(times[BASE], times[key], strict=True))
+    share = statistics.median((adds / a) / (MATRIX**3 / b) for a, b in zip(times[key], peak, strict=True))
+    return Rate(*key, statistics.median(times[key]) / pixels * 1e6, gain, share, quality)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="color-small")
@@ -64,32 +118,15 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     model = bundle.read(find(options.model))
-    spec, side = model.spec, options.side - options.side % model.spec.multiple_of
-    clean = to_channels(as_unit_float(read_pixels(samples("test")[0])), spec.channels)[:, :side, :side]
-    noise = np.random.default_rng(0).normal(0, SIGMA, clean.shape)
-    noisy = (clean + noise).astype(np.float32)[None]
-    sigma = np.full((1, 1, 1, 1), SIGMA, np.float32) if spec.conditioning == "sigma" else None
-    engines = opened(model, options.threads)
-    quality = {key: psnr(engine.run(noisy, sigma)[0].clip(0, 1), clean) for key, engine in engines.items()}
-    products = {"float32": matrix_product(torch.float32), "bf16": matrix_product(torch.bfloat16)}
-    times: dict[object, list[float]] = {key: [] for key in (*engines, *products)}
-    for turn in range(options.turns + 1):  # the first fills caches
-        turns = {key: seconds(lambda engine=engine: engine.run(noisy, sigma)) for key, engine in engines.items()}
-        turns |= {key: seconds(product) for key, product in products.items()}
-        for key, taken in turns.items() if turn else ():
-            times[key].append(taken)
-    adds = multiply_adds(load_network(model), 256) * (noisy[0, 0].size / 256**2)
-    print(f"{model.name}, {noisy.shape[-1]}x{noisy.shape[-2]}, {options.threads} threads, {options.turns} turns")
+    rates = measure(model, options.side, options.turns, options.threads)
+    print(f"{model.name}, side {options.side}, {options.threads} threads, {options.turns} turns")
     print(f"{'engine':<12} {'precision':<10} {'s/MP':>7} {'times as fast':>14} {'share of peak':>14} {'PSNR':>7}")
-    for key in engines:
-        peak = "bf16" if key[1] == "fast" else "float32"
-        gain = statistics.median(a / b for a, b in zip(times[BASE], times[key], strict=True))
-        rates = zip(times[peak], times[key], strict=True)
-        share = statistics.median((adds / taken) / (MATRIX**3 / product) for product, taken in rates)
-        pace = statistics.median(times[key]) / noisy[0, 0].size * 1e6
-        print(f"{key[0]:<12} {key[1]:<10} {pace:7.2f} {gain:14.2f} {100 * share:13.0f}% {quality[key]:7.2f}")
+    for rate in rates:
+        print(
+            f"{rate.engine:<12} {rate.precision:<10} {rate.pace:7.2f} {rate.gain:14.2f} {100 * rate.share:13.0f}% "
+            f"{rate.psnr:7.2f}"
+        )
 
 
 if __name__ == "__main__":

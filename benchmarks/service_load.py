@@ -38,6 +38,15 @@ WARM_UP = 1 / 3
 CLI = "import sys; from noiseless.__main__ import main; sys.exit(main(sys.argv[1:]))"
 
 
+@dataclass(frozen=True)
+class Sent:
+    """An image that clients send: the file's name and bytes, and its pixels."""
+
+    name: str
+    data: bytes
+    pixels: int
+
+
 @dataclass
 class Seen:
     """What the clients saw.
@@ -45,12 +54,14 @@ class Seen:
     Attributes:
         statuses: how often each status, or kind of failure, was answered.
         pixels: of the images that came back, by the moment they did.
-        seconds: from sending an image to having it, waiting for a place included.
+        accepted: seconds from sending an image that is let in to having it.
+        seconds: from sending an image for the first time to having it, those of being told to come again included.
         memory: bytes that the service held, by the moment.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
     pixels: list[tuple[float, int]] = field(default_factory=list)
+    accepted: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     memory: list[tuple[float, int]] = field(default_factory=list)
 
@@ -79,17 +90,17 @@ def command_line(given: Path, target: Path) -> float:
     return time.perf_counter() - start
 
 
-async def client(url: str, images: dict[Path, int], until: float, seen: Seen, seed: int) -> None:
+async def client(url: str, images: list[Sent], until: float, seen: Seen, seed: int) -> None:
     """Send one image after another."""
     choose = random.Random(seed)
-    content = {path: path.read_bytes() for path in images}
-    async with httpx2.AsyncClient(base_url=url, timeout=300, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=url, timeout=300, trust_env=False, verify=False) as http:
         while time.monotonic() < until:
-            path = choose.choice(list(images))
-            sent = time.monotonic()
+            image = choose.choice(images)
+            began = time.monotonic()
             while True:
+                sent = time.monotonic()
                 try:
-                    answer = await http.post("/v1/denoise", files={"image": (path.name, content[path])})
+                    answer = await http.post("/v1/denoise", files={"image": (image.name, image.data)})
                 except httpx2.TransportError as error:
                     seen.statuses[type(error).__name__] += 1
                     return
@@ -100,8 +111,9 @@ async def client(url: str, images: dict[Path, int], until: float, seen: Seen, se
                     return
                 await asyncio.sleep(float(answer.headers["retry-after"]) * choose.uniform(0.7, 1.3))
             if answer.status_code == 200:
-                seen.pixels.append((time.monotonic(), images[path]))
-                seen.seconds.append(time.monotonic() - sent)
+                seen.pixels.append((time.monotonic(), image.pixels))
+                seen.accepted.append(time.monotonic() - sent)
+                seen.seconds.append(time.monotonic() - began)
 
 
 async def watch(process: int, until: float, seen: Seen) -> None:
@@ -115,7 +127,8 @@ async def watch(process: int, until: float, seen: Seen) -> None:
 async def load(url: str, process: int, images: dict[Path, int], clients: int, seconds: float) -> tuple[Seen, float]:
     """All clients at once; what they saw, and the moment at which they began."""
     seen, started = Seen(), time.monotonic()
-    tasks = [client(url, images, started + seconds, seen, seed) for seed in range(clients)]
+    files = [Sent(path.name, path.read_bytes(), pixels) for path, pixels in images.items()]
+    tasks = [client(url, files, started + seconds, seen, seed) for seed in range(clients)]
     await asyncio.gather(watch(process, started + seconds, seen), *tasks)
     return seen, started
 
@@ -144,11 +157,12 @@ def show(seen: Seen, started: float, seconds: float, command_rate: float) -> boo
     third = max(1, len(warm) // 3)
     growth = statistics.median(warm[-third:]) / statistics.median(warm[:third])
     print(f"memory: {growth:.2f} of that after the warm-up, at most {max(warm) / 1e6:.0f} MB (goal: at most 1.1)")
-    times = sorted(seen.seconds)
-    print(
-        f"an image, waiting for a place included: median {statistics.median(times):.1f} s, "
-        f"99th percentile {times[int(0.99 * (len(times) - 1))]:.1f} s"
-    )
+    for what, times in (
+        ("once let in", sorted(seen.accepted)),
+        ("with being told to come again", sorted(seen.seconds)),
+    ):
+        late = times[int(0.99 * (len(times) - 1))]
+        print(f"an image, {what}: median {statistics.median(times):.1f} s, 99th percentile {late:.1f} s")
     return not others and rate >= 0.9 * command_rate and growth <= 1.1
 
 

@@ -2,30 +2,37 @@
 
 Every method denoises the same images in one run: the shipped photographs, tiled to 0.25, 1, 4 and 24 megapixels, with
 Gaussian noise of sigma 25, in 8 bits. Each runs in a process of its own, warm after a small image, so that peak memory
-is its own; that includes the image. Times are the best of the runs, ratios are those of one run of this program.
+is its own; that includes the image. Times are the best of the runs, ratios those of one machine.
 
 The field: non-local means of OpenCV and scikit-image, wavelet shrinkage, BM3D (smallest size only), DnCNN-17 in plain
 torch (eager, float32; with random weights where no checkpoint is named, then without a PSNR), and Intel Open Image
 Denoise where `pip install pyoidn` was run. That works (2.5.1.0 from PyPI restores float32 (H, W, 3)), but it is made
 for renderings and is not told the noise level. OpenCV gets the h that measured best on these images.
 
-Run: python benchmarks/speed.py -o docs/speed.md          an hour or so of two quiet cores
-     python benchmarks/speed.py --quick                    0.25 and 1 megapixels, a few minutes, printed
+Then what reading, writing, tiles and Python cost beside the engine and how time grows, as `throughput.py` measures it,
+and the engines against matrix products, as `engines.py` does.
+
+Every cell is noted in a file of JSON lines as soon as it is measured; what is there already, measured on this machine
+with the same weights and versions, is not measured again, unless it failed. The page is written anew after each cell.
+
+Run: python benchmarks/speed.py -o docs/speed.md          an hour or so; may be stopped and begun again
+     python benchmarks/speed.py --quick                    0.25 and 1 megapixels and no more, printed
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import importlib.util
+import hashlib
 import json
 import multiprocessing
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +56,16 @@ REPEATED_BELOW = 20.0
 OPENCV_H = 16
 """1.3 dB better on these images than sigma itself."""
 
+TOLD = ("color-nano", "color-small")
+ESTIMATING = "photo-small"
+"""Models that are told the level, and one that never is: it finds the level itself, which is part of its time."""
+
+LARGE = 24.0
+"""Megapixels for which the whole command is compared with the engine."""
+
+SIDE, TURNS = 512, 5
+"""Of the photograph on which the engines take turns, and how often."""
+
 BASE = "OpenCV NLM"
 DNCNN = "DnCNN-17, torch eager"
 
@@ -58,14 +75,40 @@ Restore = Callable[[Pixels], Pixels]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a method took for one size: seconds, bytes, and dB; no dB where its weights are random."""
+class Cell:
+    """What was measured, or why it could not be.
 
-    method: str
+    Attributes:
+        table: methods, command, growth or engines.
+        row: what was measured.
+        megapixels: of the image.
+        setting: machine, versions and weights; numbers of different ones do not belong together.
+        values: by name.
+        failed: the reason, where there is one.
+    """
+
+    table: str
+    row: str
     megapixels: float
-    seconds: float
-    memory: int
-    psnr: float | None
+    setting: str
+    values: dict[str, Any] = field(default_factory=dict)
+    failed: str = ""
+
+
+Key = tuple[str, str, float, str]
+
+
+def key_of(cell: Cell) -> Key:
+    """What two cells of the same thing have in common."""
+    return cell.table, cell.row, cell.megapixels, cell.setting
+
+
+@dataclass(frozen=True)
+class Work:
+    """A cell that is to be filled: `measure`, in a process of its own, gives the values."""
+
+    cell: Cell
+    measure: Callable[[], dict[str, Any]]
 
 
 def mosaic(megapixels: float) -> Pixels:
@@ -99,6 +142,12 @@ def of_model(name: str, precision: str) -> Restore:
     """A shipped model, told the level."""
     model = noiseless.load(name, precision=precision)
     return lambda image: model(image, noise=f"gaussian:{SIGMA}", channel_axis=-1)
+
+
+def of_estimating(name: str, precision: str) -> Restore:
+    """A shipped model that is not told the level."""
+    model = noiseless.load(name, precision=precision)
+    return lambda image: model(image, channel_axis=-1)
 
 
 def of_baseline(name: str) -> Restore:
@@ -167,95 +216,263 @@ class Method:
 
 
 def methods(checkpoint: str | None) -> Iterator[Method]:
-    """Everything that is installed, the base first."""
-    if importlib.util.find_spec("cv2"):
-        yield Method(BASE, of_opencv)
-    for name, path in bundle.shipped().items():
-        if bundle.read(path).spec.channels == 3:
-            for precision in PRECISIONS:
-                yield Method(f"{name} {precision}", functools.partial(of_model, name, precision))
+    """Everything, the base first."""
+    yield Method(BASE, of_opencv)
+    for name in TOLD:
+        for precision in PRECISIONS:
+            yield Method(f"{name} {precision}", functools.partial(of_model, name, precision))
+    for precision in PRECISIONS:
+        name = f"{ESTIMATING} {precision}, not told the level"
+        yield Method(name, functools.partial(of_estimating, ESTIMATING, precision))
     yield Method(DNCNN, functools.partial(of_dncnn, checkpoint), 4.0, scored=checkpoint is not None)
-    if importlib.util.find_spec("pyoidn"):
-        yield Method("Open Image Denoise", of_oidn)
-    if importlib.util.find_spec("skimage"):
-        yield Method("scikit-image NLM", functools.partial(of_baseline, "nlm"), 4.0)
-        yield Method("scikit-image wavelets", functools.partial(of_baseline, "wavelet"))
-    if importlib.util.find_spec("bm3d"):
-        yield Method("BM3D", functools.partial(of_baseline, "bm3d"), 0.25)
+    yield Method("Open Image Denoise", of_oidn)
+    yield Method("scikit-image NLM", functools.partial(of_baseline, "nlm"), 4.0)
+    yield Method("scikit-image wavelets", functools.partial(of_baseline, "wavelet"))
+    yield Method("BM3D", functools.partial(of_baseline, "bm3d"), 0.25)
 
 
-def measure(method: Method, megapixels: float) -> Measured:
-    """Run a method, in this process."""
+def measure(method: Method, megapixels: float) -> dict[str, Any]:
+    """Seconds, bytes and dB of a method, run in this process; no dB where its weights are random."""
     clean = mosaic(megapixels)
     noisy = noisy_of(clean)
     restore = method.open()
     restore(np.ascontiguousarray(noisy[:WARM, :WARM]))
-    seconds = []
+    seconds: list[float] = []
     while not seconds or (len(seconds) < 2 and seconds[0] < REPEATED_BELOW):
         began = time.perf_counter()
         restored = restore(noisy)
         seconds.append(time.perf_counter() - began)
     memory = peak_memory()
-    quality = decibels(restored, clean) if method.scored else None
-    return Measured(method.name, megapixels, min(seconds), memory, quality)
+    return {
+        "seconds": min(seconds),
+        "memory": memory,
+        "psnr": decibels(restored, clean) if method.scored else None,
+    }
 
 
-def measure_apart(method: Method, megapixels: float) -> Measured:
-    """Run a method in a process of its own, whose memory is nobody else's."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(measure, method, megapixels).result()
+def measure_command(model: str, precision: str, megapixels: float) -> dict[str, Any]:
+    """The whole command on one large image, and the engine alone."""
+    import throughput
+
+    options = argparse.Namespace(model=model, precision=precision, megapixels=megapixels)
+    with tempfile.TemporaryDirectory() as folder:
+        whole, alone = throughput.command_and_engine(options, Path(folder))
+    return {"seconds": whole.seconds, "memory": whole.memory, "engine": alone}
 
 
-def table(found: list[Measured], megapixels: float) -> list[str]:
+def measure_growth(model: str, precision: str, megapixels: float) -> dict[str, Any]:
+    """The whole command on an image of about this size."""
+    import throughput
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = argparse.Namespace(model=model, precision=precision)
+        pixels, whole = throughput.growth(options, Path(folder), megapixels)
+    return {"seconds": whole.seconds, "memory": whole.memory, "pixels": pixels}
+
+
+def measure_engines(model: str) -> dict[str, Any]:
+    """Every engine in every precision."""
+    import engines
+
+    found = engines.measure(bundle.read(bundle.shipped()[model]), SIDE, TURNS, processors())
+    return {"rates": [asdict(rate) for rate in found]}
+
+
+def setting(model: str | None = None) -> str:
+    """Machine and versions, and the weights where there are shipped ones."""
+    parts = [processor_name(), f"{processors()} processors", platform.python_version(), noiseless.__version__]
+    if model is not None:
+        parts.append(hashlib.sha256((bundle.shipped()[model] / bundle.CONFIG).read_bytes()).hexdigest()[:12])
+    return ", ".join(parts)
+
+
+def works(options: argparse.Namespace) -> Iterator[Work]:
+    """All that is to be measured, small sizes first."""
+    for size in chosen_sizes(options):
+        for method in methods(options.dncnn):
+            if size <= method.largest:
+                name = method.name.partition(" ")[0]
+                where = setting(name if name in bundle.shipped() else None)
+                where += f", {options.dncnn}" if options.dncnn and method.name == DNCNN else ""
+                yield Work(Cell("methods", method.name, size, where), functools.partial(measure, method, size))
+    if options.quick:
+        return
+    from throughput import GROWTH
+
+    for name in TOLD:
+        row = functools.partial(Cell, setting=setting(name))
+        yield Work(row("engines", name, SIDE**2 / 1e6), functools.partial(measure_engines, name))
+    name = TOLD[0]
+    row = functools.partial(Cell, setting=setting(name))
+    for precision in PRECISIONS:
+        size = min(LARGE, options.largest)
+        yield Work(
+            row("command", f"{name} {precision}", size), functools.partial(measure_command, name, precision, size)
+        )
+    for size in GROWTH:
+        if size <= options.largest:
+            yield Work(row("growth", f"{name} int8", size), functools.partial(measure_growth, name, "int8", size))
+
+
+def filled(work: Work) -> Cell:
+    """Measure in a process of its own, whose memory is nobody else's; a failure is noted, whatever it is."""
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            values = pool.submit(work.measure).result()
+    except Exception as error:  # one method that cannot be had does not stop the others
+        return replace(work.cell, failed=reason_of(error))
+    return replace(work.cell, values=values)
+
+
+def reason_of(error: Exception) -> str:
+    """One short line."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed"
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
+def read_cells(path: Path) -> dict[Key, Cell]:
+    """The cells of a file, the later of two of the same thing; a line that was cut off counts for nothing."""
+    found: dict[Key, Cell] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            cell = Cell(**json.loads(line))
+        except ValueError:
+            continue
+        found[key_of(cell)] = cell
+    return found
+
+
+def run(options: argparse.Namespace, show: Callable[[list[Cell]], None]) -> None:
+    """Fill the cells that are not there, telling as it goes."""
+    there = read_cells(options.cells)
+    wanted = {key_of(work.cell): work for work in works(options)}
+    options.cells.parent.mkdir(parents=True, exist_ok=True)
+    for key, work in wanted.items():
+        if options.only in work.cell.row and (key not in there or there[key].failed):
+            there[key] = filled(work)
+            line = json.dumps(asdict(there[key]))
+            with options.cells.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+            print(line, flush=True)
+        show([there[key] for key in wanted if key in there])
+
+
+def methods_table(cells: list[Cell], megapixels: float) -> list[str]:
     """The rows of one size, as Markdown."""
-    rows = [each for each in found if each.megapixels == megapixels]
-    times = {each.method: each.seconds for each in rows}
+    rows = [cell for cell in cells if cell.table == "methods" and cell.megapixels == megapixels]
+    times = {cell.row: cell.values["seconds"] for cell in rows if not cell.failed}
     lines = [
         f"## {megapixels:g} megapixels",
         "",
         f"| method | seconds | seconds a megapixel | times as fast as {BASE} | than DnCNN | peak MB | PSNR |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for each in rows:
-        against = [f"{times[base] / each.seconds:.2f}" if base in times else "" for base in (BASE, DNCNN)]
-        quality = "" if each.psnr is None else f"{each.psnr:.2f}"
-        pace = each.seconds / each.megapixels
+    for cell in rows:
+        if cell.failed:
+            lines.append(f"| {without_numbers(cell)} | | | | | | |")
+            continue
+        seconds, quality = cell.values["seconds"], cell.values["psnr"]
+        against = [f"{times[base] / seconds:.2f}" if base in times else "" for base in (BASE, DNCNN)]
         lines.append(
-            f"| {each.method} | {each.seconds:.2f} | {pace:.2f} | {against[0]} | {against[1]} | "
-            f"{each.memory / 1e6:.0f} | {quality} |"
+            f"| {cell.row} | {seconds:.2f} | {seconds / megapixels:.2f} | {against[0]} | {against[1]} | "
+            f"{cell.values['memory'] / 1e6:.0f} | {'' if quality is None else f'{quality:.2f}'} |"
         )
     return [*lines, ""]
 
 
-def page(found: list[Measured], sizes: tuple[float, ...]) -> str:
-    """The whole page."""
+def without_numbers(cell: Cell) -> str:
+    """The name of a row that has none."""
+    return f"{cell.row} (not measured: {cell.failed.replace('|', '/')})"
+
+
+def command_table(cells: list[Cell]) -> list[str]:
+    """The whole command against the engine."""
+    lines = [
+        "## The whole command against its engine",
+        "",
+        "`noiseless denoise` of a tiled TIFF, from start to exit, and the engine alone on the same tiles, warm.",
+        "",
+        "| model | megapixels | command, seconds | engine, seconds | ratio | peak MB |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for cell in cells:
+        if cell.failed:
+            lines.append(f"| {without_numbers(cell)} | {cell.megapixels:g} | | | | |")
+            continue
+        whole, alone = cell.values["seconds"], cell.values["engine"]
+        lines.append(
+            f"| {cell.row} | {cell.megapixels:g} | {whole:.1f} | {alone:.1f} | {whole / alone:.2f} | "
+            f"{cell.values['memory'] / 1e6:.0f} |"
+        )
+    return [*lines, ""]
+
+
+def growth_table(cells: list[Cell]) -> list[str]:
+    """Time and memory of the whole command as the image grows."""
+    lines = [
+        "## Growth with the image",
+        "",
+        "| model | megapixels | seconds a megapixel | of the first | peak MB | of the first |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    first: dict[str, Any] | None = None
+    for cell in cells:
+        if cell.failed:
+            lines.append(f"| {without_numbers(cell)} | {cell.megapixels:g} | | | | |")
+            continue
+        now = {"pace": cell.values["seconds"] / cell.values["pixels"], "memory": cell.values["memory"]}
+        first = first or now
+        lines.append(
+            f"| {cell.row} | {cell.values['pixels']:.1f} | {now['pace']:.3f} | {now['pace'] / first['pace']:.2f} | "
+            f"{now['memory'] / 1e6:.0f} | {now['memory'] / first['memory']:.2f} |"
+        )
+    return [*lines, ""]
+
+
+def engines_table(cells: list[Cell]) -> list[str]:
+    """Engines and precisions, in turns."""
+    lines = [
+        "## Engines",
+        "",
+        f"In turns on one photograph of {SIDE}x{SIDE}. The share is the rate of multiply-adds against that of a "
+        "product of two 4096x4096 matrices in torch, in float32 for exact and int8 and in bf16 for fast.",
+        "",
+        "| model | engine | precision | seconds a megapixel | times as fast as ONNX Runtime exact | share | PSNR |",
+        "|---|---|---|---:|---:|---:|---:|",
+    ]
+    for cell in cells:
+        if cell.failed:
+            lines.append(f"| {without_numbers(cell)} | | | | | | |")
+        lines += [
+            f"| {cell.row} | {rate['engine']} | {rate['precision']} | {rate['pace']:.2f} | {rate['gain']:.2f} | "
+            f"{100 * rate['share']:.0f}% | {rate['psnr']:.2f} |"
+            for rate in cell.values.get("rates", ())
+        ]
+    return [*lines, ""]
+
+
+def page(cells: list[Cell]) -> str:
+    """The whole page, of what there is."""
     lines = [
         "# Speed",
         "",
-        f"`python benchmarks/speed.py`, in one run: {processor_name()}, {processors()} processors in use, "
+        f"`python benchmarks/speed.py`: {processor_name()}, {processors()} processors in use, "
         f"{'with' if has_bf16() else 'without'} bf16, {platform.system()}, Python {platform.python_version()}, "
         f"noiseless {noiseless.__version__}.",
         "",
         f"8-bit colour photographs, tiled to each size, with Gaussian noise of sigma {SIGMA}, which each method is "
-        "told but DnCNN and Open Image Denoise. Every method runs in a process of its own; peak memory is that of the "
-        "process, with the image and Python. Only ratios within this page mean anything on another machine.",
+        f"told but DnCNN, Open Image Denoise and {ESTIMATING}; that is made for the noise of cameras, not for this. "
+        "Every method runs in a process of its own; peak memory is that of the process, with the image and Python. "
+        "Only ratios within this page mean anything on another machine.",
         "",
     ]
-    for size in sizes:
-        lines += table(found, size)
+    for size in sorted({cell.megapixels for cell in cells if cell.table == "methods"}):
+        lines += methods_table(cells, size)
+    for name, table in (("command", command_table), ("growth", growth_table), ("engines", engines_table)):
+        rows = [cell for cell in cells if cell.table == name]
+        lines += table(rows) if rows else []
     return "\n".join(lines).rstrip() + "\n"
-
-
-def run(options: argparse.Namespace) -> list[Measured]:
-    """Measure everything, telling as it goes."""
-    sizes, found = chosen_sizes(options), []
-    for size in sizes:
-        for method in methods(options.dncnn):
-            if size > method.largest or (options.only and options.only not in method.name):
-                continue
-            found.append(measure_apart(method, size))
-            print(json.dumps(asdict(found[-1])), flush=True)
-    return found
 
 
 def chosen_sizes(options: argparse.Namespace) -> tuple[float, ...]:
@@ -266,18 +483,25 @@ def chosen_sizes(options: argparse.Namespace) -> tuple[float, ...]:
 def main() -> None:
     parser: Any = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, help="a Markdown file; printed without")
-    parser.add_argument("--quick", action="store_true", help="0.25 and 1 megapixels")
-    parser.add_argument("--megapixels", type=float, nargs="+", default=[], help="these sizes")
-    parser.add_argument("--only", default="", help="methods whose name holds this text")
+    parser.add_argument("--quick", action="store_true", help="0.25 and 1 megapixels, and only the methods")
+    parser.add_argument("--megapixels", type=float, nargs="+", default=[], help="these sizes of the methods")
+    parser.add_argument("--largest", type=float, default=100.0, help="megapixels of the command and its growth")
+    parser.add_argument("--cells", type=Path, default=Path("runs/speed.jsonl"), help="where each number is noted")
+    parser.add_argument("--only", default="", help="rows whose name holds this text")
     parser.add_argument(
         "--dncnn", default=os.environ.get("DNCNN"), help="a checkpoint of DnCNN-17 for colour, sigma 25"
     )
     options = parser.parse_args()
-    text = page(run(options), chosen_sizes(options))
+    shown: list[Cell] = []
+
+    def show(cells: list[Cell]) -> None:
+        shown[:] = cells
+        if options.output is not None:
+            options.output.write_text(page(cells), encoding="utf-8")
+
+    run(options, show)
     if options.output is None:
-        print(text)
-    else:
-        options.output.write_text(text, encoding="utf-8")
+        print(page(shown))
 
 
 if __name__ == "__main__":

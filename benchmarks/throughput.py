@@ -33,6 +33,9 @@ from noiseless.tiling import tiles
 TILE = 512
 """Side of the tiles of the files that are written here."""
 
+GROWTH = (4, 12, 25, 50, 100)
+"""Megapixels."""
+
 MEASURED = (
     "import sys, time, json; start = time.perf_counter(); from noiseless.__main__ import main; "
     "code = main(sys.argv[1:]); from noiseless.runtime.machine import peak_memory; "
@@ -97,16 +100,22 @@ def _run_seconds(model: noiseless.Denoiser, shape: tuple[int, int], repeats: int
     return (time.perf_counter() - start) / repeats
 
 
-def measure_command(options: argparse.Namespace, folder: Path) -> None:
+def command_and_engine(options: argparse.Namespace, folder: Path, suffix: str = "tif") -> tuple[Measured, float]:
+    """What the command takes for one large image, and the seconds of the engine alone."""
     model = noiseless.load(options.model, precision=options.precision)
     side = round((options.megapixels * 1e6) ** 0.5)
     tile = min(LARGEST_CORE, 1024)
-    write_large(folder / "a.tif", side, model.spec.channels)
-    if options.png:
-        noiseless.write(folder / "a.png", noiseless.Image.from_array(picture(side, model.spec.channels)))
+    if suffix == "tif":
+        write_large(folder / "a.tif", side, model.spec.channels)
+    else:
+        noiseless.write(folder / f"a.{suffix}", noiseless.Image.from_array(picture(side, model.spec.channels)))
+    alone = engine_seconds(model, [side], tile)
+    return command(folder, f"a.{suffix}", "-o", f"b.{suffix}", *given(options), "--set", f"tile={tile}"), alone
+
+
+def measure_command(options: argparse.Namespace, folder: Path) -> None:
     for suffix in ("tif", "png") if options.png else ("tif",):
-        alone = engine_seconds(model, [side], tile)
-        whole = command(folder, f"a.{suffix}", "-o", f"b.{suffix}", *given(options), "--set", f"tile={tile}")
+        whole, alone = command_and_engine(options, folder, suffix)
         print(
             f"{options.megapixels:g} megapixels, {suffix}: command {whole.seconds:.1f} s, engine {alone:.1f} s, "
             f"ratio {whole.seconds / alone:.2f} (goal 1.3), peak {whole.memory / 1e6:.0f} MB",
@@ -130,15 +139,18 @@ def measure_folder(options: argparse.Namespace, folder: Path) -> None:
         )
 
 
+def growth(options: argparse.Namespace, folder: Path, megapixels: float) -> tuple[float, Measured]:
+    """The megapixels that there are, about those asked for, and what the command takes for them."""
+    side = round((megapixels * 1e6) ** 0.5 / TILE) * TILE
+    write_large(folder / "a.tif", side, noiseless.load(options.model).spec.channels)
+    return side**2 / 1e6, command(folder, "a.tif", "-o", "b.tif", *given(options), "--set", "tile=896")
+
+
 def measure_growth(options: argparse.Namespace, folder: Path) -> None:
-    channels = noiseless.load(options.model).spec.channels
     first: Measured | None = None
-    for megapixels in [size for size in (4, 12, 25, 50, 100) if size <= options.megapixels]:
-        side = round((megapixels * 1e6) ** 0.5 / TILE) * TILE
-        write_large(folder / "a.tif", side, channels)
-        now = command(folder, "a.tif", "-o", "b.tif", *given(options), "--set", "tile=896")
+    for megapixels in [size for size in GROWTH if size <= options.megapixels]:
+        pixels, now = growth(options, folder, megapixels)
         first = first or now
-        pixels = side**2 / 1e6
         print(
             f"{pixels:6.1f} megapixels: {now.seconds / pixels:.3f} s a megapixel, peak {now.memory / 1e6:.0f} MB "
             f"({now.memory / first.memory:.2f} of the first)",

@@ -6,7 +6,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+Key = TypeVar("Key")
 
 
 def wall_time(arguments: Sequence[str]) -> float:
@@ -16,15 +20,20 @@ def wall_time(arguments: Sequence[str]) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(commands: Mapping[str, Sequence[str]], repeats: int) -> dict[str, list[float]]:
-    """Wall times of each command, one of each in turn; a first turn, which fills caches, is not counted."""
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for turn in range(repeats + 1):
-        for name, arguments in commands.items():
-            seconds = wall_time(arguments)
+def in_turns(works: Mapping[Key, Callable[[], float]], turns: int) -> dict[Key, list[float]]:
+    """The seconds that each says it took, one of each in turn; a first turn, which fills caches, is not counted."""
+    times: dict[Key, list[float]] = {key: [] for key in works}
+    for turn in range(turns + 1):
+        for key, work in works.items():
+            taken = work()
             if turn:
-                times[name].append(seconds)
+                times[key].append(taken)
     return times
+
+
+def interleaved(commands: Mapping[str, Sequence[str]], repeats: int) -> dict[str, list[float]]:
+    """Wall times of each command, in turns."""
+    return in_turns({name: partial(wall_time, arguments) for name, arguments in commands.items()}, repeats)
 
 
 def ratio(times: Mapping[str, Sequence[float]], name: str, base: str) -> float:

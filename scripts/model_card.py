@@ -169,11 +169,10 @@ def _wrong_levels(denoiser: noiseless.Denoiser) -> str:
             restored = denoiser(_sampled(Gaussian(sigma=SIGMA / 255), clean), noise=Gaussian(sigma=told / 255))
             scores.append(psnr(np.clip(restored, 0, 1), clean))
         means[told] = float(np.mean(scores))
-    right = means[SIGMA]
+    low, high = (round(means[SIGMA] - means[share * SIGMA], 1) + 0.0 for share in (0.8, 1.2))
     return (
-        f"A level told 20% too low costs {right - means[0.8 * SIGMA]:.1f} dB at {SIGMA} and leaves noise behind; "
-        f"one told 20% too high costs\n  {right - means[1.2 * SIGMA]:.1f} dB and smooths "
-        "(mean over the photographs that ship for testing)."
+        f"At {SIGMA}, a level told 20% too low costs {low:.1f} dB, one told 20% too high {high:.1f} dB\n"
+        "  (mean over the photographs that ship for testing): the one leaves noise behind, the other smooths."
     )
 
 

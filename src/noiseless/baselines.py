@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noiseless import tables
-from noiseless.denoiser import estimate_sigma
+from noiseless.calibration.level import estimate_sigma
 from noiseless.errors import EXTRAS, Cancelled, ConfigError, MissingExtraError, SigmaError
 from noiseless.image import DataRange, Image
 from noiseless.inference import Cancel, Progress

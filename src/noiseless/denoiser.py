@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noiseless import bundle as bundles
-from noiseless import calibration, hub
+from noiseless import calibration
 from noiseless.bundle import Bundle, NetworkSpec
 from noiseless.errors import BundleError, ConfigError, ImageError, SigmaError, UnknownNameError
 from noiseless.image import DataRange, Image
@@ -74,15 +75,15 @@ class Denoiser:
 
     Args:
         bundle: what the model is.
-        engine: runs its network.
+        engine: runs its network; or it is still being opened.
         controls: how to work.
     """
 
-    def __init__(self, bundle: Bundle, engine: Engine, controls: Controls = DEFAULT_CONTROLS) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine | Future[Engine], controls: Controls = DEFAULT_CONTROLS) -> None:
         _check_strength("luma", controls.luma)
         _check_strength("chroma", controls.chroma)
         self.bundle = bundle
-        self.engine = engine
+        self._engine = engine
         self.controls = controls
 
     @classmethod
@@ -100,6 +101,17 @@ class Denoiser:
         device = next((str(tensor.device) for tensor in network.parameters()), "cpu")
         bundle = Bundle(Path(name), name, type(network).__name__, {}, spec)
         return cls(bundle, TorchEngine.of(network, device=device), controls)
+
+    @property
+    def engine(self) -> Engine:
+        """What runs its network.
+
+        Raises:
+            NoiselessError: it could not be opened.
+        """
+        if isinstance(self._engine, Future):
+            self._engine = self._engine.result()
+        return self._engine
 
     @property
     def name(self) -> str:
@@ -272,7 +284,7 @@ class Denoiser:
         if restored.size < planes.size:  # a single channel for several that are equal
             restored = np.repeat(restored, planes.shape[1], axis=1)
         restored = restored.reshape(planes.shape)
-        return self._blend(planes, restored, share)
+        return blended(planes, restored, share, luma=self.controls.luma, chroma=self.controls.chroma)
 
     def _fit_channels(self, planes: Array, sigma: Array | None) -> tuple[Array, Array | None]:
         """Planes with the network's channels: a grey network takes each channel as an image of its own."""
@@ -292,24 +304,6 @@ class Denoiser:
             sigma = sigma.reshape(count * channels, 1, *sigma.shape[-2:])
         return planes.reshape(count * channels, 1, height, width), sigma
 
-    def _blend(self, noisy: Array, restored: Array, strength: Array) -> Array:
-        return blended(noisy, restored, strength, luma=self.controls.luma, chroma=self.controls.chroma)
-
-
-def estimate_sigma(planes: Array) -> Array:
-    """Estimate the noise level of each plane and channel from the image alone.
-
-    Args:
-        planes: (N, C, H, W) in [0, 1] units.
-
-    Returns:
-        Standard deviations (N, C, 1, 1) in the same units.
-    """
-    from noiseless.calibration import noise_level
-
-    levels = np.stack([np.asarray(noise_level(plane), np.float32) for plane in planes])
-    return levels.reshape(*planes.shape[:2], 1, 1)
-
 
 def load(
     name: str | Path,
@@ -319,6 +313,7 @@ def load(
     device: str = "auto",
     threads: int | None = None,
     controls: Controls = DEFAULT_CONTROLS,
+    wait: bool = True,
 ) -> Denoiser:
     """Load a model.
 
@@ -331,6 +326,7 @@ def load(
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: to compute with; all processors that this process may use where ``None``.
         controls: tiles, memory, self-ensemble, and strengths of luma and chroma.
+        wait: until the engine is ready; otherwise a thread opens it, and its errors are raised at its first use.
 
     Raises:
         UnknownNameError: neither a shipped model nor a path; names the closest.
@@ -342,7 +338,10 @@ def load(
     if path.is_file():
         return _load_foreign(path, options, controls)
     bundle = bundles.read(path)
-    return Denoiser(bundle, open_engine(bundle, **options), controls)
+    if wait:
+        return Denoiser(bundle, open_engine(bundle, **options), controls)
+    thread = ThreadPoolExecutor(1, thread_name_prefix="noiseless-engine")
+    return Denoiser(bundle, thread.submit(open_engine, bundle, **options), controls)
 
 
 def find(name: str | Path) -> Path:
@@ -356,6 +355,8 @@ def find(name: str | Path) -> Path:
     shipped = bundles.shipped()
     if str(name) in shipped:
         return shipped[str(name)]
+    from noiseless import hub  # takes as long to import as typer
+
     if str(name).startswith(hub.PREFIX):
         return hub.fetch(str(name))
     path = Path(name)

@@ -21,7 +21,6 @@ NoiselessError                 one clear line: what, got, expected, fix
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -107,6 +106,8 @@ class UnknownNameError(InputError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        import difflib
+
         names = sorted(known)
         last = {known_name.rpartition(".")[2]: known_name for known_name in names}
         close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or [
@@ -134,6 +135,7 @@ class MissingExtraError(NoiselessError):
 
 EXTRAS = {
     "torch": "train",
+    "spandrel": "foreign",
     "lightning_fabric": "train",
     "onnx": "train",
     "onnxscript": "train",
@@ -153,6 +155,7 @@ EXTRAS = {
     "prometheus_client": "serve",
     "pydicom": "medical",
     "nibabel": "medical",
+    "zarr": "microscopy",
     "rasterio": "geo",
     "rawpy": "raw",
     "av": "video",

@@ -70,9 +70,9 @@ class SelfEnsemble:
         total = np.zeros_like(batch)
         for turns in range(4):
             for flip in (False, True):
-                turned = _turn(batch, turns, flip)
-                told = None if sigma is None else _turn(sigma, turns, flip)
-                total += _turn_back(self._engine.run(turned, told), turns, flip)
+                turned = turn(batch, turns, flip)
+                told = None if sigma is None else turn(sigma, turns, flip)
+                total += turn_back(self._engine.run(turned, told), turns, flip)
         total /= 8
         return total
 
@@ -328,10 +328,12 @@ def _too_large(height: int, width: int, spec: NetworkSpec, most: float, engine: 
     )
 
 
-def _turn(array: Array, turns: int, flip: bool) -> Array:
+def turn(array: Array, turns: int, flip: bool) -> Array:
+    """Quarter turns of the last two axes, then perhaps a flip; contiguous."""
     turned = np.rot90(array, turns, axes=(-2, -1))
     return np.ascontiguousarray(turned[..., ::-1] if flip else turned)
 
 
-def _turn_back(array: Array, turns: int, flip: bool) -> Array:
+def turn_back(array: Array, turns: int, flip: bool) -> Array:
+    """The inverse of `turn`."""
     return np.rot90(array[..., ::-1] if flip else array, -turns, axes=(-2, -1))

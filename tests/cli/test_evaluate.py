@@ -75,6 +75,49 @@ def test_pairs_of_one_folder(pairs: list[str], tmp_path: Path, capsys: pytest.Ca
     assert "2 pairs" in capsys.readouterr().out
 
 
+@pytest.fixture
+def exposures(tmp_path: Path) -> list[Path]:
+    """Two folders of noisy images of the same three pictures."""
+    generator = np.random.default_rng(4)
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for number, picture in enumerate(tiny_runs.pictures(3, seed=5, size=96)):
+        for folder in folders:
+            folder.mkdir(exist_ok=True)
+            noisy = np.rint((picture[0] + generator.normal(0, 15, picture[0].shape)).clip(0, 255)).astype(np.uint8)
+            Pillow.fromarray(noisy).save(folder / f"{number}.png")
+    return folders
+
+
+def test_noisy_images_alone(exposures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--noise", "gaussian:15", "--limit", "2", "--seed", "3", "--json", str(tmp_path / "new" / "n.json")]
+    options += ["--report", str(tmp_path / "pages")]
+    assert main(["evaluate", "gray-small", "identity", "--noisy", str(exposures[0]), *options]) == 0
+    plain = numbers(tmp_path / "new" / "n.json")
+    assert plain["protocol"] == {"method": "Stein", "noise": "gaussian:15", "seed": 3, "count": 2}
+    assert [row["model"] for row in plain["results"]] == ["gray-small", "identity"]
+    network, identity = plain["results"]
+    assert network["estimated_psnr"]["low"] > identity["estimated_psnr"]["mean"]
+    assert identity["estimated_psnr"]["mean"] == pytest.approx(identity["images"][0]["noisy"], abs=1)
+    printed = capsys.readouterr()
+    assert f"{network['estimated_psnr']['mean']:.2f}" in printed.out
+    assert "estimated without clean images, by Stein's formula, seed 3" in printed.out
+    assert "1.png, gray-small: looks like noise" in printed.out
+    assert identity["images"][0]["audit"]["verdict"] == "nothing removed"
+    assert "nothing removed" in (tmp_path / "pages" / "report.html").read_text("utf-8")
+    assert len(list((tmp_path / "pages" / "maps").iterdir())) == 4
+    assert "Measuring: 100%" in printed.err
+
+
+def test_two_exposures(exposures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pair = [str(folder) for folder in exposures]
+    assert main(["evaluate", "gray-small", "--noisy-pairs", *pair, "--json", str(tmp_path / "n.json")]) == 0
+    plain = numbers(tmp_path / "n.json")
+    assert (plain["protocol"]["method"], plain["protocol"]["count"]) == ("two exposures", 3)
+    printed = capsys.readouterr().out
+    assert "3 pairs" in printed
+    assert "each the target of the other" in printed
+
+
 def test_settings(clean: Path, tmp_path: Path) -> None:
     settings = ["--set", "border=4", "--set", "metrics=ssim,mae", "--set", "told=auto"]
     options = ["--clean", str(clean), "--noise", "gaussian:10", "--json", str(tmp_path / "n.json")]
@@ -90,6 +133,12 @@ def test_settings(clean: Path, tmp_path: Path) -> None:
     [
         (["median", "--clean", "{clean}"], "--noise"),
         (["median"], "--clean or --pairs"),
+        (["median", "--noisy", "{clean}", "--clean", "{clean}"], "not for noisy images alone: --clean"),
+        (["median", "--noisy", "{clean}", "--attack", "pgd:2/255"], "--attack"),
+        (["median", "--noisy", "{clean}", "--set", "border=4"], "--set"),
+        (["median", "--noisy", "{clean}", "--noisy-pairs", "a", "b"], "--noisy or --noisy-pairs"),
+        (["median", "--noisy", "{clean}", "--noise", "gaussian:5-25"], "range"),
+        (["median", "--noisy", "{clean}"], "no noise can be measured"),
         (["median", "--clean", "{clean}", "--pairs", "a", "b", "--noise", "gaussian:5"], "--clean or --pairs"),
         (["medina", "--clean", "{clean}", "--noise", "gaussian:25"], "Did you mean median"),
         (["median", "--clean", "{clean}", "--noise", "gausian:25"], "gaussian"),

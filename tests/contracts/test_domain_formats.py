@@ -44,7 +44,7 @@ MORE: dict[str, Callable[[], bytes]] = {
 MUTATIONS = 40
 SMALL = 500_000
 READ_ONLY = ("raw",)
-KEYS = [key for key, format_ in FORMATS.items() if format_.extra and key not in READ_ONLY]
+KEYS = [key for key, format_ in FORMATS.items() if format_.extra and not format_.folder and key not in READ_ONLY]
 
 
 def opened(data: bytes) -> Image:

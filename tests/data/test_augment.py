@@ -18,6 +18,7 @@ from noiseless.data.augment import (
     rescale,
     to_channels,
 )
+from noiseless.errors import DataError
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -105,7 +106,7 @@ def test_colour_becomes_luma_and_grey_is_repeated() -> None:
     grey = rng().random((5, 1, 2, 2), dtype=np.float32)
     np.testing.assert_array_equal(to_channels(grey, 3), np.concatenate([grey] * 3, axis=1))
     assert to_channels(colour, 3) is colour
-    with pytest.raises(ValueError, match="4 channels"):
+    with pytest.raises(DataError, match="4 channels"):
         to_channels(np.zeros((4, 2, 2), np.float32), 3)
 
 

@@ -233,7 +233,43 @@ def test_limits_are_checked_before_anything_is_decoded(tmp_path: Path, monkeypat
 
 def test_a_full_queue_is_429_and_says_when_to_come_again(tmp_path: Path) -> None:
     app = create_app(settings(tmp_path, queue=1), Log(io.StringIO()))
-    with TestClient(app, base_url=LOCAL) as client, app.state.parts.pipeline.place():
+    with TestClient(app, base_url=LOCAL) as client, app.state.parts.pipeline.queue.place():
         answer = post(client, file_of(noisy()))
         assert answer.status_code == 429
         assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_who_would_wait_too_long_is_sent_away_before_and_after_the_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(settings(tmp_path, longest_wait=5), Log(io.StringIO()))
+    with TestClient(app, base_url=LOCAL) as client:
+        queue, data = app.state.parts.pipeline.queue, file_of(noisy())
+        pixels = round(30 * queue.rate)
+        with queue.work(pixels):
+            answer = post(client, data)
+            assert answer.status_code == 429
+            assert 25 <= int(answer.headers["retry-after"]) <= 60
+            assert "noiseless_expected_wait_seconds 30.0" in client.get("/metrics").text
+            assert client.post("/v1/jobs", files={"image": data}).status_code == 202
+            monkeypatch.setattr("noiseless.service.routes.received", lambda *_: pytest.fail("received"))
+            assert post(client, data).status_code == 429
+            monkeypatch.undo()
+            check = queue.check
+            seen: list[None] = []
+            monkeypatch.setattr(queue, "check", lambda: check() if seen else seen.append(None))
+            assert post(client, data).status_code == 429
+            monkeypatch.undo()
+        assert queue.wait == 0
+        assert post(client, data).status_code == 200
+        assert queue.here == 0
+
+
+def test_pages_of_other_servers_may_call_where_they_are_named(tmp_path: Path) -> None:
+    viewer = "http://viewer.example"
+    with TestClient(create_app(settings(tmp_path, origins=(viewer,)), Log(io.StringIO())), base_url=LOCAL) as client:
+        answer = post(client, file_of(noisy()), headers={"Origin": viewer})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, viewer)
+        stranger = post(client, file_of(noisy()), headers={"Origin": "http://elsewhere.example"})
+        assert stranger.status_code == 403
+        assert "access-control-allow-origin" not in stranger.headers

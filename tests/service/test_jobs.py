@@ -157,6 +157,17 @@ def test_an_image_that_fails_says_why(client: TestClient) -> None:
     assert "color-small takes images of 3 channels" in done["error"]
 
 
+def test_a_job_that_takes_too_long_fails_and_the_next_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with start(tmp_path, time_limit=1e-6) as client:
+        done = finished(client, send(client, file_of(noisy())))
+        assert done["state"] == "failed"
+        assert "took too long" in done["error"]
+        direct = client.post("/v1/denoise", files={"image": file_of(noisy())})
+        assert (direct.status_code, "took too long" in direct.text) == (503, True)
+        monkeypatch.setattr(client.app.state.parts.engine, "_time_limit", 600.0)  # type: ignore[attr-defined]
+        assert finished(client, send(client, file_of(noisy())))["state"] == "done"
+
+
 def test_a_restart_loses_no_job_and_does_none_twice(tmp_path: Path) -> None:
     """A service that was killed left one job done but for its row, one in the middle, and two waiting."""
     folder = tmp_path

@@ -191,6 +191,78 @@ def test_a_dim_16_bit_image_is_shown_bright(watched: Watched) -> None:
     assert "16 bit · TIFF" in watched.page.text_content("#file-facts")
 
 
+def scan_of(kind: str, height: int = 180, width: int = 220) -> tuple[bytes, np.ndarray]:
+    """A file whose values take a small part of their range, and what should be shown of it (H, W), 0 to 255."""
+    rows, columns = np.mgrid[:height, :width]
+    body = np.hypot((rows - height / 2) / height, (columns - width / 2) / width) < 0.45
+    noise = np.random.default_rng(5).normal(0, 1, (height, width))
+    if kind == "tif":
+        array = (500 + 1000 * body + 400 * columns / width + 40 * noise).astype(np.uint16)
+        low, high = np.percentile(array, (0.1, 99.9))
+        return file_of(array, "tiff"), 255 * (array - low) / (high - low)
+    pytest.importorskip("pydicom", reason="DICOM needs the extra medical")
+    from dicom_files import dicom
+
+    units = np.where(body, 40 + 120 * columns / width, -1000) + 20 * noise
+    elements = {"Modality": "CT", "RescaleIntercept": -1024, "RescaleSlope": 1, "BitsStored": 12}
+    data = dicom((units + 1024).clip(0, 4095).astype(np.uint16), **elements, WindowCenter=40, WindowWidth=400)
+    return data, 255 * (units - (40 - 200)) / 400
+
+
+@pytest.mark.parametrize("kind", ["tif", "dcm"])
+def test_scans_are_windowed_and_their_download_is_the_command_lines(
+    watched: Watched, tmp_path: Path, kind: str
+) -> None:
+    page, (data, expected) = watched.page, scan_of(kind)
+    watched.drop((f"scan.{kind}", data))
+    watched.ready()
+    page.focus("#strength")
+    page.keyboard.press("Home")  # the image as it came
+    page.focus("#canvas")
+    page.keyboard.press("1")
+    page.wait_for_timeout(300)
+    shown = watched.canvas()
+    inside = shown[..., 3] == 255
+    height, width = expected.shape
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    assert (len(rows), len(columns)) == (height, width)
+    picture = shown[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, 0].astype(float)
+    assert picture.max() > 200
+    assert picture.std() > 40
+    assert np.abs(picture - expected.clip(0, 255)).max() <= 2
+    page.focus("#strength")
+    page.keyboard.press("End")
+    with page.expect_download() as waiting:
+        page.click("#download")
+    got, asked, made = (tmp_path / f"{name}.{kind}" for name in ("got", "asked", "made"))
+    waiting.value.save_as(got)
+    asked.write_bytes(data)
+    from noiseless.cli import run
+
+    assert run(["denoise", str(asked), "-o", str(made)]) == 0
+    theirs, ours, given = (noiseless.read(path) for path in (got, made, asked))
+    assert theirs.array.dtype == given.array.dtype == np.uint16
+    assert np.array_equal(theirs.array, ours.array)
+    assert not np.array_equal(theirs.array, given.array)
+
+
+def test_the_estimated_noise_and_a_warning_of_having_been_denoised_are_shown(watched: Watched, tmp_path: Path) -> None:
+    page, asked, made = watched.page, tmp_path / "asked.png", tmp_path / "made.png"
+    asked.write_bytes(file_of(noisy(160, 160)))
+    from noiseless.cli import run
+
+    assert run(["denoise", str(asked), "-o", str(made)]) == 0
+    watched.drop(("first.png", asked.read_bytes()))
+    watched.ready()
+    found = float(page.text_content("#facts dt:has-text('Estimated noise') + dd"))
+    assert found == pytest.approx(0.08 * 255, rel=0.2)
+    assert page.locator("#warnings li").count() == 0
+    watched.drop(("second.png", made.read_bytes()))
+    page.wait_for_selector("#warnings li", timeout=READY)
+    assert "was denoised before" in page.text_content("#warnings")
+    watched.ready()
+
+
 def test_several_images_and_one_that_is_none(watched: Watched) -> None:
     page = watched.page
     files = [(f"{number}.png", file_of(noisy(64, 64, seed=number))) for number in range(2)]

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import httpx2
+import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="the service needs the extra serve")
@@ -94,3 +96,44 @@ def test_stopped_it_leaves_unfinished_jobs_to_the_next(tmp_path: Path) -> None:
         assert service.process.wait(60) in (0, -15)
     with running(state) as service, service.client() as client:
         assert wait_for(client, [job]) == {job: "done"}
+
+
+def test_an_upload_that_takes_too_long_is_408(tmp_path: Path) -> None:
+    with running(tmp_path / "state", "--set", "upload_limit=1") as service:
+        host, port = service.url.removeprefix("http://").rstrip("/").split(":")
+        with socket.create_connection((host, int(port)), timeout=60) as slow:
+            head = f"POST /v1/denoise HTTP/1.1\r\nHost: {host}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            part = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+            slow.sendall(head.encode() + b"Content-Length: 100000\r\n\r\n" + part)
+            answer = b""
+            while b"longer than 1 seconds" not in answer:
+                more = slow.recv(4096)
+                assert more, answer
+                answer += more
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_where_there_is_no_space_an_upload_is_507_and_what_fits_is_done(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits of the size of files")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("limits of another process are set on Linux only")
+    random = np.random.default_rng(0)
+    on_the_disk, in_memory = (
+        file_of(random.integers(0, 256, (side, side), np.uint8), "tiff") for side in (1200, 500)
+    )  # an upload of more than a megabyte is on the disk already while it is received
+    with running(tmp_path / "state") as service, service.client() as client:
+        small = file_of(noisy(64, 64))
+
+        def send(data: bytes) -> httpx2.Response:
+            return client.post("/v1/jobs", files={"image": data})
+
+        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (150_000, resource.RLIM_INFINITY))
+        for data in (on_the_disk, in_memory):
+            refused = send(data)
+            assert refused.status_code == 507, refused.text
+            assert "File too large" in refused.json()["detail"]
+        kept = send(small).json()["id"]
+        assert wait_for(client, [kept]) == {kept: "done"}
+        assert [path.name for path in (service.state / "jobs").iterdir()] == [kept]
+        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        assert send(in_memory).status_code == 202

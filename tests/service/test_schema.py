@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ FORMATS = {
     "npy": "uint8",
 }
 """Formats that need no extra, and a depth that each holds."""
+
+EXTRAS = {"dicom": "pydicom", "nifti": "nibabel", "nifti.gz": "nibabel", "raw": "rawpy"}
+"""Formats that need one, and what reads them."""
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +105,33 @@ def mutations(data: bytes, generator: np.random.Generator) -> Iterator[bytes]:
         yield kinds[number % len(kinds)]
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+def whole_file(kind: str) -> bytes:
+    """A small file of a format."""
+    if kind in FORMATS:
+        return file_of(noisy(12, 16, dtype=FORMATS[kind], channels=3), kind)
+    pytest.importorskip(EXTRAS[kind], reason=f"{kind} needs an extra")
+    if kind == "raw":
+        from raw_files import dng
+
+        return dng(256 + noisy(32, 48, dtype="uint16"))
+    if kind == "dicom":
+        from dicom_files import dicom
+
+        return dicom(noisy(12, 16, dtype="uint16"), WindowCenter=2000, WindowWidth=3000)
+    from nifti_files import nifti
+
+    data = nifti(noisy(12, 16, dtype="uint16"))
+    return gzip.compress(data) if kind == "nifti.gz" else data
+
+
+@pytest.mark.parametrize("kind", [*FORMATS, *EXTRAS])
 def test_damaged_files_are_4xx_with_a_sentence(service: Service, kind: str) -> None:
     """Never a 5xx, never a hang; a change that leaves a readable image is answered with one."""
-    generator = np.random.default_rng(list(FORMATS).index(kind))
-    whole = file_of(noisy(12, 16, dtype=FORMATS[kind], channels=3), kind)
+    generator = np.random.default_rng([*FORMATS, *EXTRAS].index(kind))
+    whole = whole_file(kind)
     refused = 0
     with httpx2.Client(base_url=service.url, timeout=30, trust_env=False) as client:
+        assert client.post("/v1/denoise", files={"image": ("whole", whole)}).status_code == 200
         for number, data in enumerate(mutations(whole, generator)):
             route = "calibrate" if number % 5 == 4 else "denoise"
             answer = client.post(f"/v1/{route}", files={"image": ("damaged", data)})

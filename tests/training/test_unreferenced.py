@@ -15,19 +15,23 @@ import torch
 import noiseless
 import tiny_runs
 from noiseless import losses, networks
+from noiseless.data import samples
 from noiseless.data.store import write_store
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.metrics import psnr
 from noiseless.noise import Noise, parse
 from noiseless.training import objectives
 from noiseless.training.config import DataConfig, RunConfig, Stage
+from noiseless.training.found import find_noise
 from noiseless.training.known import KnownNoise
 from noiseless.training.patches import NoisyPatches, make_batch
 from noiseless.training.run import Listener, Outcome, run_training
 from noiseless.training.unreferenced import error_from_another_view, error_from_noise
+from noiseless.training.validation import Example, validate
 
 WHITE, CORRELATED = "gaussian:30", "correlated:sigma=0.12,length=1.0"
 UNSEEN = 77
+CPU = torch.device("cpu")
 
 
 def unit(image: np.ndarray) -> np.ndarray:
@@ -219,3 +223,41 @@ def test_objectives_and_images_must_suit_each_other(tmp_path: Path) -> None:
         run_training(settings(noisy, "noise2viod"), tmp_path / "d")
     with pytest.raises(ConfigError, match="one source"):
         run_training(settings(replace(clean, noisy=noisy.noisy), "auto"), tmp_path / "e")
+
+
+@pytest.mark.parametrize("spec", ["gaussian:15", "poisson-gaussian:gain=0.01,read=0.005"])
+def test_texture_is_not_taken_for_noise_that_the_channels_share(spec: str) -> None:
+    """A photograph is much the same in all channels; noise that grows with brightness hides in its dark parts."""
+    noise, generator = parse(spec), np.random.default_rng(0)
+    clean = [noiseless.read(path).planes()[0][:, :192, :192] for path in samples("train")[:6]]
+    found = find_noise([noise.sample(image, generator) for image in clean], 3)
+    assert np.abs(found.between_channels - np.eye(3)).max() < 0.08
+    mixing = np.linalg.cholesky(np.array([[1, 0.6, 0.4], [0.6, 1, 0.6], [0.4, 0.6, 1]]))
+    shared = [0.06 * np.einsum("cd,dhw->chw", mixing, generator.standard_normal(image.shape)) for image in clean]
+    mixed = [(image + more).astype(np.float32) for image, more in zip(clean, shared, strict=True)]
+    assert find_noise(mixed, 3).between_channels[0] == pytest.approx([1, 0.6, 0.4], abs=0.08)
+
+
+def test_an_estimate_below_nothing_makes_no_weights_the_best() -> None:
+    """Noise that is overrated makes every error look like none; then what was there first is kept."""
+    noisy = parse("gaussian:5").sample(unit(tiny_runs.pictures(1, seed=3)[0]), np.random.default_rng(0))
+    network = networks.create("unet_nano", **tiny_runs.TINY_NETWORK, conditioning="none").eval()
+    scores = [
+        validate(network, [Example(noisy, None, None, lambda restore, after=after: (after, 1e-2))], CPU, bf16=False)
+        for after in (-1e-3, 0.0, 1e-6, 1e-4, 1e-3)
+    ]
+    found = [score.psnr for score in scores]
+    assert found[0] == found[1] == found[2] == found[3] == pytest.approx(20 - 10 * np.log10(0.02))
+    assert found[4] == pytest.approx(30)
+
+
+def test_a_few_impulses_in_correlated_noise_are_texture() -> None:
+    clean = [noiseless.read(path).planes()[0][:, :192, :192] for path in samples("train")[:4]]
+    generator = np.random.default_rng(0)
+    few, many = (
+        "correlated:sigma=0.03,length=1.2+salt-and-pepper:amount=0.004",
+        "gaussian:10+salt-and-pepper:amount=0.01",
+    )
+    named = [find_noise([parse(spec).sample(each, generator) for each in clean], 3).noise.spec for spec in (few, many)]
+    assert "salt-and-pepper" not in named[0]
+    assert "salt-and-pepper" in named[1]

@@ -26,6 +26,7 @@ from noiseless.workflows.files import Job, plan_jobs
 from noiseless.workflows.restorer import Restorer
 from noiseless.workflows.restoring import restore_files
 from noiseless.workflows.task import Summary, Task
+from zarr_files import ome_zarr
 
 
 def save(path: Path, height: int = 24, width: int = 40, *, seed: int = 0, colour: bool = False) -> Path:
@@ -179,13 +180,13 @@ def test_floats_need_a_range_that_can_be_given(tmp_path: Path, task: Task) -> No
     assert not work([job], replace(task, data_range=(-1000, 1000))).failures
 
 
-def press_ctrl_c_at(share: float) -> Callable[[float, str], None]:
-    pressed: list[float] = []
+def raise_at(share: float, number: signal.Signals) -> Callable[[float, str], None]:
+    raised: list[float] = []
 
     def report(at: float, name: str) -> None:
-        if at >= share and not pressed:
-            pressed.append(at)
-            signal.raise_signal(signal.SIGINT)
+        if at >= share and not raised:
+            raised.append(at)
+            signal.raise_signal(number)
 
     return report
 
@@ -193,7 +194,7 @@ def press_ctrl_c_at(share: float) -> Callable[[float, str], None]:
 def test_ctrl_c_finishes_the_file_in_hand(tmp_path: Path, task: Task, said: list[str]) -> None:
     jobs = [Job(save(tmp_path / f"{n}.png"), tmp_path / "out" / f"{n}.png") for n in range(3)]
     usual = signal.getsignal(signal.SIGINT)
-    summary = restore_files(jobs, task, say=said.append, report=press_ctrl_c_at(0.34))
+    summary = restore_files(jobs, task, say=said.append, report=raise_at(0.34, signal.SIGINT))
     assert summary.interrupted
     assert len(summary.results) == 2
     assert not summary.failures
@@ -205,9 +206,43 @@ def test_ctrl_c_finishes_the_file_in_hand(tmp_path: Path, task: Task, said: list
 def test_ctrl_c_in_the_last_file_stops_at_the_next_tile(tmp_path: Path, task: Task) -> None:
     source = save(tmp_path / "a.png", 900, 1200)
     tiled = replace(task, options={"threads": 1, "controls": Controls(tile=300)})
-    summary = restore_files([Job(source, tmp_path / "b.png")], tiled, say=print, report=press_ctrl_c_at(0.1))
+    summary = restore_files([Job(source, tmp_path / "b.png")], tiled, say=print, report=raise_at(0.1, signal.SIGINT))
     assert summary.interrupted
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("suffix", ["tif", "ome.zarr"])
+def test_sigterm_leaves_nothing_behind(tmp_path: Path, conditioned_bundle: Bundle, suffix: str) -> None:
+    """A real process, while its unfinished result lies beside the target."""
+    values = (65535 * tiny_models.noisy(1500, 1500).clip(0, 1)).astype(np.uint16)
+    source = tmp_path / f"a.{suffix}"
+    if suffix == "tif":
+        noiseless.write(source, noiseless.Image.from_array(values))
+    else:
+        ome_zarr(source, values, "YX", chunks=(256, 256))
+    start = "import sys; from noiseless.__main__ import main; sys.exit(main())"
+    options = ["--model", str(conditioned_bundle.path), "--sigma", "25", "--set", "tile=16"]
+    command = [sys.executable, "-c", start, "denoise", source.name, "-o", f"b.{suffix}", *options]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".*.part")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[1].splitlines()
+    assert process.returncode == 143
+    assert [line for line in said if not line.startswith("Denoising")] == ["noiseless: stopped by SIGTERM"]
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
+
+
+def test_sigterm_gives_up_the_file_in_hand(tmp_path: Path, task: Task) -> None:
+    jobs = [Job(save(tmp_path / f"{n}.png", 900, 1200), tmp_path / "out" / f"{n}.png") for n in range(2)]
+    tiled = replace(task, options={"threads": 1, "controls": Controls(tile=300)})
+    usual = signal.getsignal(signal.SIGTERM)
+    summary = restore_files(jobs, tiled, say=print, report=raise_at(0.1, signal.SIGTERM))
+    assert summary.terminated
+    assert summary.interrupted
+    assert not (tmp_path / "out").exists()
+    assert signal.getsignal(signal.SIGTERM) is usual
 
 
 def test_memory_stays_below_the_limit(tmp_path: Path, conditioned_bundle: Bundle) -> None:

@@ -16,10 +16,12 @@ import torch
 
 import noiseless
 import tiny_models
+import zarr_files
 from noiseless.bundle import Bundle
 from noiseless.denoiser import Controls
 from noiseless.errors import ImageError, OutputError, ValueRangeError
 from noiseless.image import Image
+from noiseless.io import windows as io_windows
 from noiseless.io.windows import open_rows
 from noiseless.networks import create
 from noiseless.noise import parse
@@ -181,7 +183,7 @@ def test_a_target_that_cannot_be_written_ends_the_work(
     def full(*arguments: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(windows, "write_rows", full)
+    monkeypatch.setattr(io_windows, "write_rows", full)
     with pytest.raises(OSError, match="No space"):
         work(tmp_path / "a.tif", tmp_path / "b.tif", task)
     monkeypatch.undo()
@@ -283,3 +285,20 @@ def test_a_gigapixel_in_less_than_a_gigabyte(tmp_path: Path, shallow: Bundle) ->
     with open_rows(tmp_path / "out.tif") as rows:
         assert rows is not None
         assert rows.height * rows.width > 1e9
+
+
+def test_ome_zarr_in_windows_is_the_same_as_whole(tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    array = np.random.default_rng(0).integers(0, 4000, (2, 2, 70, 50)).astype(np.uint16)
+    source = zarr_files.ome_zarr(tmp_path / "a.zarr", array, "ZCYX", "0.5", levels=2)
+    assert not work(source, tmp_path / "whole.zarr", task).failures
+    monkeypatch.setattr(restoring, "STREAMED_BYTES", 0)
+    assert not work(source, tmp_path / "rows.zarr", task).failures
+    whole, rows = (zarr_files.pixels_of(tmp_path / f"{name}.zarr") for name in ("whole", "rows"))
+    assert abs(whole.astype(int) - rows).max() <= 1
+    assert (whole != array).any()
+    said = []
+    summary = restore_files(
+        [Job(tmp_path / "rows.zarr", tmp_path / "again.zarr")], task, say=said.append, report=lambda *_: None
+    )
+    assert not summary.failures
+    assert any("was denoised before" in line for line in said)

@@ -71,6 +71,19 @@ def noise_level(planes: np.ndarray) -> np.ndarray:
     return np.array([_plane_level(plane) for plane in (array if array.dtype.kind == "f" else array.astype(np.float64))])
 
 
+def estimate_sigma(planes: np.ndarray) -> np.ndarray:
+    """`noise_level` of several images of one size.
+
+    Args:
+        planes: (N, C, H, W), float32.
+
+    Returns:
+        (N, C, 1, 1) float32, in the unit of `planes`.
+    """
+    levels = np.stack([np.asarray(noise_level(plane), np.float32) for plane in planes])
+    return levels.reshape(*planes.shape[:2], 1, 1)
+
+
 def _plane_level(plane: np.ndarray) -> float:
     low, high = float(plane.min()), float(plane.max())
     if low == high:

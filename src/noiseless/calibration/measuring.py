@@ -35,6 +35,9 @@ what is found below this is put half way up, on a logarithmic scale."""
 HIGHEST = 6 / 255
 """More than this is texture, in a photograph whose flattest areas hold next to nothing."""
 
+SILENT = 0.05 / 255
+"""A channel with less noise than this, as JPEG leaves flat areas, has no voice in what kind of noise it is."""
+
 WIDE = 0.35
 """Half of an interval, over what it is of, from which the level counts as uncertain."""
 
@@ -178,8 +181,8 @@ def _model(channels: Sequence[Measured]) -> tuple[str, Noise]:
 
 
 def _kind(channels: Sequence[Measured]) -> str:
-    correlated = [each.correlated for each in channels]
-    if sum(correlated) * 2 > len(correlated):
+    heard = [each for each in channels if each.told and each.channel.sigma > SILENT] or channels
+    if sum(each.correlated for each in heard) * 2 > len(heard):
         return "correlated"
     if any(each.dependent for each in channels):
         return "poisson-gaussian"

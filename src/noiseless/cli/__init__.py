@@ -26,6 +26,7 @@ VERBS = {
     "export": "Write a model as files for other software, checked against PyTorch.",
     "serve": "Serve the web page and the HTTP API.",
     "data": "Pack photographs into a store of clean crops to train on.",
+    "select": "List the noisy images whose clean reference would help a model most.",
     "suggest": "Suggest a network, weights, method and settings for images, as a recipe that runs.",
     "tune": "Search learning rate, width, loss weights and method of a recipe.",
     "models": "List the models and networks there are.",

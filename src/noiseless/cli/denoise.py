@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from noiseless.noise import Noise
     from noiseless.workflows.task import Summary, Task
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 
 
@@ -143,7 +143,7 @@ def finish(summary: Summary, *, alone: bool) -> int:
         for failure in summary.failures:
             print(f"  {failure.name}: {failure.error}", file=sys.stderr)
     if summary.interrupted:
-        return INTERRUPTED
+        return TERMINATED if summary.terminated else INTERRUPTED
     return max((failure.error.exit_code for failure in summary.failures), default=0)
 
 

@@ -13,9 +13,12 @@ from noiseless.cli.progress import progress
 from noiseless.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from noiseless.data.sources import Source
     from noiseless.evaluation.pictures import Pictures
     from noiseless.evaluation.report import Report
+    from noiseless.evaluation.unreferenced import Estimate
 
 NONE: list[str] = []
 PAGE = "report.html"
@@ -39,10 +42,17 @@ def evaluate(
     ],
     clean: Annotated[list[str], typer.Option(metavar="DIR...", help="Clean images; --noise is added.")] = NONE,
     noise: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="As gaussian:25; for pairs, what the models are told.")
+        str | None,
+        typer.Option(metavar="SPEC", help="As gaussian:25; for pairs, what the models are told; for --noisy, or auto."),
     ] = None,
     pairs: Annotated[
         tuple[str, str] | None, typer.Option(metavar="NOISY CLEAN", help="Two folders or globs, paired by name.")
+    ] = None,
+    noisy: Annotated[
+        list[str], typer.Option(metavar="DIR...", help="Noisy images alone: PSNR is estimated, with an interval.")
+    ] = NONE,
+    noisy_pairs: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="A B", help="Two noisy images of each scene: likewise.")
     ] = None,
     group: Annotated[
         str | None, typer.Option(metavar="REGEX", help="Its first group names the group of an image (camera, patient).")
@@ -62,6 +72,8 @@ def evaluate(
 ) -> None:
     """Measure denoisers side by side, on clean images with noise or on pairs.
 
+    On noisy images alone PSNR is estimated, and what was removed is audited: noise, or structure?
+
     Rare controls go through --set: border, metrics, quantise, told.
     """
     from noiseless.evaluation import evaluate as measure
@@ -72,6 +84,12 @@ def evaluate(
     for path in outputs:
         check_writable(path)
     chosen = apply_settings(EvaluationSettings() if seed is None else EvaluationSettings(seed), settings)
+    if noisy or noisy_pairs:
+        measured = {"--clean": clean, "--pairs": pairs, "--group": group, "--attack": attack, "--history": history}
+        others = {**measured, "--set": settings}
+        _check_alone([option for option, given in others.items() if given], both=bool(noisy and noisy_pairs))
+        told = {"noise": noise, "limit": limit, "seed": chosen.seed}
+        return _estimate(models, noisy, noisy_pairs, told, json, report)
     if history:
         return _history(models, history, asdict(chosen) | {"group": group, "limit": limit}, json, report)
     source = _source(clean, pairs)
@@ -118,12 +136,58 @@ def _history(models: list[str], file: str, options: dict[str, Any], json: str | 
         print(f"Report: {Path(report) / PAGE}")
 
 
+def _check_alone(others: list[str], *, both: bool) -> None:
+    """See that what is said of noisy images without clean ones fits them."""
+    if both:
+        raise ConfigError("a measurement needs one source of images", got="both", expected="--noisy or --noisy-pairs")
+    if others:
+        known = "--noise, --limit, --seed, --json and --report"
+        raise ConfigError(f"not for noisy images alone: {', '.join(others)}", expected=f"beside them {known}")
+
+
+def _estimate(
+    models: list[str],
+    noisy: list[str],
+    pairs: tuple[str, str] | None,
+    options: dict[str, Any],
+    json: str | None,
+    report: str | None,
+) -> None:
+    """Estimate PSNR without clean images, audit what was removed, and print both."""
+    from noiseless.cli.denoise import noise_level
+    from noiseless.data import NoisyImages, NoisyPairs
+    from noiseless.evaluation import estimate
+    from noiseless.evaluation.report import text_table
+    from noiseless.evaluation.residual_page import ResidualPictures
+
+    options["noise"] = noise_level(options["noise"], None)
+    source = NoisyImages.find(noisy) if pairs is None else NoisyPairs.find(*pairs)
+    print(source.report())
+    pictures = ResidualPictures()
+    with progress("Measuring", min(len(source), options["limit"] or len(source)) * len(models)) as step:
+
+        def watch(model: str, found: Estimate, *images: np.ndarray) -> None:
+            step(1, note=found.name)
+            if report:
+                pictures.add(model, found, *images)
+
+        made = estimate(models, source, watch=watch, **options)
+    print("\n".join(["", *text_table(made.rows()), "", *made.lines(), "", "what was removed:", *made.verdicts()]))
+    if json:
+        made.to_json(json)
+        print(f"Numbers: {json}")
+    if report:
+        print(f"Report: {pictures.write(made, report, PAGE)}")
+
+
 def _source(clean: list[str], pairs: tuple[str, str] | None) -> Source:
     from noiseless.data import CleanImages, Pairs
 
     if bool(clean) == bool(pairs):
         got = "both" if clean else "none"
-        raise ConfigError("a measurement needs one source of images", got=got, expected="--clean or --pairs")
+        raise ConfigError(
+            "a measurement needs one source of images", got=got, expected="--clean or --pairs (or --noisy)"
+        )
     return CleanImages.find(clean) if pairs is None else Pairs.find(*pairs)
 
 

@@ -21,6 +21,9 @@ def serve(
         str, typer.Option(envvar="NOISELESS_TOKEN", metavar="TEXT", help="What clients must know.", show_default=False)
     ] = "",
     state: Annotated[str, typer.Option(metavar="DIR", help="Where jobs, results and the audit log are kept.")] = "",
+    longest_wait: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Requests that would wait longer are told to come again later.")
+    ] = 10.0,
     insecure: Annotated[bool, typer.Option("--insecure", help="Let other machines come without a token.")] = False,
     settings: Settings = NO_SETTINGS,
 ) -> None:
@@ -33,4 +36,5 @@ def serve(
     from noiseless.service.settings import ServiceSettings
 
     chosen = apply_settings(ServiceSettings(), settings)
-    run(replace(chosen, host=host, port=port, token=token, state=state, insecure=insecure))
+    chosen = replace(chosen, host=host, port=port, token=token, state=state, insecure=insecure)
+    run(replace(chosen, longest_wait=longest_wait))

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from noiseless.errors import DataError
+
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in luma: ITU-R BT.601, as the field's grey test sets were made."""
 
@@ -23,7 +25,7 @@ def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
         channels: wanted.
 
     Raises:
-        ValueError: neither grey nor colour to grey nor the same number.
+        DataError: neither grey nor colour to grey nor the same number.
     """
     found = image.shape[-3]
     if found == channels:
@@ -32,7 +34,7 @@ def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
         return np.asarray(np.einsum("c,...chw->...hw", LUMA, image)[..., None, :, :])
     if found == 1:
         return np.repeat(image, channels, axis=-3)
-    raise ValueError(f"an image of {found} channels does not fit a network of {channels}")
+    raise DataError("the images do not fit the network", got=f"{found} channels", expected=channels)
 
 
 def crop_window(image: np.ndarray, size: int, generator: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:

@@ -53,10 +53,12 @@ class View:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the file; for a store, of the file that the entry was made from, where known, else of its pixels."""
+        """Hash of the file, or of the files of a folder that is one image.
+
+        For a store, of the file that the entry was made from, where known, else of its pixels.
+        """
         if self.entry is None:
-            with self.path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return _digest(self.path)
         store = open_store(self.path)
         known = store.entries[self.entry].info.get("sha256")
         return str(known) if known else hashlib.sha256(store[self.entry].data).hexdigest()
@@ -83,6 +85,16 @@ class View:
         bits = 16 if image.array.dtype.itemsize == 2 else 8
         planes = image.colours().reshape(-1, image.channels, image.height, image.width)
         return [in_depth(plane, ceiling(image), bits) for plane in planes]
+
+
+def _digest(path: Path) -> str:
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    whole = hashlib.sha256()
+    for inside in sorted(found for found in path.rglob("*") if found.is_file()):
+        whole.update(f"{inside.relative_to(path).as_posix()}\0{_digest(inside)}\n".encode())
+    return whole.hexdigest()
 
 
 @lru_cache(maxsize=32)
@@ -121,7 +133,7 @@ def _views(item: str | Path) -> list[View]:
     files = [Path(os.path.abspath(file)) for file in find_images([item], recursive=True)]  # noqa: PTH100
     if not files:
         raise DataError(f"no image found in {item}", got="no image", expected="at least one readable image")
-    if path.is_dir():
+    if path.is_dir() and files != [path]:
         return [View(file, path) for file in files]
     if MAGIC.search(str(item)) and not path.exists():
         root, pattern = _literal_root(path), glob_pattern(path.as_posix())

@@ -1,6 +1,7 @@
-"""Evaluation: models measured side by side, and a report that says how."""
+"""Evaluation: models measured side by side, and a report that says how; estimated where no image is clean."""
 
 from noiseless.evaluation.evaluate import evaluate
 from noiseless.evaluation.report import ImageScore, ModelResult, Protocol, Report
+from noiseless.evaluation.unreferenced import Estimate, Estimates, estimate
 
-__all__ = ["ImageScore", "ModelResult", "Protocol", "Report", "evaluate"]
+__all__ = ["Estimate", "Estimates", "ImageScore", "ModelResult", "Protocol", "Report", "estimate", "evaluate"]

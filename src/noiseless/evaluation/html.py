@@ -214,7 +214,7 @@ def _compare(
     side = min(CROP, height, width)
     top, left = liveliest(reference, side)
     classes = {name: f"{key}-{place}" for place, name in enumerate(pictures)}
-    rules = "".join(f".{classes[name]}{{background-image:url({_embedded(pictures[name])})}}" for name in pictures)
+    rules = "".join(f".{classes[name]}{{background-image:url({embedded(pictures[name])})}}" for name in pictures)
     places = {"w": width, "h": height, "c": side, "x": left, "y": top, "at": "50%"}
     places |= {"px": _share(left, width - side), "py": _share(top, height - side)}
     style = ";".join(f"--{name}:{value}" for name, value in places.items())
@@ -272,7 +272,8 @@ def liveliest(picture: np.ndarray, size: int) -> tuple[int, int]:
     return top, left
 
 
-def _embedded(picture: np.ndarray) -> str:
+def embedded(picture: np.ndarray) -> str:
+    """A uint8 picture, (H, W) or (H, W, 3), as the address of itself."""
     from PIL import Image as Pillow
 
     buffer = io.BytesIO()

@@ -11,7 +11,7 @@ from noiseless.bundle import Bundle, NetworkSpec
 from noiseless.data import samples
 from noiseless.data.augment import to_channels
 from noiseless.data.store import as_unit_float
-from noiseless.errors import WorkError
+from noiseless.errors import DataError, WorkError
 from noiseless.io import read_pixels
 from noiseless.noise import Gaussian, Noise, parse
 from noiseless.tiling import round_up
@@ -90,7 +90,7 @@ def _crops(kind: str, spec: NetworkSpec, side: int, count: int, generator: np.ra
         pixels = as_unit_float(read_pixels(path))
         try:
             image = to_channels(pixels, spec.channels)
-        except ValueError as error:
+        except DataError as error:
             raise WorkError("the shipped photographs do not fit this model", got=str(error)) from error
         for _ in range(count):
             top, left = (int(generator.integers(0, length - side + 1)) for length in image.shape[-2:])

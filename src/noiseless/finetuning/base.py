@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from noiseless import bundle as bundles
-from noiseless import networks, tables
+from noiseless import networks
 from noiseless.bundle import Bundle
 from noiseless.denoiser import find
 from noiseless.finetuning.config import FinetuningConfig
@@ -60,7 +60,7 @@ def start_from(base: Base, config: FinetuningConfig) -> FinetuningConfig:
     Arguments that the settings name, such as other channels, hold; all others are those of the model.
     """
     given: dict[str, Any] = {"channels": base.bundle.spec.channels, "conditioning": base.bundle.spec.conditioning}
-    known = networks.accepted_arguments(tables.load("network", base.bundle.network, networks.NETWORKS, networks.GROUP))
+    known = networks.accepted_arguments(networks.constructor(base.bundle.network))
     arguments = {key: value for key, value in given.items() if key in known}
     arguments |= {**base.bundle.arguments, **config.arguments}
     return replace(config, network=base.bundle.network, arguments=arguments, start=base.model)

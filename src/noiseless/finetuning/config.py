@@ -101,11 +101,14 @@ RATES = {
     "head": 1e-3,
     "bias": 3e-3,
     "norm": 3e-3,
-    "lora": 3e-3,
-    "adalora": 3e-3,
-    "adapter": 3e-3,
-    "prompt": 5e-3,
+    "lora": 1e-2,
+    "adalora": 1e-2,
+    "adapter": 1e-2,
+    "prompt": 2e-2,
 }
+"""Of 40 steps on 20 pairs with Rician noise `full` gained 3.5 dB at 3e-4 and 2.1 at 1e-3; `lora` 2.2 at 3e-3 and 3.2 at
+1e-2, `adapter` 3.5 at 1e-2, `prompt` 0.5 at 5e-3 and 1.6 at 2e-2."""
+
 RANKS = {"lora": 4, "adapter": 16}
 
 

@@ -12,7 +12,7 @@ Metadata keys of an `Image` that was read:
     separate_channels   the channels are no colours, as in a fluorescence stack
     ceiling             value of white of an integer image, where it is not ``2**bits - 1``
     png, jpeg, tiff,    what only this format can hold; used when the same format is written
-    dicom, nifti
+    dicom, nifti, zarr
 """
 
 from noiseless.io.finding import find_images, is_image

@@ -1,10 +1,11 @@
-"""A file that appears whole or not at all: written beside its place, then renamed."""
+"""A file or a folder that appears whole or not at all: written beside its place, then renamed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,6 +48,63 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         raise _failure(path, error) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path, markers: Sequence[str], *, overwrite: bool = True) -> Iterator[Path]:
+    """An empty folder that takes the place of `path` when the block ends without an error.
+
+    Args:
+        path: where the folder goes; its parent must exist.
+        markers: a folder that lies there is replaced only if one of these files is in it; others hold something else.
+        overwrite: whether a folder that lies there may be replaced.
+
+    Raises:
+        OutputError: the folder cannot be written, or something lies there that must stay.
+    """
+    import tempfile
+
+    _check_replaceable(path, markers, overwrite)
+    try:
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}-", suffix=".part", dir=path.parent))
+    except (OSError, ValueError) as error:
+        raise _failure(path, error) from error
+    try:
+        yield beside
+        beside.chmod(0o777 & ~_umask())
+        _check_replaceable(path, markers, overwrite)
+        _swap(beside, path)
+    except OSError as error:
+        raise _failure(path, error) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _check_replaceable(path: Path, markers: Sequence[str], overwrite: bool) -> None:
+    if not overwrite and path.exists():
+        raise _already_there(path)
+    if path.is_dir():
+        if any(path.iterdir()) and not any((path / name).is_file() for name in markers):
+            raise OutputError(f"cannot write {path}", got="a folder that holds something else", fix="Choose another.")
+    elif path.exists():
+        raise OutputError(f"cannot write {path}", got="a file", expected="the name of a folder")
+
+
+def _swap(beside: Path, path: Path) -> None:
+    """Put a folder where perhaps another one is, which is then gone; where that fails, the other one stays."""
+    if path.is_symlink():
+        path.unlink()
+    if not path.exists():
+        beside.rename(path)
+        return
+    before = beside.with_suffix(".old")
+    path.rename(before)
+    try:
+        beside.rename(path)
+    except OSError:
+        before.rename(path)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def _move(beside: Path, path: Path, overwrite: bool) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PillowImage
-from PIL import ImageCms
+
+if TYPE_CHECKING:
+    from PIL import Image as PillowImage
 
 
 def to_rgb(cmyk: PillowImage.Image, profile: bytes | None) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
@@ -21,6 +22,8 @@ def to_rgb(cmyk: PillowImage.Image, profile: bytes | None) -> tuple[npt.NDArray[
     Returns:
         The values, and ``{"icc": ...}`` with the profile of sRGB where the picture's own profile was used.
     """
+    from PIL import ImageCms
+
     if profile:
         rgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
         try:

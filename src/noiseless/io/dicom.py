@@ -198,7 +198,7 @@ def _interpreted(array: npt.NDArray[Any], dataset: Dataset, notes: tuple[str, ..
     inverted = grey and dataset.get("PhotometricInterpretation") == "MONOCHROME1" and bits is not None
     if inverted:
         array = _inverted(array, bits)
-        white = 2**bits - 1 if array.dtype.kind == "u" and bits else -1
+        white = _white(array.dtype, bits)
         spanned = (white - spanned[1], white - spanned[0])
     if dicom_derived.forget_embedded_overlays(dataset):
         notes += (OVERLAY_NOTE,)
@@ -232,6 +232,30 @@ def data_range(dataset: Dataset, dtype: np.dtype[Any], bits: int | None) -> tupl
     if dtype.kind == "i" and window is not None:
         return (window[0] - intercept) / slope, (window[1] - intercept) / slope
     return 0.0, 2.0 ** (bits - (dtype.kind == "i")) - 1
+
+
+def display_window(image: Image) -> tuple[float, float] | None:
+    """The values (low, high), in the units of `Image.planes`, that the header says to show black and white.
+
+    Returns:
+        ``None`` where it says nothing, and for images that were not read from a grey DICOM file.
+    """
+    kept: Kept | None = image.metadata.get("dicom")
+    window = None if kept is None or image.channels != 1 else _window(kept.dataset)
+    if kept is None or window is None:
+        return None
+    slope, intercept = _rescale(kept.dataset)
+    low, high = ((each - intercept) / slope for each in window)
+    if kept.inverted:
+        white = _white(kept.dtype, kept.bits)
+        low, high = white - high, white - low
+    first, last = image.data_range
+    return (low - first) / (last - first), (high - first) / (last - first)
+
+
+def _white(dtype: np.dtype[Any], bits: int | None) -> int:
+    """What a value and its opposite (`_inverted`) add up to."""
+    return 2**bits - 1 if dtype.kind == "u" and bits else -1
 
 
 def _rescale(dataset: Dataset) -> tuple[float, float]:

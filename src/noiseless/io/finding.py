@@ -1,4 +1,7 @@
-"""Finding images: files, folders and patterns become a list of files that are images by their content."""
+"""Finding images: files, folders and patterns become a list of files that are images by their content.
+
+A folder that is itself an image, such as a .zarr, counts as a file, and what lies in it is not looked at.
+"""
 
 from __future__ import annotations
 
@@ -36,25 +39,33 @@ def find_images(inputs: Sequence[str | Path], *, recursive: bool = False) -> lis
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file begins like an image that noiseless reads."""
-    return formats.recognise(_head(path)) is not None
+    """Whether a file begins like an image that noiseless reads, or a folder is one."""
+    return formats.recognise_path(path) is not None
 
 
 def _found(given: str | Path, recursive: bool) -> list[Path]:
     path = Path(given)
-    if path.is_dir():
+    if path.is_dir() and not is_image(path):
         return _in_folder(path, recursive)
     if path.exists():
         return [path]
     if not glob.has_magic(str(given)):
         raise ImageError(f"{path} does not exist", fix="Check the path.")
     matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]  # noqa: PTH207
-    images = [match for match in matches if match.is_file() and is_image(match)]
-    for folder in (match for match in matches if match.is_dir() and recursive):
+    matches = _outside_of_images(matches)
+    images = [match for match in matches if is_image(match)]
+    for folder in (match for match in matches if match.is_dir() and recursive and match not in images):
         images += (image for image in _files(folder, recursive) if is_image(image))
     if not images:
         raise DataError(f"no image matches {given}", got=_described(matches))
     return sorted(images)
+
+
+def _outside_of_images(paths: Sequence[Path]) -> list[Path]:
+    """Paths without those that lie in a folder that is an image."""
+    parents = {parent for path in paths for parent in path.parents}
+    images = {parent for parent in parents if parent.name and formats.is_folder_image(parent)}
+    return [path for path in paths if images.isdisjoint(path.parents)]
 
 
 def _in_folder(folder: Path, recursive: bool) -> list[Path]:
@@ -79,7 +90,7 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_file():
+        if entry.is_file() or formats.is_folder_image(Path(entry.path)):
             yield Path(entry.path)
         elif recursive and entry.is_dir(follow_symlinks=False):
             yield from _files(Path(entry.path), recursive)

@@ -1,5 +1,7 @@
 """The table of formats. A file is recognised by its first bytes, never by its suffix; an output by its suffix.
 
+Some formats are folders: these are recognised by a file that lies in every folder of the format.
+
 Third parties add a format with an entry point of the group ``noiseless.formats`` that loads a `Format`.
 """
 
@@ -7,11 +9,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import BinaryIO, Protocol, cast
 
 from noiseless.errors import UnknownNameError
@@ -38,6 +41,19 @@ class Codec(Protocol):
         """What about this image the format cannot hold, in a few words; ``None`` where it can hold all."""
 
 
+class FolderCodec(Protocol):
+    """What the module of a format has whose images are folders."""
+
+    def decode(self, folder: Path, max_pixels: int) -> Image:
+        """Read an image from a folder; any exception means that it is damaged."""
+
+    def encode(self, folder: Path, image: Image) -> None:
+        """Write an image that `refusal` accepts into an empty folder."""
+
+    def refusal(self, image: Image) -> str | None:
+        """As of `Codec`."""
+
+
 @dataclass(frozen=True)
 class Format:
     """A format family.
@@ -51,6 +67,7 @@ class Format:
         holds_metadata: whether profile, EXIF, XMP and resolution fit in.
         holds_mark: whether the mark of a denoised image fits in.
         extra: of noiseless, that the format needs.
+        markers: of a format whose images are folders: names of files, one of which lies in each; else none.
     """
 
     name: str
@@ -60,15 +77,28 @@ class Format:
     holds_metadata: bool = True
     holds_mark: bool = True
     extra: str = ""
+    markers: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> bool:
+        """Whether an image of this format is a folder, not a file."""
+        return bool(self.markers)
 
     def codec(self) -> Codec:
         """The module that reads and writes the format."""
         return cast(Codec, importlib.import_module(self.module))
 
+    def folder_codec(self) -> FolderCodec:
+        """The module that reads and writes the format, where it is one of folders."""
+        return cast(FolderCodec, importlib.import_module(self.module))
+
 
 def _magic(pattern: bytes) -> re.Pattern[bytes]:
     return re.compile(pattern, re.DOTALL)
 
+
+NEVER = _magic(rb"(?!)")
+"""Matches no file: the magic of a format of folders."""
 
 _NIFTI = (
     rb"(\x5c\x01\0\0.{340}n\+1\0|\0\0\x01\x5c.{340}n\+1\0|\x1c\x02\0\0n\+2\0\r\n\x1a\n|\0\0\x02\x1cn\+2\0\r\n\x1a\n)"
@@ -109,6 +139,15 @@ FORMATS: dict[str, Format] = {
         _magic(rb".{4}ftypcrx |II\x2a\0.{4}CR|FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\0"),
         "noiseless.io.raw",
         extra="raw",
+    ),
+    "zarr": Format(
+        "OME-Zarr",
+        (".zarr",),
+        NEVER,
+        "noiseless.io.zarr",
+        False,
+        extra="microscopy",
+        markers=("zarr.json", ".zgroup", ".zattrs", ".zarray"),
     ),
 }
 
@@ -157,6 +196,32 @@ def recognise(head: bytes) -> str | None:
     return next((key for key, format_ in all_formats().items() if format_.magic.match(head)), None)
 
 
+def recognise_path(path: Path) -> str | None:
+    """The key of the format of a file, by its first bytes, or of a folder, by what lies in it; ``None`` where none is.
+
+    A folder without the files of its format still counts where it has the suffix, so that it can be said what it lacks.
+    """
+    if is_folder(path):
+        table = {key: format_ for key, format_ in all_formats().items() if format_.folder}
+        inside = (key for key, format_ in table.items() if any((path / name).is_file() for name in format_.markers))
+        return next(inside, None) or _with_suffix(path.name.lower().lstrip("."), table)
+    try:
+        with path.open("rb") as file:
+            return recognise(file.read(HEAD))
+    except OSError:
+        return None
+
+
+def is_folder_image(path: Path) -> bool:
+    """Whether a folder is one image, and not a folder of images."""
+    return is_folder(path) and recognise_path(path) is not None
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether there is a folder of this name, whatever the name."""
+    return os.path.isdir(path)  # noqa: PTH112 (the method of a path fails on names that are too long)
+
+
 def _inflated(head: bytes) -> bytes:
     try:
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, HEAD)
@@ -176,12 +241,15 @@ def by_suffix(path: PurePath) -> str:
         UnknownNameError: no format has this suffix.
     """
     name = path.name.lower().lstrip(".")
-    for table in (FORMATS, all_formats()):
-        for key, format_ in table.items():
-            if name.endswith(format_.suffixes):
-                return key
+    found = _with_suffix(name, FORMATS) or _with_suffix(name, all_formats())
+    if found is not None:
+        return found
     known = [suffix for format_ in all_formats().values() for suffix in format_.suffixes]
     raise UnknownNameError(f"image format of {path.name!r}: suffix", path.suffix.lower(), known)
+
+
+def _with_suffix(name: str, table: Mapping[str, Format]) -> str | None:
+    return next((key for key, format_ in table.items() if name.endswith(format_.suffixes)), None)
 
 
 def named(key: str) -> Format:

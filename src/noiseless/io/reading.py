@@ -27,7 +27,7 @@ def read(source: Source, *, data_range: DataRange | None = None, max_pixels: int
     The pixels are as stored: the EXIF orientation is kept in the metadata, not applied.
 
     Args:
-        source: a path, or a binary stream (read to its end).
+        source: a path (of some formats a folder), or a binary stream (read to its end).
         data_range: a number (0 to that) or a pair (low, high). Without it integers span the bits that the file
             says they have, and floats [0, 1].
         max_pixels: a file that claims more is refused before it is decoded; see `noiseless.io.limits`.
@@ -38,8 +38,11 @@ def read(source: Source, *, data_range: DataRange | None = None, max_pixels: int
         ValueRangeError: float values far outside [0, 1] and no data range.
         MissingExtraError: the format needs an optional package.
     """
+    limit = pixel_limit(max_pixels)
+    if isinstance(source, str | Path) and formats.is_folder(source):
+        return _decoded_folder(Path(source), limit, data_range)
     with _opened(source) as (file, name):
-        return _decoded(file, name, pixel_limit(max_pixels), data_range)
+        return _decoded(file, name, limit, data_range)
 
 
 def read_pixels(path: Source, *, max_pixels: int | None = None) -> npt.NDArray[Any]:
@@ -70,6 +73,16 @@ def _decoded(file: BinaryIO, name: str, limit: int, data_range: DataRange | None
     file.seek(0)
     with saying_what_is_damaged(name, format_.name):
         image = format_.codec().decode(file, limit)
+        return replace(image, metadata={"format": key, **image.metadata}).checked(data_range)
+
+
+def _decoded_folder(path: Path, limit: int, data_range: DataRange | None) -> Image:
+    key = formats.recognise_path(path)
+    if key is None:
+        raise ImageError(f"{path} is a folder", expected="an image file")
+    format_ = formats.named(key)
+    with saying_what_is_damaged(str(path), format_.name):
+        image = format_.folder_codec().decode(path, limit)
         return replace(image, metadata={"format": key, **image.metadata}).checked(data_range)
 
 
@@ -127,8 +140,6 @@ def _opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
         file = path.open("rb")
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist", fix="Check the path.") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path} is a folder", expected="an image file") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise ImageError(f"cannot open {path}", got=_first_line(error)) from error
     with file:

@@ -22,6 +22,7 @@ from noiseless.io import formats, ifd, raw, tiff, tiff_tags
 from noiseless.io.atomic import replacing
 from noiseless.io.limits import check_pixels, pixel_limit
 from noiseless.io.reading import saying_what_is_damaged
+from noiseless.io.rows import of_height
 from noiseless.io.tiff_tags import Layout
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ PLAIN = (tiff.MINISWHITE, tiff.MINISBLACK, tiff.RGB, tiff.PALETTE, tiff.YCBCR)
 
 
 class TiffRows:
-    """An open TIFF file of one or more pages, read by rows; made by `open_rows`.
+    """An open TIFF file as `noiseless.io.rows.Rows`; made by `open_rows`.
 
     Not safe for several threads at once, but any thread may use it.
 
@@ -58,6 +59,8 @@ class TiffRows:
         layout: how the file is laid out.
         data_range: that was given instead of the file's.
     """
+
+    kind = "TIFF"
 
     def __init__(
         self, path: Path, file: BinaryIO, series: tifffile.TiffPageSeries, layout: Layout, data_range: DataRange | None
@@ -107,6 +110,10 @@ class TiffRows:
     def tell_maximum(self, value: float) -> None:
         """Say what the largest value of the file is: it decides how many of its bits mean something."""
         self._bits = tiff._meaningful_bits(np.array([value], self.layout.dtype), self.layout)
+
+    def write(self, path: Path, bands: Iterable[npt.NDArray[Any]], image: Image) -> None:
+        """See `write_rows`."""
+        write_rows(path, self, bands, image)
 
     def _stored(self, page: int, start: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         dtype = self.layout.dtype.newbyteorder(self.layout.flavour.order)
@@ -159,7 +166,7 @@ def open_rows(path: Path, *, data_range: DataRange | None = None) -> Iterator[Ti
     """
     with contextlib.ExitStack() as stack:
         rows = None
-        if _is_tiff(path):
+        if formats.recognise_path(path) == "tiff":
             file = stack.enter_context(path.open("rb"))
             with saying_what_is_damaged(str(path), "TIFF"):
                 rows = _opened(file, path, data_range)
@@ -211,13 +218,13 @@ def _pieces(bands: Iterable[npt.NDArray[Any]], source: TiffRows, options: dict[s
     dtype = source.layout.dtype.newbyteorder(source.layout.flavour.order)
     if options["tile"] is not None:
         down, across = options["tile"]
-        for band in _of_height(bands, down, source.height):
+        for band in of_height(bands, down, source.height):
             cube = band.reshape(len(band), source.width, -1)
             for left in range(0, source.width, across):
                 yield cube[:, left : left + across]
     elif options["compression"] is not None:
         encode = _encoder(options)
-        for band in _of_height(bands, options["rowsperstrip"], source.height):
+        for band in of_height(bands, options["rowsperstrip"], source.height):
             yield encode(np.ascontiguousarray(band.reshape(len(band), source.width, -1), dtype))
     else:
         yield from bands
@@ -232,32 +239,6 @@ def _encoder(options: dict[str, Any]) -> Any:
     if not options["predictor"] or options["predictor"] == 1:
         return compress
     return lambda rows: compress(predict(rows, axis=-2))
-
-
-def _of_height(bands: Iterable[npt.NDArray[Any]], rows: int, height: int) -> Iterator[npt.NDArray[Any]]:
-    """The same rows in pieces of `rows` of them, fewer at the end of each page."""
-    waiting: list[npt.NDArray[Any]] = []
-    held, row = 0, 0
-    for band in bands:
-        start = 0
-        while start < len(band):
-            wanted = min(rows, height - row) - held
-            part = band[start : start + wanted]
-            waiting.append(part)
-            held, start = held + len(part), start + len(part)
-            if len(part) == wanted:
-                yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
-                row, held, waiting = (row + held) % height, 0, []
-    if held or row:
-        raise ValueError("rows are missing")
-
-
-def _is_tiff(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return formats.recognise(file.read(formats.HEAD)) == "tiff"
-    except OSError:
-        return False
 
 
 def _opened(file: BinaryIO, path: Path, data_range: DataRange | None) -> TiffRows | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from noiseless.errors import ImageError, NoiselessError, OutputError, missing_extra
 from noiseless.image import Image
 from noiseless.io import formats
-from noiseless.io.atomic import replacing
+from noiseless.io.atomic import replacing, replacing_folder
 
 Target = str | Path | BinaryIO
 
@@ -33,12 +35,20 @@ def write(target: Target, image: Image, *, format: str | None = None, overwrite:
         path = Path(target)
         key = format or formats.by_suffix(path)
         check_fits(image, key, str(path))
+        if formats.named(key).folder:
+            _write_folder(path, image, key, overwrite)
+            return
         with replacing(path, overwrite=overwrite) as file:
             _encode(file, image, key, str(path))
         return
     key = format or str(image.metadata.get("format", ""))
     if not key:
         raise ImageError("no format for the output stream", expected=f"one of {', '.join(formats.FORMATS)}")
+    if formats.named(key).folder:
+        raise ImageError(
+            f"an image of format {formats.named(key).name} is a folder, which no stream can take",
+            fix="Name a file or a folder to write.",
+        )
     check_fits(image, key, "the stream")
     buffer = io.BytesIO()
     _encode(buffer, image, key, "the stream")
@@ -64,9 +74,28 @@ def check_fits(image: Image, format: str, name: str) -> None:
     )
 
 
+def _write_folder(path: Path, image: Image, key: str, overwrite: bool) -> None:
+    with replacing_folder(path, formats.named(key).markers, overwrite=overwrite) as folder, encoding(str(path)):
+        formats.named(key).folder_codec().encode(folder, image)
+
+
 def _encode(file: BinaryIO, image: Image, key: str, name: str) -> None:
-    try:
+    with encoding(name):
         formats.named(key).codec().encode(file, image)
+
+
+@contextmanager
+def encoding(name: str) -> Iterator[None]:
+    """Make one clear error of whatever goes wrong while an image is encoded.
+
+    Args:
+        name: of the target.
+
+    Raises:
+        OutputError, MissingExtraError: with that name.
+    """
+    try:
+        yield
     except (NoiselessError, OSError, MemoryError):
         raise
     except ModuleNotFoundError as error:

@@ -8,6 +8,9 @@ from torch.nn import functional
 SQUARE = 16
 """Side of the squares, in pixels, whose brightness counts."""
 
+FLAT_BELOW = 1e-5
+"""Mean squared error of an image, in [0, 1] units, below which `decibel` pays little for less of it: 50 dB."""
+
 CHARBONNIER_EPSILON = 1e-3
 """Error, in [0, 1] units, around which Charbonnier goes from quadratic to linear."""
 
@@ -30,6 +33,16 @@ def charbonnier(prediction: Tensor, target: Tensor) -> Tensor:
     """
     error = prediction - target
     return (error.square() + CHARBONNIER_EPSILON**2).sqrt().mean() - CHARBONNIER_EPSILON
+
+
+def decibel(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean over images of ``ln(1 + mse / 1e-5)``: a decibel counts the same at weak noise and at strong.
+
+    The negated PSNR that restoration networks are often trained with (Chen et al., "Simple Baselines for Image
+    Restoration", ECCV 2022), flat above 50 dB, so that clean images do not outweigh the others and equality is zero.
+    """
+    errors = (prediction - target).square().mean(dim=(1, 2, 3))
+    return (errors / FLAT_BELOW).log1p().mean()
 
 
 def brightness(prediction: Tensor, target: Tensor) -> Tensor:

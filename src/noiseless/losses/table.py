@@ -14,6 +14,7 @@ LOSSES: dict[str, str] = {
     "mse": "noiseless.losses.pixel:mse",
     "l1": "noiseless.losses.pixel:l1",
     "charbonnier": "noiseless.losses.pixel:charbonnier",
+    "decibel": "noiseless.losses.pixel:decibel",
     "brightness": "noiseless.losses.pixel:brightness",
     "ssim": "noiseless.losses.structural:ssim",
     "ms_ssim": "noiseless.losses.structural:ms_ssim",

@@ -41,12 +41,25 @@ NETWORKS: dict[str, str] = {
 }
 """Names to constructors; other packages add theirs through the entry point group ``noiseless.networks``."""
 
+READ = {"spandrel": "noiseless.networks.through_spandrel:Spandrel"}
+"""Constructors of what is read from other projects' checkpoints: arguments of theirs come from a file alone."""
+
 GROUP = "noiseless.networks"
 
 
 def names() -> list[str]:
     """Every network there is: ours, then those of entry points."""
     return tables.names(NETWORKS, GROUP)
+
+
+def constructor(name: str) -> Callable[..., nn.Module]:
+    """What builds a network of `NETWORKS`, of an entry point, or one that is read from a checkpoint.
+
+    Raises:
+        UnknownNameError: no network of this name.
+    """
+    found: Callable[..., nn.Module] = tables.load("network", name, NETWORKS | (READ if name in READ else {}), GROUP)
+    return found
 
 
 def create(name: str, **arguments: Any) -> nn.Module:
@@ -63,10 +76,10 @@ def create(name: str, **arguments: Any) -> nn.Module:
         UnknownNameError: no network of this name.
         ConfigError: an argument that the network does not have, or a value that does not fit.
     """
-    constructor = tables.load("network", name, NETWORKS, GROUP)
-    _check_names(name, arguments, accepted_arguments(constructor))
+    build = constructor(name)
+    _check_names(name, arguments, accepted_arguments(build))
     try:
-        network: nn.Module = constructor(**arguments)
+        network: nn.Module = build(**arguments)
     except (TypeError, ValueError, RuntimeError) as error:
         given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         raise ConfigError(f"the network {name} cannot be built with {given}", got=str(error)) from error

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from noiseless.errors import BundleError, ConfigError
-from noiseless.networks import create
+from noiseless.networks import create, through_spandrel
 from noiseless.networks.classifiers import is_classifier
 from noiseless.networks.layouts import LAYOUTS, Layout, State
 
@@ -28,6 +28,7 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.")
 """What wrappers of modules put before every name."""
 
 MOST_LISTED = 4
+MORE = 'The library spandrel knows many more; in an environment of its own run: pip install "noiseless[foreign]"'
 _CODE = re.compile(r"GLOBAL (\S+)")
 
 
@@ -81,6 +82,10 @@ def recognise(checkpoint: Any) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     """
     state = state_dict(checkpoint)
     layout = _find_layout(state)
+    if layout is None:
+        if found := through_spandrel.recognise(state):
+            return found
+        raise _unknown(state)
     try:
         arguments, mapped = layout.convert(state)
         with torch.device("meta"):
@@ -134,28 +139,40 @@ def _plain_names(state: State) -> State:
     return state
 
 
-def _find_layout(state: State) -> Layout:
-    patterns = {re.sub(r"\d+", "#", name) for name in state}
+def _find_layout(state: State) -> Layout | None:
+    patterns = _patterns(state)
     for layout in LAYOUTS:
         if layout.required <= patterns <= layout.names and layout.fits(state):
             return layout
-
-    def likeness(layout: Layout) -> float:
-        return len(layout.names & patterns) / len(layout.names | patterns)
-
     if is_classifier(state):
         raise BundleError(
             "the checkpoint is of a classifier, which restores no image",
             fix="Train a decoder over it: noiseless train --network vgg (or resnet18) --set start=FILE",
         )
+    return None
+
+
+def _patterns(state: State) -> set[str]:
+    """Names with ``#`` for every number."""
+    return {re.sub(r"\d+", "#", name) for name in state}
+
+
+def _unknown(state: State) -> BundleError:
+    """The error for a state dict of no known network: names the nearest."""
+    patterns = _patterns(state)
+
+    def likeness(layout: Layout) -> float:
+        return len(layout.names & patterns) / len(layout.names | patterns)
+
     nearest = max(LAYOUTS, key=likeness)
     other, missing = patterns - nearest.names, nearest.required - patterns
     differences = [f"tensors like {_list(other)}"] if other else []
     differences += [f"none like {_list(missing)}"] if missing else []
-    raise BundleError(
+    return BundleError(
         "the checkpoint is of no known network",
         got=f"the nearest is {nearest.title}, but there are {' and '.join(differences) or 'others in number or shape'}",
         expected=f"one of {', '.join(dict.fromkeys(known.title for known in LAYOUTS))}",
+        fix=None if through_spandrel.installed() else MORE,
     )
 
 

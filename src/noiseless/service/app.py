@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from noiseless import __version__
 from noiseless.errors import Cancelled, InputError, MemoryLimitError, NoiselessError, OutputError, TooManyPixelsError
 from noiseless.service import job_routes, routes, sample_routes
-from noiseless.service.engine import Engine
+from noiseless.service.engine import Engine, TooLongError
 from noiseless.service.guard import Guard, refused
 from noiseless.service.jobs import Jobs
 from noiseless.service.logs import Log
@@ -35,6 +35,7 @@ STATUS: tuple[tuple[type[NoiselessError], int], ...] = (
     (MemoryLimitError, 413),
     (OutputError, 507),
     (Cancelled, 503),
+    (TooLongError, 503),
 )
 """How errors are answered, the first that fits; others are 500."""
 
@@ -64,7 +65,10 @@ def create_app(settings: ServiceSettings, log: Log | None = None) -> FastAPI:
         pipeline = Pipeline(settings, engine)
         store = Store(settings.folder)
         jobs = Jobs(settings, store, pipeline, log)
-        measures.watch("direct_requests", "Direct requests that are here.", lambda: pipeline.waiting)
+        queue = pipeline.queue
+        measures.watch("direct_requests", "Direct requests that are here.", lambda: queue.here)
+        measures.watch("expected_wait_seconds", "Until the direct requests are done.", lambda: queue.wait)
+        measures.watch("pixels_per_second", "Of direct requests, while there are any.", lambda: queue.rate)
         measures.watch("jobs_waiting", "Jobs that wait.", lambda: store.count(QUEUED))
         measures.watch("jobs_running", "Jobs in hand.", lambda: store.count(RUNNING))
         app.state.parts = Parts(settings, log, measures, models, engine, pipeline, store, jobs)

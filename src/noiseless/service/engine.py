@@ -29,6 +29,10 @@ TOGETHER = 1 << 19
 """Pixels of the images that are computed together, at most; one of more pixels is computed alone."""
 
 
+class TooLongError(WorkError):
+    """An image took longer to compute than the service allows."""
+
+
 @dataclass(frozen=True)
 class Restored:
     """What the engine made of an image.
@@ -195,7 +199,7 @@ class Engine:
 
         def cancel() -> bool:
             if time.monotonic() > deadline:
-                raise WorkError("the image took too long", expected=f"at most {self._time_limit:g} seconds")
+                raise TooLongError("the image took too long", expected=f"at most {self._time_limit:g} seconds")
             if alone and not self._stopping:
                 self._compute(self._small_group())
             return self._stopping or all(work.cancelled.is_set() for work in group)

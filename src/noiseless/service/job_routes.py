@@ -59,7 +59,7 @@ DoneJob = Annotated[Job, Depends(done_job)]
 )
 async def submit(request: Request, parts: HasParts) -> JSONResponse:
     """The answer comes at once; the job is done when it is its turn, even if the service restarts in between."""
-    with parts.pipeline.place():
+    with parts.pipeline.queue.place():
         async with received(request, parts.settings.upload_limit) as upload:
             fields = dict(upload.fields)
             blend = fields.pop("blend", "").strip().lower() in ("true", "1", "yes", "on")

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any
@@ -21,8 +21,9 @@ from noiseless.io.atomic import replacing
 from noiseless.service.engine import Restored, Work
 from noiseless.service.logs import Log
 from noiseless.service.options import Options
-from noiseless.service.pipeline import Answer, Budget, Pipeline, busy, decode, encode, marked
+from noiseless.service.pipeline import Answer, Budget, Pipeline, decode, encode, marked
 from noiseless.service.preview import Preview, preview
+from noiseless.service.queue import busy
 from noiseless.service.report import report
 from noiseless.service.settings import ServiceSettings
 from noiseless.service.store import CANCELLED, FAILED, INPUT, OUTCOME, PLANES, QUEUED, RESULT, UNFINISHED, Job, Store
@@ -34,6 +35,9 @@ IN_HAND = 16 << 20
 """Pixels of the jobs in hand; a larger one is alone."""
 
 EXPIRY_SECONDS = 60.0
+
+PAUSE_SECONDS = 1.0
+"""After something went wrong, before it is tried again."""
 
 
 @dataclass(eq=False)
@@ -72,8 +76,7 @@ class Jobs:
         if left:
             self._log("recovered", jobs=len(left))
         self._more.set()
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
-        self._tasks.append(asyncio.create_task(self._expire()))
+        self._tasks = [asyncio.create_task(self._forever(step)) for step in (*[self._work] * WORKERS, self._expire)]
 
     async def stop(self) -> None:
         """Leave what is in hand to the next service."""
@@ -155,23 +158,36 @@ class Jobs:
         """The input of a job, or its result at full strength, as a browser shows it."""
         return await self._pipeline.run(self._shown, job, after, plane)
 
-    async def _work(self) -> None:
+    async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step again and again: what goes wrong in one (a full disk, a fault of ours) must not stop the rest."""
         while True:
-            job = await asyncio.to_thread(self._store.claim)
-            if job is None:
-                self._more.clear()
-                if await asyncio.to_thread(self._store.count, QUEUED) == 0:
-                    await self._more.wait()
-                continue
-            running = self._running[job.id] = Running()
             try:
-                async with self._in_hand.take(job.pixels):
+                await step()
+            except Exception as error:
+                self._log("error", error=type(error).__name__, detail=str(error))
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _work(self) -> None:
+        """Do the next job, or wait for one."""
+        job = await asyncio.to_thread(self._store.claim)
+        if job is None:
+            self._more.clear()
+            if await asyncio.to_thread(self._store.count, QUEUED) == 0:
+                await self._more.wait()
+            return
+        running = self._running[job.id] = Running()
+        try:
+            async with self._in_hand.take(job.pixels):
+                if not running.cancelled.is_set():  # while it waited
                     await self._do(job, running)
-            except asyncio.CancelledError:
-                self._store.put_back(job)
-                raise
-            finally:
-                del self._running[job.id]
+        except asyncio.CancelledError:
+            self._store.put_back(job)
+            raise
+        except Exception:
+            await asyncio.to_thread(self._store.end, job.id, FAILED, "the service failed at this job; its log says why")
+            raise
+        finally:
+            del self._running[job.id]
 
     async def _do(self, job: Job, running: Running) -> None:
         """Do a job; whatever happens is said in its row."""
@@ -240,7 +256,6 @@ class Jobs:
         return decode(self._store.path(job.id, INPUT).read_bytes(), self._settings.max_pixels)
 
     async def _expire(self) -> None:
-        while True:
-            before = time.time() - 3600 * self._settings.keep_hours
-            await asyncio.to_thread(self._store.expire, before, self._settings.max_stored)
-            await asyncio.sleep(EXPIRY_SECONDS)
+        before = time.time() - 3600 * self._settings.keep_hours
+        await asyncio.to_thread(self._store.expire, before, self._settings.max_stored)
+        await asyncio.sleep(EXPIRY_SECONDS)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from starlette.exceptions import HTTPException
-
+from noiseless.errors import ImageError, OutputError
 from noiseless.image import Image
 from noiseless.io import FORMATS, read, with_denoised_mark, write
 from noiseless.runtime.machine import processors
 from noiseless.service.engine import Engine, Restored, Work
 from noiseless.service.options import Options
+from noiseless.service.queue import Queue
 from noiseless.service.report import by_channel, report
 from noiseless.service.settings import ServiceSettings
 from noiseless.service.uploads import Content
@@ -27,7 +27,6 @@ T = TypeVar("T")
 DECODED = 8 << 20
 """Pixels of the images that are decoded at once; a larger one is decoded alone."""
 
-LONGEST_WAIT = 60
 MEDIA_TYPES = {
     "png": "image/png",
     "jpeg": "image/jpeg",
@@ -68,38 +67,20 @@ class Pipeline:
     Args:
         settings: the limits.
         engine: computes.
+
+    Attributes:
+        queue: of direct requests.
     """
 
     def __init__(self, settings: ServiceSettings, engine: Engine) -> None:
         self._settings, self._engine = settings, engine
         self._pool = ThreadPoolExecutor(settings.threads or processors(), "codec")
         self._decoded = Budget(DECODED)
-        self._places = settings.queue
-        self._seconds = 1.0
-
-    @property
-    def waiting(self) -> int:
-        """Direct requests that are here."""
-        return self._settings.queue - self._places
+        self.queue = Queue(settings.queue, settings.longest_wait)
 
     def close(self) -> None:
         """Let go of the threads."""
         self._pool.shutdown(cancel_futures=True)
-
-    @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """A place in the queue.
-
-        Raises:
-            HTTPException: 429, there is none.
-        """
-        if not self._places:
-            raise busy(self._seconds * self._settings.queue)
-        self._places -= 1
-        try:
-            yield
-        finally:
-            self._places += 1
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a function in one of as many threads as there are processors."""
@@ -115,12 +96,13 @@ class Pipeline:
 
         Raises:
             NoiselessError: it cannot be denoised.
+            HTTPException: 429, it would wait too long.
         """
-        async with self._decoded.take(content.pixels):
-            image = await self.run(decode, content.data, self._settings.max_pixels)
-            restored = await self.compute(Work(image, options))
-            self._seconds += 0.1 * (restored.seconds - self._seconds)
-            return await self.run(_answer, image, restored, options, numbers)
+        with self.queue.work(content.pixels):
+            async with self._decoded.take(content.pixels):
+                image = await self.run(decode, content.data, self._settings.max_pixels)
+                restored = await self.compute(Work(image, options))
+                return await self.run(_answer, image, restored, options, numbers)
 
     async def compute(self, work: Work) -> Restored:
         """Have the engine compute; whoever stops to wait for it cancels it."""
@@ -157,21 +139,22 @@ class Budget:
                 self._changed.notify_all()
 
 
-def busy(seconds: float) -> HTTPException:
-    """The answer of a service whose queue is full: come again in so many seconds."""
-    wait = str(min(max(1, round(seconds)), LONGEST_WAIT))
-    return HTTPException(429, f"the queue is full; come again in {wait} seconds", {"Retry-After": wait})
-
-
 def decode(data: bytes, most_pixels: int) -> Image:
     """The image in a file's bytes."""
     return read(BytesIO(data), max_pixels=most_pixels)
 
 
 def encode(image: Image) -> Answer:
-    """An image as a file of the format that it came in."""
+    """An image as a file of the format that it came in.
+
+    Raises:
+        ImageError: what the file held besides its pixels cannot be written.
+    """
     buffer = BytesIO()
-    write(buffer, image)
+    try:
+        write(buffer, image)
+    except OutputError as error:  # in memory, so that neither disk nor path is to blame
+        raise ImageError("the image can be read, but not written again", got=error.got) from error
     key = str(image.metadata["format"])
     suffix = FORMATS[key].suffixes[0] if key in FORMATS else ""
     return Answer(buffer.getvalue(), MEDIA_TYPES.get(key, "application/octet-stream"), suffix)

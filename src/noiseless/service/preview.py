@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from noiseless.image import Image
+from noiseless.io.dicom import display_window
 from noiseless.io.exif import upright
 
 MOST_PIXELS = 16_000_000
@@ -18,6 +19,9 @@ MOST_PIXELS = 16_000_000
 PERCENTILES = (0.1, 99.9)
 NARROW = 0.5
 """An image whose values take less than this share of their range is shown with a window around them."""
+
+FILLED = 0.1
+"""A header's window of which the values take less than this share is not believed."""
 
 SAMPLED = 2_000_000
 FASTEST = 1
@@ -64,13 +68,16 @@ def preview(image: Image, shown: npt.NDArray[np.float32], plane: int) -> Preview
 
 
 def window(image: Image) -> tuple[float, float]:
-    """The values, in [0, 1] units, to show black and white: the whole range, or the part of it that is used."""
+    """The values, in [0, 1] units, to show black and white: what the header says, the whole range, or what is used."""
     if image.array.dtype in (np.uint8, np.bool_) and image.bits in (1, 8, None):
         return 0.0, 1.0
     values = image.planes().ravel()
     low, high = (float(each) for each in np.percentile(values[:: max(1, values.size // SAMPLED)], PERCENTILES))
     if high <= low:
         return (0.0, 1.0) if 0 <= low <= 1 else (low - 0.5, low + 0.5)
+    said = display_window(image)
+    if said is not None and min(high, said[1]) - max(low, said[0]) > FILLED * (said[1] - said[0]):
+        return said
     if high - low < NARROW or low < 0 or high > 1:
         return low, high
     return 0.0, 1.0

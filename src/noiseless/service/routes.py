@@ -44,7 +44,8 @@ async def denoise(request: Request, parts: HasParts) -> Response:
 
     An image of many pixels becomes a job (202), whose address the answer and its header `Location` give.
     """
-    with parts.pipeline.place():
+    parts.pipeline.queue.check()
+    with parts.pipeline.queue.place():
         async with received(request, parts.settings.upload_limit) as upload:
             options = Options.from_form(upload.fields, parts.models.names)
             content = await parts.pipeline.run(inspect, upload.file, parts.settings.max_pixels)
@@ -67,7 +68,7 @@ async def denoise(request: Request, parts: HasParts) -> Response:
 )
 async def calibrate(request: Request, parts: HasParts) -> dict[str, Any]:
     """The noise of an image, in a form that the field `noise` of the other calls takes."""
-    with parts.pipeline.place():
+    with parts.pipeline.queue.place():
         async with received(request, parts.settings.upload_limit) as upload:
             content = await parts.pipeline.run(inspect, upload.file, parts.settings.max_pixels)
         return await parts.pipeline.run(_calibrated, content, parts.settings.max_pixels)

@@ -59,6 +59,7 @@ ERRORS: Responses = {
     415: error("Not a form."),
     422: error("The image, or a field, cannot be used."),
     429: error("The queue is full; `Retry-After` says when to come again."),
+    503: error("The service stops, or the image took too long."),
     507: error("The disk is full."),
 }
 

@@ -7,12 +7,16 @@ import socket
 import uvicorn
 
 from noiseless.errors import ConfigError
+from noiseless.runtime.machine import free_large_blocks_at_once, share_heaps
 from noiseless.service.app import create_app
 from noiseless.service.folders import locked
 from noiseless.service.logs import Log
 from noiseless.service.settings import ServiceSettings
 
 GRACE_SECONDS = 10
+
+HEAPS = 2
+"""Heaps that the threads share; with as many as glibc likes, memory grew for as long as there was work."""
 
 
 def serve(settings: ServiceSettings) -> None:
@@ -24,6 +28,8 @@ def serve(settings: ServiceSettings) -> None:
     Raises:
         ConfigError: settings that cannot be used, a port that is taken, a state folder that is in use.
     """
+    free_large_blocks_at_once()
+    share_heaps(HEAPS)
     log = Log()
     settings.checked()
     with locked(settings.folder), _listening(settings) as listener:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from noiseless.errors import ConfigError
 
+LIMITS = "max_upload max_pixels queue longest_wait max_jobs time_limit upload_limit keep_hours"
+"""Settings that must be more than 0."""
+
 
 @dataclass(frozen=True)
 class ServiceSettings:
@@ -27,6 +30,7 @@ class ServiceSettings:
         max_pixels: pixels of an image, all planes together.
         direct_pixels: images of more pixels become jobs.
         queue: direct requests at once, those being received included; more are answered 429.
+        longest_wait: seconds that a direct request is expected to wait, at most; others are answered 429.
         max_jobs: jobs that wait; more are answered 429.
         time_limit: seconds of computing for one image.
         upload_limit: seconds in which a request must have arrived.
@@ -47,6 +51,7 @@ class ServiceSettings:
     max_pixels: int = 100_000_000
     direct_pixels: int = 1 << 20
     queue: int = 64
+    longest_wait: float = 10.0
     max_jobs: int = 256
     time_limit: float = 1800.0
     upload_limit: float = 300.0
@@ -85,7 +90,7 @@ class ServiceSettings:
             )
         if self.token and not (self.token.isascii() and self.token.isprintable()):
             raise ConfigError("the token does not fit into an HTTP header", expected="printable ASCII characters")
-        for name in ("max_upload", "max_pixels", "queue", "max_jobs", "time_limit", "upload_limit", "keep_hours"):
+        for name in LIMITS.split():
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} does not fit", got=getattr(self, name), expected="more than 0")
         return self

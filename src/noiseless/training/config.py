@@ -63,6 +63,8 @@ class TrainingConfig:
         rescale: share of patches that are made from a larger area, scaled down.
         mixup: share of patches that are a mixture of two.
         tone: share of patches whose contrast and brightness are lowered, down to flat.
+        told_error: largest share by which the level that the network is told differs from the noise added, so that it
+            forgives an estimate that is a little wrong.
         paired: share of the patches of pairs in a run that learns from pairs and from noisy images.
         wandb: also log to Weights & Biases (the [wandb] extra; runs offline where WANDB_MODE says so).
     """
@@ -93,6 +95,7 @@ class TrainingConfig:
     rescale: float = 0.0
     mixup: float = 0.0
     tone: float = 0.05
+    told_error: float = 0.0
     paired: float = 0.5
     wandb: bool = False
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from scipy.ndimage import uniform_filter
 
 from noiseless.calibration import Calibration, examine_planes
 from noiseless.data.augment import to_channels
@@ -22,8 +23,9 @@ BLOCK = 16
 FLATTEST = 0.05
 """Share of the blocks that are taken for flat."""
 
-FEWEST_IMPULSES = 1e-3
-"""Share of lost pixels below which they may as well be the extremes of other noise."""
+FEWEST_IMPULSES, FEWEST_IN_CORRELATED = 1e-3, 1e-2
+"""Share of lost pixels below which they may as well be the extremes of other noise; what correlates noise, such as the
+development of a photograph, leaves no pixel by itself, so that a few there are texture."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def find_noise(images: Sequence[np.ndarray], channels: int) -> Found:
     noise = _noise(found)
     if found.kind == "none" and not isinstance(noise, Chain):
         raise DataError("no noise can be told in the images", expected="noisy images", fix="Say it with --noise SPEC.")
-    return Found(noise, _between(chosen), _neighbours(found))
+    return Found(noise, _between(chosen, noise), _neighbours(found))
 
 
 def _middle(image: np.ndarray) -> np.ndarray:
@@ -70,10 +72,11 @@ def _noise(found: Calibration) -> Noise:
     """What was found, without impulses that are too few to be sure of."""
     if not isinstance(found.noise, Chain):
         return found.noise
+    fewest = FEWEST_IN_CORRELATED if found.kind == "correlated" else FEWEST_IMPULSES
     parts = [
         part
         for part in found.noise.parts
-        if not (isinstance(part, SaltAndPepper) and np.all(np.asarray(part.amount) < FEWEST_IMPULSES))
+        if not (isinstance(part, SaltAndPepper) and np.all(np.asarray(part.amount) < fewest))
     ]
     return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
@@ -85,9 +88,13 @@ def _neighbours(found: Calibration) -> float:
     return max(lags, default=0.0)
 
 
-def _between(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Correlation of the channels in the flattest blocks, of differences that leave hardly any texture."""
-    blocks = np.concatenate([_details(image) for image in images])
+def _between(images: Sequence[np.ndarray], noise: Noise) -> np.ndarray:
+    """Correlation of the channels in the flattest blocks, of differences that leave hardly any texture.
+
+    Both in standard deviations of the noise: else photon noise would have the darkest blocks taken for the flattest,
+    where it is faintest beside the texture, which all channels share.
+    """
+    blocks = np.concatenate([_details(image / np.sqrt(_variance(noise, image))) for image in images])
     energy = (blocks**2).mean(axis=(-2, -1))
     blocks, energy = blocks[energy.min(axis=1) > 0], energy[energy.min(axis=1) > 0]
     count = max(int(FLATTEST * len(blocks)), min(16, len(blocks)))
@@ -96,6 +103,12 @@ def _between(images: Sequence[np.ndarray]) -> np.ndarray:
     covariance = pixels @ pixels.T
     spread = np.sqrt(np.maximum(np.diag(covariance), 1e-30))
     return np.asarray(covariance / np.outer(spread, spread))
+
+
+def _variance(noise: Noise, image: np.ndarray) -> np.ndarray:
+    """Of the noise around each pixel: (C, H, W), smooth, so that dividing by it adds nothing to differences."""
+    around = uniform_filter(image.astype(np.float64), (0, 2 * BLOCK, 2 * BLOCK))
+    return np.asarray(np.maximum(noise.variance(around.astype(np.float32)), 1e-12), np.float64)
 
 
 def _details(image: np.ndarray) -> np.ndarray:

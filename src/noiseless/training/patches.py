@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from noiseless.bundle import NetworkSpec
-from noiseless.calibration import noise_level
+from noiseless.calibration.telling import Told, measure
 from noiseless.data.augment import (
     change_tone,
     crop_window,
@@ -86,7 +86,7 @@ class CleanPatches:
         self._weighted = Weighted(images)
 
     def draw(self, generator: np.random.Generator, size: int) -> Patch:
-        """One clean patch, its noisy version and the standard deviation the noise model gives for it."""
+        """One clean patch, its noisy version and the level that the network will be told of such noise."""
         clean = self._clean(generator, size)
         if generator.random() < self.config.mixup:
             clean = mixup(clean, self._clean(generator, size), generator)
@@ -94,7 +94,8 @@ class CleanPatches:
             clean = change_tone(clean, generator)
         noise = self.noise.draw(generator)
         noisy = noise.sample(clean, generator)
-        return Patch(noisy, clean, noise.sigma_map(noisy))
+        error = generator.uniform(-1, 1) * self.config.told_error
+        return Patch(noisy, clean, noise.told_map(noisy) * np.float32(1 + error))
 
     def _clean(self, generator: np.random.Generator, size: int) -> np.ndarray:
         image = self.images[self._weighted.choose(generator)]
@@ -113,7 +114,7 @@ class PairPatches:
         clean: the same number of arrays of the same shapes; for Noise2Noise, the other noisy views.
         channels: of the network.
         config: shares of the augmentations.
-        levels: noise standard deviation of each noisy image, (C, 1, 1), for a network that is told; see `pair_levels`.
+        levels: what is told of each noisy image, where the network is told a noise level; see `pair_levels`.
         referenced: whether `clean` is clean.
     """
 
@@ -123,7 +124,7 @@ class PairPatches:
         clean: Sequence[np.ndarray],
         channels: int,
         config: TrainingConfig,
-        levels: Sequence[np.ndarray] | None = None,
+        levels: Sequence[Told] | None = None,
         *,
         referenced: bool = True,
     ) -> None:
@@ -138,7 +139,7 @@ class PairPatches:
         if self.levels is None and generator.random() < self.config.mixup:
             both = mixup(both, self._both(self._weighted.choose(generator), generator, size), generator)
         noisy, clean = both
-        return Patch(noisy, clean, None if self.levels is None else self.levels[index], self.referenced)
+        return Patch(noisy, clean, None if self.levels is None else self.levels[index](noisy), self.referenced)
 
     def _both(self, index: int, generator: np.random.Generator, size: int) -> np.ndarray:
         sides = self.noisy[index], self.clean[index]
@@ -156,7 +157,7 @@ class NoisyPatches:
         levels: as of `PairPatches`.
     """
 
-    def __init__(self, images: Sequence[np.ndarray], channels: int, levels: Sequence[np.ndarray] | None = None) -> None:
+    def __init__(self, images: Sequence[np.ndarray], channels: int, levels: Sequence[Told] | None = None) -> None:
         self.images, self.channels, self.levels = images, channels, levels
         self._weighted = Weighted(images)
 
@@ -166,7 +167,7 @@ class NoisyPatches:
         image = self.images[index]
         cut = crop_window(image, size, generator)(image)
         noisy = random_orientation(to_channels(as_unit_float(cut), self.channels), generator)
-        return Patch(noisy, noisy, None if self.levels is None else self.levels[index], referenced=False)
+        return Patch(noisy, noisy, None if self.levels is None else self.levels[index](noisy), referenced=False)
 
 
 class MixedPatches:
@@ -186,12 +187,11 @@ class MixedPatches:
         return (self.pairs if generator.random() < self.share else self.noisy).draw(generator, size)
 
 
-def pair_levels(noisy: Sequence[np.ndarray], spec: NetworkSpec) -> list[np.ndarray] | None:
-    """The estimated noise level of each image, (C, 1, 1) in [0, 1] units; ``None`` for a network that works blind."""
+def pair_levels(noisy: Sequence[np.ndarray], spec: NetworkSpec) -> list[Told] | None:
+    """What the network is told of each image: what ``noise="auto"`` will tell it; ``None`` for one that works blind."""
     if spec.conditioning == "none":
         return None
-    images = (to_channels(as_unit_float(image), spec.channels) for image in noisy)
-    return [np.asarray(noise_level(image), np.float32).reshape(-1, 1, 1) for image in images]
+    return [measure(to_channels(as_unit_float(image), spec.channels)) for image in noisy]
 
 
 def make_batch(source: PatchSource, stage: Stage, seed: int, step: int, rows: slice) -> Batch:
@@ -208,7 +208,9 @@ def make_batch(source: PatchSource, stage: Stage, seed: int, step: int, rows: sl
     patches = [source.draw(np.random.default_rng([seed, step, row]), stage.patch_size) for row in numbers]
     sigma = None
     if patches[0].sigma is not None:
-        sigma = _stack([patch.sigma for patch in patches if patch.sigma is not None])
+        levels = [patch.sigma for patch in patches if patch.sigma is not None]
+        shape = max(level.shape for level in levels)  # a map for each where any noise grows with brightness
+        sigma = _stack([np.broadcast_to(level, shape) for level in levels])
     referenced = torch.tensor([patch.referenced for patch in patches])
     return Batch(_stack([p.noisy for p in patches]), _stack([p.target for p in patches]), sigma, referenced)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
-from noiseless import losses, networks, tables
+from noiseless import losses, networks
 from noiseless.bundle import NetworkSpec
 from noiseless.data.synthesis import is_pair_store
 from noiseless.errors import ConfigError, OutputError, UnknownNameError
@@ -181,7 +181,7 @@ def _check(config: RunConfig, folder: Path, resume: bool) -> None:
     losses.parse(config.loss)
     if config.objective not in ("auto", *objectives.OBJECTIVES):
         raise UnknownNameError("objective", config.objective, ["auto", *objectives.OBJECTIVES])
-    tables.load("network", config.network, networks.NETWORKS, networks.GROUP)
+    networks.constructor(config.network)
     check_devices(config.training)
     if not resume and (folder / "config.toml").exists():
         raise ConfigError(f"{folder} already holds a run", fix="Go on with --resume, or name another folder.")
@@ -212,9 +212,10 @@ def _settle(
 ) -> RunConfig:
     """The configuration with nothing left open; a resumed run must not differ from what it was."""
     arguments = dict(config.arguments)
-    arguments.setdefault("channels", images.channels)
-    constructor = tables.load("network", config.network, networks.NETWORKS, networks.GROUP)
-    if len(images.train) > 1 and "conditioning" in networks.accepted_arguments(constructor):
+    known = networks.accepted_arguments(networks.constructor(config.network))
+    if "channels" in known:
+        arguments.setdefault("channels", images.channels)
+    if len(images.train) > 1 and "conditioning" in known:
         blind = plan.start == config.start  # pairs do not say their noise level; a shipped model wants to know
         arguments.setdefault("conditioning", "none" if blind else "sigma")
     training = replace(config.training, precision=precision)

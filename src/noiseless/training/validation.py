@@ -32,6 +32,9 @@ PICTURES = 4
 PERFECT = 100.0
 """PSNR in dB that counts for two equal images; infinity would swallow the others in a mean."""
 
+TOLD_APART = 0.02
+"""Share of the noise that is left below which an estimate tells no difference: by chance it may be below 0."""
+
 
 @dataclass(frozen=True)
 class Example:
@@ -80,14 +83,14 @@ def noisy_examples(
         generator = np.random.default_rng([seed, number])
         drawn = noise.draw(generator)
         noisy = drawn.sample(clean, generator)
-        examples.append(Example(noisy, clean, drawn.sigma_map(noisy)))
+        examples.append(Example(noisy, clean, drawn.told_map(noisy)))
     return examples
 
 
 def pair_examples(
     noisy: Sequence[np.ndarray], clean: Sequence[np.ndarray], spec: NetworkSpec, *, size: int, multiple: int
 ) -> list[Example]:
-    """The middles of noisy / clean pairs, with the estimated noise level where the network is told one."""
+    """The middles of noisy / clean pairs, with what is measured of their noise where the network is told one."""
 
     def ready(image: np.ndarray) -> np.ndarray:
         return to_channels(as_unit_float(_middle(image, size, multiple)), spec.channels)
@@ -96,7 +99,7 @@ def pair_examples(
     middles = [ready(noisy[number]) for number in numbers]
     levels = pair_levels(middles, spec)
     return [
-        Example(middle, ready(clean[number]), None if levels is None else levels[position])
+        Example(middle, ready(clean[number]), None if levels is None else levels[position](middle))
         for position, (number, middle) in enumerate(zip(numbers, middles, strict=True))
     ]
 
@@ -132,7 +135,7 @@ def unreferenced_examples(
         else:
             assert noise is not None
             estimate = partial(error_from_noise, noisy, noise, seed + number)
-        examples.append(Example(noisy, None, None if levels is None else levels[number], estimate))
+        examples.append(Example(noisy, None, None if levels is None else levels[number](noisy), estimate))
     return examples
 
 
@@ -151,7 +154,7 @@ def validate(network: nn.Module, examples: Sequence[Example], device: torch.devi
             assert example.estimate is not None
             after, before = example.estimate(restore)
             sides = (noisy, restored)
-            rows.append((_decibels(after), math.nan, _decibels(before)))
+            rows.append((_decibels(max(after, TOLD_APART * before)), math.nan, _decibels(before)))
         if len(pictures) < PICTURES:
             pictures.append(sides)
     means = np.minimum(rows, PERFECT).mean(axis=0)

@@ -66,7 +66,7 @@ def plan_jobs(inputs: Sequence[str], output: str, *, recursive: bool = False) ->
         return [_piped(inputs, output)], []
     if len(inputs) == 1 and _is_one_file(inputs[0]) and not _is_folder(output):
         return [_checked(Job(Path(inputs[0]), _target(output)))], []
-    if output == PIPE or Path(output).is_file():
+    if output == PIPE or Path(output).is_file() or _is_folder_image(output):
         raise ConfigError("several images need a folder to go into", got=f"-o {output}", fix="Name a folder: -o DIR.")
     return _into_folder(inputs, Path(output), recursive)
 
@@ -134,8 +134,7 @@ def _writable_name(image: Found) -> Path:
         _known_suffix(image.path, image.relative)
         return image.relative
     except UnknownNameError:
-        with image.path.open("rb") as file:
-            key = formats.recognise(file.read(formats.HEAD))
+        key = formats.recognise_path(image.path)
         if key is None:
             raise ImageError(f"{image.path} is not an image") from None
         return image.relative.with_name(image.relative.name + formats.named(key).suffixes[0])
@@ -144,13 +143,23 @@ def _writable_name(image: Found) -> Path:
 def _checked(job: Job) -> Job:
     """The job, unless it would write over its own input or into a file of no format."""
     if job.target is None:
+        if job.source is not None and formats.is_folder_image(job.source):
+            raise ConfigError(f"{job.source} is a folder, which no pipe can take", fix="Name the output: -o OUT.")
         return job
     _known_suffix(job.source, job.target)
-    if job.source is not None and job.target.exists() and job.source.exists() and job.target.samefile(job.source):
+    if job.source is not None and _overlap(job.source, job.target):
         raise ConfigError(
             f"{job.source} would be overwritten", fix="The input is never modified: choose another output."
         )
     return job
+
+
+def _overlap(source: Path, target: Path) -> bool:
+    """Whether writing the one would change the other: they are the same, or one is a folder that the other lies in."""
+    if target.exists() and source.exists() and target.samefile(source):
+        return True
+    first, second = source.resolve(), target.resolve()
+    return (first in second.parents and source.is_dir()) or second in first.parents
 
 
 def _known_suffix(source: Path | None, target: Path) -> None:
@@ -166,11 +175,23 @@ def _target(output: str) -> Path | None:
 
 def _is_one_file(given: str) -> bool:
     path = Path(given)
-    return not path.is_dir() and (path.exists() or not glob.has_magic(given))
+    if path.is_dir():
+        return formats.is_folder_image(path)
+    return path.exists() or not glob.has_magic(given)
 
 
 def _is_folder(output: str) -> bool:
-    """Whether an output names a folder: one that is there, a name that ends in a slash or has no suffix."""
-    if output == PIPE:
+    """Whether an output names a folder of images: one that is there, a name that ends in a slash or has no suffix."""
+    if output == PIPE or _is_folder_image(output):
         return False
     return Path(output).is_dir() or output.endswith(("/", "\\")) or not Path(output).suffix
+
+
+def _is_folder_image(output: str) -> bool:
+    """Whether an output names an image that is a folder, which has its suffix whether it is there or not."""
+    if not Path(output).suffix:
+        return False
+    try:
+        return formats.named(formats.by_suffix(Path(output))).folder
+    except UnknownNameError:
+        return False

@@ -135,7 +135,7 @@ class FilmWork:
         return self._estimated.reshape(1, -1, 1, 1) if self._model.takes_sigma else None
 
     def _estimate(self, planes: Array) -> Array:
-        from noiseless.denoiser import estimate_sigma
+        from noiseless.calibration.level import estimate_sigma
 
         if planes.shape[1] > 1:  # colours are stored for every other pixel, so that their noise is not white
             planes = planes[..., ::2, ::2]

@@ -1,4 +1,4 @@
-"""Ctrl-C while files are worked on: the one in hand is finished."""
+"""Ctrl-C while files are worked on: the one in hand is finished; SIGTERM: it is given up, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from types import FrameType
 
 @dataclass
 class Interruption:
-    """What Ctrl-C asked for.
+    """What Ctrl-C or SIGTERM asked for.
 
     Attributes:
         after_this_file: stop once the file in hand is done.
         now: stop at the next tile.
+        terminated: it was SIGTERM.
         last: whether the file in hand is the last one.
     """
 
     after_this_file: bool = False
     now: bool = False
+    terminated: bool = False
     last: bool = False
 
 
 @contextmanager
 def interruptible(say: Callable[[str], None]) -> Iterator[Interruption]:
-    """Ctrl-C sets flags instead of tearing a file apart; only where signals can be handled, in the main thread."""
+    """Both set flags instead of tearing a file apart; only where signals can be handled, in the main thread."""
     stop = Interruption()
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -36,11 +38,15 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Interruption]:
         if not stop.now:
             say("finishing the file in hand; press Ctrl-C again to stop at once")
 
+    def end(number: int, frame: FrameType | None) -> None:
+        stop.now = stop.after_this_file = stop.terminated = True
+
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    usual = signal.signal(signal.SIGINT, ask)
+    usual = {number: signal.signal(number, act) for number, act in ((signal.SIGINT, ask), (signal.SIGTERM, end))}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for number, handler in usual.items():
+            signal.signal(number, handler)

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from noiseless.errors import ImageError
 from noiseless.image import Image
 from noiseless.io import denoised_mark, with_denoised_mark
+from noiseless.io.rows import Rows
 from noiseless.io.video import rewriting
-from noiseless.io.windows import TiffRows
+from noiseless.runtime.machine import free_large_blocks_at_once
 from noiseless.workflows import windows
 from noiseless.workflows.film import FilmWork, denoise_frames, picture_of
 from noiseless.workflows.maps import Mask, SigmaMap
@@ -34,10 +35,11 @@ class Restorer:
     Args:
         task: what to do.
         say: told a line where there is something to know.
+        alone: there is one image only: its noise is measured while the model loads.
     """
 
-    def __init__(self, task: Task, say: Say) -> None:
-        self._task, self._say = task, say
+    def __init__(self, task: Task, say: Say, *, alone: bool = False) -> None:
+        self._task, self._say, self._alone = task, say, alone
         self._denoisers: dict[str, Denoiser] = {}
         self._said: set[str] = set()
         if task.adapter is not None or task.model != "auto":
@@ -51,16 +53,14 @@ class Restorer:
         """
         model = self._model_for(image, name, whole=True)
         if not self._task.strength:
-            return image, _facts(model, None)
+            return image, self._facts(model, None)
         in_windows = _is_large(image) and model.spec.halo is not None
         way = self._in_windows if in_windows else self._at_once
         done, sigma = way(image, model, progress, cancel)
-        return with_denoised_mark(done, model.name, self._task.strength), _facts(model, sigma)
+        return with_denoised_mark(done, model.name, self._task.strength), self._facts(model, sigma)
 
-    def stream(
-        self, rows: TiffRows, name: str, target: Path, progress: Progress, cancel: Cancel
-    ) -> dict[str, Any] | None:
-        """Denoise a TIFF file into another, neither of which has to fit into memory; as `__call__`.
+    def stream(self, rows: Rows, name: str, target: Path, progress: Progress, cancel: Cancel) -> dict[str, Any] | None:
+        """Denoise an image on the disk into another, neither of which has to fit into memory; as `__call__`.
 
         Returns:
             What was done; ``None``, before anything is done, where the model must see the whole image.
@@ -72,6 +72,7 @@ class Restorer:
         estimate = model.takes_sigma and not self._told and task.strength > 0
         first, found = windows.survey(rows, _measured if estimate else None, cancel)
         marked = with_denoised_mark(first, model.name, task.strength) if task.strength else first
+        free_large_blocks_at_once()
         with contextlib.ExitStack() as stack:
             source = windows.Streamed(rows)
             stack.callback(source.close)
@@ -80,7 +81,7 @@ class Restorer:
             windows.denoise_windows(source, sink, work, first.channels)
         levels = [level for _, level in found]
         sigma = np.stack(levels) if levels else None if self._varies else model.sigma(first.planes(), task.noise)
-        return _facts(model, sigma)
+        return self._facts(model, sigma)
 
     def film(self, source: Path, target: Path, progress: Progress, cancel: Cancel) -> dict[str, Any]:
         """Denoise a film into another; as `__call__`.
@@ -103,7 +104,7 @@ class Restorer:
             for restored in denoise_frames(chain([first], pictures), work, reach, progress, cancel):
                 film.put(restored)
         level = None if work.level is None else work.level.reshape(-1, 1, 1)
-        return _facts(model, level)
+        return self._facts(model, level)
 
     def _at_once(
         self, image: Image, model: Denoiser, progress: Progress, cancel: Cancel
@@ -185,8 +186,6 @@ class Restorer:
 
     def _load(self, name: str) -> Denoiser:
         model = self._denoisers[name] = self._open(name)
-        if model.engine.note:
-            self._say_once(model.engine.note)
         if self._told and not model.takes_sigma:
             self._say_once(f"{model.name} finds the noise level itself; the one given is not used")
         return model
@@ -196,11 +195,16 @@ class Restorer:
         if task.adapter is None:
             from noiseless.denoiser import load
 
-            return load(name, **task.options)
+            return load(name, wait=not self._alone, **task.options)
         from noiseless.finetuning import load_adapter
 
         base = None if name == "auto" else name
         return load_adapter(task.adapter, base, strength=task.adapter_strength, **task.options)
+
+    def _facts(self, model: Denoiser, sigma: npt.NDArray[np.float32] | None) -> dict[str, Any]:
+        if model.engine.note:
+            self._say_once(model.engine.note)
+        return {"model": model.name, "precision": model.engine.precision, "sigma": _typical(sigma)}
 
     def _say_once(self, line: str) -> None:
         if line not in self._said:
@@ -219,10 +223,6 @@ def _measured(image: Image) -> tuple[Told, npt.NDArray[np.float32]]:
     plane = image.planes()[0]
     told = measure(plane)
     return told, told(plane).mean((1, 2), keepdims=True)
-
-
-def _facts(model: Denoiser, sigma: npt.NDArray[np.float32] | None) -> dict[str, Any]:
-    return {"model": model.name, "precision": model.engine.precision, "sigma": _typical(sigma)}
 
 
 def _typical(sigma: npt.NDArray[np.float32] | None) -> list[float] | None:

@@ -15,15 +15,15 @@ from typing import Literal
 from noiseless.errors import Cancelled, NoiselessError, OutputError
 from noiseless.image import Image
 from noiseless.io import check_fits, formats, read, write
+from noiseless.io.rows import open_rows
 from noiseless.io.video import is_film
-from noiseless.io.windows import open_rows
 from noiseless.workflows.files import Failure, Job
 from noiseless.workflows.interruption import Interruption, interruptible
 from noiseless.workflows.restorer import Restorer
 from noiseless.workflows.task import Progress, Report, Result, Say, Summary, Task
 
 STREAMED_BYTES = 4 << 20
-"""A TIFF file whose values take more bytes than this is not read whole, where that can be."""
+"""A TIFF or OME-Zarr whose values take more bytes than this is not read whole, where that can be."""
 
 NEIGHBOURS = 0.05
 """Files are read ahead, and written behind, where each takes no larger share of the memory that was allowed."""
@@ -33,7 +33,7 @@ def restore_files(jobs: Sequence[Job], task: Task, *, say: Say, report: Report) 
     """Denoise files one after another.
 
     Ctrl-C lets the file in hand be finished; a second one, or the first while the last file is in hand, stops at once.
-    A result appears whole or not at all.
+    So does SIGTERM. A result appears whole or not at all.
 
     Args:
         jobs: which file becomes which, see `plan_jobs`.
@@ -44,7 +44,7 @@ def restore_files(jobs: Sequence[Job], task: Task, *, say: Say, report: Report) 
     Raises:
         NoiselessError: the model cannot be used.
     """
-    restorer = Restorer(task, say)
+    restorer = Restorer(task, say, alone=len(jobs) == 1)
     with interruptible(say) as stop, _Line(jobs, task, restorer, stop) as line:
         for number, job in enumerate(jobs):
             if stop.after_this_file:
@@ -56,7 +56,7 @@ def restore_files(jobs: Sequence[Job], task: Task, *, say: Say, report: Report) 
                 break
             report((number + 1) / len(jobs), job.name)
     summary = line.summary
-    summary.interrupted = stop.after_this_file
+    summary.interrupted, summary.terminated = stop.after_this_file, stop.terminated
     return summary
 
 
@@ -90,7 +90,7 @@ class _Line:
         """Denoise a file and note what became of it.
 
         Raises:
-            Cancelled: Ctrl-C asked to stop at once.
+            Cancelled: Ctrl-C or SIGTERM asked to stop at once.
         """
         job = self._jobs[number]
         try:
@@ -182,7 +182,7 @@ def _get(job: Job, task: Task) -> Found:
         return read(sys.stdin.buffer, data_range=task.data_range)
     if job.target is not None and is_film(job.source):
         return "film"
-    if job.target is not None and formats.by_suffix(job.target) == "tiff" and job.source.is_file():
+    if job.target is not None and formats.by_suffix(job.target) == formats.recognise_path(job.source):
         with open_rows(job.source) as rows:
             if rows is not None and rows.pages * rows.height * rows.row_bytes > STREAMED_BYTES:
                 return "rows"

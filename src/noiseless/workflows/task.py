@@ -74,12 +74,14 @@ class Summary:
     Attributes:
         results: of the files that were done or skipped.
         failures: the others.
-        interrupted: Ctrl-C came before all were done.
+        interrupted: Ctrl-C or SIGTERM came before all were done.
+        terminated: it was SIGTERM.
     """
 
     results: list[Result] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     interrupted: bool = False
+    terminated: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -22,7 +22,7 @@ from noiseless.errors import Cancelled, ImageError, MemoryLimitError
 from noiseless.image import Image
 from noiseless.inference import LARGEST_CORE, padded_size, spare_memory
 from noiseless.io.reading import saying_what_is_damaged
-from noiseless.io.windows import TiffRows, write_rows
+from noiseless.io.rows import Rows
 from noiseless.tiling import SHRINKING, Span, largest_window, round_up, spans
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ SAMPLE_PARTS = 16
 COPIES = 24
 """Bytes for each pixel and channel of a window beside what the engine takes: its planes, its result, their changes."""
 
-PLANNED = 0.75
+PLANNED = 0.5
 """Share of the memory to spare that is planned with: freed memory is not always given back."""
 
 THREADS_BYTES = 16 << 20
@@ -252,9 +252,9 @@ class Collected:
 
 
 class Streamed:
-    """The rows of a TIFF file as `Source`: read ahead by a thread, given up when they are passed."""
+    """The rows of an image on the disk as `Source`: read ahead by a thread, given up when they are passed."""
 
-    def __init__(self, rows: TiffRows) -> None:
+    def __init__(self, rows: Rows) -> None:
         self.pages, self.height, self.width, self.row_bytes = rows.pages, rows.height, rows.width, rows.row_bytes
         self.chunk = rows.chunk
         self._rows = rows
@@ -303,12 +303,12 @@ class Streamed:
 
 
 class Written:
-    """A TIFF file as `Sink`: rows are put together and handed to a thread that writes them.
+    """An image on the disk as `Sink`: rows are put together and handed to a thread that writes them.
 
-    Use as a context manager: the file is there when the block ends without an error.
+    Use as a context manager: the image is there when the block ends without an error.
     """
 
-    def __init__(self, path: Path, source: TiffRows, marked: Image) -> None:
+    def __init__(self, path: Path, source: Rows, marked: Image) -> None:
         self._source, self._path, self._marked = source, path, marked
         self._band: npt.NDArray[Any] | None = None
         self._waiting: queue.Queue[npt.NDArray[Any] | None] = queue.Queue(1)
@@ -353,7 +353,7 @@ class Written:
 
     def _write(self) -> None:
         try:
-            write_rows(self._path, self._source, self._bands(), self._marked)
+            self._source.write(self._path, self._bands(), self._marked)
         except BaseException as error:  # raised again where the rows come from
             self._failure = error
 
@@ -369,7 +369,7 @@ Found = tuple["Told", npt.NDArray[np.float32]]
 
 
 def survey(
-    rows: TiffRows, measure: Callable[[Image], Found] | None, cancel: Callable[[], bool]
+    rows: Rows, measure: Callable[[Image], Found] | None, cancel: Callable[[], bool]
 ) -> tuple[Image, list[Found]]:
     """Read a file once, to find out what only all of it tells; what is damaged is found before any work is done.
 
@@ -408,7 +408,7 @@ def span_of(image: Image) -> float:
     return high - low
 
 
-def _surveyed(rows: TiffRows, page: int, cancel: Callable[[], bool]) -> tuple[Image, float]:
+def _surveyed(rows: Rows, page: int, cancel: Callable[[], bool]) -> tuple[Image, float]:
     """Some rows of a page as an image, and the largest value of all of them."""
     most, taken = -math.inf, []
     wanted = sampled_rows(rows.height, rows.width)
@@ -423,7 +423,7 @@ def _surveyed(rows: TiffRows, page: int, cancel: Callable[[], bool]) -> tuple[Im
                 fix="Replace them first, for example with numpy.nan_to_num.",
             )
         taken += [part.copy() for span in wanted if len(part := _overlap(stored, start, span))]
-    with saying_what_is_damaged(str(rows.path), "TIFF"):
+    with saying_what_is_damaged(str(rows.path), rows.kind):
         return rows.image(np.concatenate(taken)).checked(rows.data_range), most
 
 

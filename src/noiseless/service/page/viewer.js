@@ -105,7 +105,8 @@ export class Viewer {
     this.y = keepIn(this.y, this.scale * before.height, canvas.height);
     context.imageSmoothingEnabled = this.scale < 2;
     context.imageSmoothingQuality = "high";
-    context.setTransform(this.scale, 0, 0, this.scale, this.x, this.y);
+    // at whole pixels of the canvas, so that an image at 100% is not blurred
+    context.setTransform(this.scale, 0, 0, this.scale, Math.round(this.x), Math.round(this.y));
     if (after && this.view === "removed" && !this.peeking) this.paintRemoved();
     else this.paintCompared(comparing);
     this.zoomOutput.textContent = `${Math.round(100 * this.scale)}%`;

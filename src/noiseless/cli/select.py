@@ -1,0 +1,62 @@
+"""noiseless select: which noisy images to make a clean reference of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
+from noiseless.cli.progress import progress
+
+
+@dataclass(frozen=True)
+class SelectionSettings:
+    """What `--set` knows here.
+
+    Attributes:
+        data_range: the values that mean black and white; one number stands for 0 to that.
+    """
+
+    data_range: tuple[float, ...] = ()
+
+
+def select(
+    noisy: Annotated[list[str], typer.Option(metavar="DIR...", help="Noisy images: folders, files, globs, stores.")],
+    model: Annotated[str, typer.Option(metavar="MODEL", help="The model that shall learn from them.")],
+    count: Annotated[int, typer.Option("--count", "-k", metavar="K", help="How many images to choose.")] = 20,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the table for machines.")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the paths, one a line.")
+    ] = None,
+    settings: Settings = NO_SETTINGS,
+) -> None:
+    """List the noisy images whose clean reference would help a model most.
+
+    Those that the model is least sure of, and that differ from each other. Rare controls go through --set: data_range.
+    """
+    from noiseless.cli.denoise import data_range
+    from noiseless.data import NoisyImages
+    from noiseless.denoiser import load
+    from noiseless.evaluation.report import check_writable, text_table
+    from noiseless.workflows import select as choice
+
+    rare = apply_settings(SelectionSettings(), settings)
+    for path in (json, output):
+        if path is not None:
+            check_writable(path)
+    choice.check_count(count)
+    views = [item.views[0] for item in NoisyImages.find(noisy).items]
+    denoiser = load(model)
+    with progress("Looking", len(views)) as step:
+        chosen = choice.select(
+            views, denoiser, count, data_range=data_range(rare.data_range), watch=lambda name: step(1, note=name)
+        )
+    if count > len(views):
+        print(f"There are only {len(views)} images, and {count} were asked for: all are listed.")
+    print("\n".join([*text_table(chosen.rows()), "", *choice.EXPLANATION]))
+    for what, path, write in (("Numbers", json, chosen.to_json), ("List", output, chosen.to_list)):
+        if path is not None:
+            write(path)
+            print(f"{what}: {path}")

@@ -1,0 +1,437 @@
+"""How good models are on noisy images alone: estimates of the error to a clean image that nobody has.
+
+From one image, by Stein's formula. With y = x + n and a model f,
+
+    E |f(y) - x|^2 = E |f(y) - y|^2 - E |n|^2 + 2 E <n, f(y)>,
+
+and for normal noise the last is the trace of its covariance times the model's derivative: <b, f(y + b) - f(y)> for a
+small b that is distributed as the noise. So one formula serves white, correlated and signal-dependent noise; for the
+last the normal law of the same variance stands in. From two exposures y and z of one scene, without any formula:
+E |f(y) - z|^2 is the error and the variance of z, which the difference of the two tells.
+
+References:
+    C. M. Stein: Estimation of the mean of a multivariate normal distribution. Annals of Statistics 9, 1981.
+    S. Ramani, T. Blu, M. Unser: Monte-Carlo SURE. IEEE Transactions on Image Processing 17, 2008.
+    J. Lehtinen et al.: Noise2Noise. ICML, 2018 (a noisy target in place of a clean one).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from noiseless.calibration import examine_planes
+from noiseless.calibration.exposures import check_one_scene
+from noiseless.data.sources import NoisyImages, NoisyPairs
+from noiseless.data.store import as_unit_float
+from noiseless.errors import ConfigError, DataError, WorkError
+from noiseless.evaluation.models import Model, resolve
+from noiseless.evaluation.report import write_text
+from noiseless.evaluation.residual import WINDOW, Audit, audit
+from noiseless.noise import Noise, parse
+from noiseless.noise.base import Moments
+from noiseless.noise.chain import Chain
+from noiseless.noise.clip import Clip, censored_moments
+
+PROBE = 0.1
+"""Size of the change that the derivative is measured with, in standard deviations of the noise."""
+
+STREAM = 20260
+"""Tells the random numbers of this measurement from others of the same seed."""
+
+CLIPPED = 0.2
+"""Half of the 95% interval of what clipping takes of the variance, over it: found on photographs."""
+
+LEVELS = 256
+"""Clean values for which the effect of clipping is tabulated."""
+
+SMOOTHED = 1.5
+"""Standard deviation in pixels of the window whose mean stands in for the clean value where noise is drawn."""
+
+BLOCK = 16
+"""Side of the blocks whose spread says how sure an estimate is."""
+
+BEST, WORST = 1e-10, 1.0
+"""Mean squared errors that are told apart: below the first, 100 dB, nothing is; above the second no image is."""
+
+HIGHEST = -10 * math.log10(BEST)
+
+GREYS = np.linspace(0.1, 0.9, 9, dtype=np.float32).reshape(1, 3, 3)
+UNBIASED = 1e-3
+"""How far noise may move a mean grey and still count as of zero mean."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the noise of an image.
+
+    Attributes:
+        noise: zero mean, of a known variance.
+        told: (C, H, W), float32, the standard deviations that models are told.
+        words: the noise as text, what does not count here included.
+        doubt: half the 95% interval of its mean variance.
+    """
+
+    noise: Noise
+    told: np.ndarray
+    words: str
+    doubt: float = 0.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An unbiased estimate for each pixel, of which only means say anything, and what was removed.
+
+    Attributes:
+        error: (C, H, W), of the squared error of the restored image.
+        variance: mean variance of the noise.
+        restored: (C, H, W), of two exposures the first.
+        audit: of what was removed.
+        doubt: of the mean of `error`, from what is not known of the noise.
+    """
+
+    error: np.ndarray
+    variance: float
+    restored: np.ndarray
+    audit: Audit
+    doubt: float = 0.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is estimated of one model on one image.
+
+    Attributes:
+        name: of the image.
+        noise: the noise model that was used, as text; empty for two exposures.
+        noisy: PSNR of the noisy image, in dB.
+        psnr: of the restored one; 100 where its error is not told from none.
+        low: lower end of the 95% interval of `psnr`, the doubt about the noise level included.
+        high: upper end; 100 where there is none.
+        audit: of what was removed; of two exposures, from the first.
+    """
+
+    name: str
+    noise: str
+    noisy: float
+    psnr: float
+    low: float
+    high: float
+    audit: Audit
+
+    def __str__(self) -> str:
+        return shown(self.psnr, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What is estimated of several models on the same images.
+
+    Attributes:
+        protocol: how, as plain data.
+        models: name to an estimate for each image.
+    """
+
+    protocol: Mapping[str, Any]
+    models: Mapping[str, tuple[Estimate, ...]]
+
+    def mean(self, model: str) -> tuple[float, float, float]:
+        """Mean over images of the PSNR of a model and of the ends of its interval.
+
+        The ends are not drawn closer by many images: what is wrong with the noise level is wrong in all of them.
+        """
+        found = self.models[model]
+        psnr, low, high = (float(np.mean([getattr(each, end) for each in found])) for end in ("psnr", "low", "high"))
+        return (
+            (HIGHEST if any(each.psnr >= HIGHEST for each in found) else psnr),
+            low,
+            (HIGHEST if any(each.high >= HIGHEST for each in found) else high),
+        )
+
+    def rows(self) -> list[list[str]]:
+        """The table of all images as text, and the means over images."""
+        columns = list(self.models.values())
+        body = [[each[0].name, f"{each[0].noisy:.2f}", *map(str, each)] for each in zip(*columns, strict=True)]
+        if len(columns[0]) > 1:
+            noisy = np.mean([each.noisy for each in columns[0]])
+            body.append(["mean (over images)", f"{noisy:.2f}", *(shown(*self.mean(model)) for model in self.models)])
+        return [["estimated PSNR, dB", "noisy", *self.models], *body]
+
+    def verdicts(self) -> list[str]:
+        """A line for each image and model: what was removed, noise or structure."""
+        count = len(next(iter(self.models.values())))
+        return [
+            f"{found[number].name}, {model}: {found[number].audit}"
+            for number in range(count)
+            for model, found in self.models.items()
+        ]
+
+    def lines(self) -> list[str]:
+        """How the numbers were made, and what they are not."""
+        found = list(dict.fromkeys(each.noise for each in next(iter(self.models.values())) if each.noise))
+        open_ended = any(each.high >= HIGHEST for model in self.models.values() for each in model)
+        some = "; ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        level = "measured in each image" if self.protocol["noise"] == "auto" else "given"
+        how = (
+            f"by Stein's formula, seed {self.protocol['seed']}; noise {level}: {some}"
+            if found
+            else "from pairs of noisy images of one scene, each the target of the other"
+        )
+        return [
+            f"estimated without clean images, {how}",
+            "in brackets the 95% interval, with the doubt about the noise; restored images are clipped to [0, 1]",
+            *(
+                ["or more: the noise is not known well enough for an upper end; give it, or two exposures"]
+                if open_ended
+                else []
+            ),
+        ]
+
+    def to_json(self, path: str | Path) -> None:
+        """Write the numbers for machines, whole or not at all.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        results = []
+        for model, found in self.models.items():
+            estimated = dict(zip(("mean", "low", "high"), self.mean(model), strict=True))
+            images = [asdict(each) | {"audit": each.audit.to_dict()} for each in found]
+            results.append({"model": model, "estimated_psnr": estimated, "images": images})
+        write_text(path, json.dumps({"protocol": dict(self.protocol), "results": results}, indent=1) + "\n")
+
+
+def estimate(
+    models: Sequence[str | Path | Model] | str | Path | Model,
+    source: NoisyImages | NoisyPairs,
+    *,
+    noise: Noise | str = "auto",
+    limit: int | None = None,
+    seed: int = 0,
+    watch: Callable[[str, Estimate, np.ndarray, np.ndarray], None] | None = None,
+) -> Estimates:
+    """Estimate the PSNR of models on noisy images, or on pairs of noisy images of the same scenes.
+
+    Args:
+        models: as of `noiseless.evaluate`.
+        source: the images.
+        noise: what noise they have; measured in each image where ``"auto"``. For pairs, what models are told.
+        limit: the first images only, as many as this.
+        seed: of the small changes that the derivative is measured with.
+        watch: told each model, its estimate, the noisy and the restored image, (C, H, W) in [0, 1] units.
+
+    Raises:
+        ConfigError: a limit below 1, or noise that has a range, a mean or no formula of its variance.
+        DataError: two exposures that are not of one scene, or nothing that tells the noise of an image.
+        WorkError: a model returned another shape, or NaN or infinite values.
+    """
+    chosen = resolve(models)
+    given = parse(noise) if isinstance(noise, str) and noise != "auto" else noise
+    _check(given, limit, alone=isinstance(source, NoisyImages))
+    found: dict[str, list[Estimate]] = {model.name: [] for model in chosen}
+    for name, planes in _scenes(source, limit):
+        known = [know(plane, given, name, told_only=len(planes) == 2) for plane in planes]
+        for model in chosen:
+            measured = between(model, planes, known) if len(planes) == 2 else alone(model, planes[0], known[0], seed)
+            words = "" if len(planes) == 2 else known[0].words
+            found[model.name].append(_estimated(measured, name, words))
+            if watch is not None:
+                watch(model.name, found[model.name][-1], planes[0], measured.restored)
+    protocol = {
+        "method": "Stein" if isinstance(source, NoisyImages) else "two exposures",
+        "noise": given if isinstance(given, str) else given.spec,
+        "seed": seed,
+        "count": len(next(iter(found.values()))),
+    }
+    return Estimates(protocol, {name: tuple(each) for name, each in found.items()})
+
+
+def _check(noise: Noise | str, limit: int | None, *, alone: bool) -> None:
+    if limit is not None and limit < 1:
+        raise ConfigError("limit does not fit", got=limit, expected="a number of images, 1 or more")
+    if isinstance(noise, str):
+        return
+    if noise.ranged:
+        raise ConfigError("a range is no noise level", got=noise.spec, fix="Give one level, or auto to measure it.")
+    if alone and counted(noise) != _uncut(noise):
+        fix = "Give two exposures: --noisy-pairs A B."
+        raise ConfigError("nothing is estimated for noise with a mean or without a formula", got=noise.spec, fix=fix)
+
+
+def _uncut(noise: Noise) -> tuple[Noise, ...]:
+    """The parts of noise but for the clipping that follows them."""
+    parts = noise.parts if isinstance(noise, Chain) else (noise,)
+    return tuple(part for part in parts if not isinstance(part, Clip))
+
+
+def counted(noise: Noise) -> tuple[Noise, ...]:
+    """The parts of noise for which Stein's formula holds: zero mean, and a formula of the variance."""
+    found = []
+    for part in _uncut(noise):
+        after = part.moments(Moments.of(np.repeat(GREYS, part.channels or 1, axis=0)))
+        if after is not None and float(np.abs(after.mean - GREYS).max()) < UNBIASED:
+            found.append(part)
+    return tuple(found)
+
+
+def _scenes(source: NoisyImages | NoisyPairs, limit: int | None) -> Iterator[tuple[str, list[np.ndarray]]]:
+    for item in source.items[:limit]:
+        views = [[as_unit_float(plane) for plane in view.read(source.data_range)] for view in item.views]
+        if len({tuple(plane.shape for plane in planes) for planes in views}) > 1:
+            raise DataError(f"the two images of {item.name} differ in size")
+        for number, planes in enumerate(zip(*views, strict=True)):
+            yield item.name if len(views[0]) == 1 else f"{item.name}[{number}]", list(planes)
+
+
+def _estimated(measured: Measured, name: str, words: str) -> Estimate:
+    error, half = float(measured.error.mean()), math.hypot(1.96 * _standard_error(measured.error), measured.doubt)
+    low, high = _psnr(error + half), _psnr(error - half)
+    return Estimate(name, words, _psnr(measured.variance), _psnr(error), low, high, measured.audit)
+
+
+def know(noisy: np.ndarray, noise: Noise | str, name: str = "the image", *, told_only: bool = False) -> Known:
+    """What is known of the noise of an image, (C, H, W) in [0, 1] units: as given, or measured in it.
+
+    Args:
+        noisy: the image.
+        noise: that it has, or ``"auto"``.
+        name: of the image, for errors.
+        told_only: nothing but what models are told is needed.
+
+    Raises:
+        DataError: the noise cannot be measured: the image is constant, clipped all over, or has none.
+    """
+    if isinstance(noise, Noise):
+        parts = counted(noise)
+        return Known(parts[0] if len(parts) == 1 else Chain(parts), noise.told_map(noisy), noise.spec)
+    found = examine_planes([noisy])
+    first = found.noise.parts[0] if isinstance(found.noise, Chain) else found.noise
+    if found.kind == "none" and not told_only:
+        fix = "Give --noise, or leave the image out."
+        raise DataError(f"no noise can be measured in {name}, so that nothing can be said", fix=fix)
+    spans = [(each.sigma_interval[1] ** 2 - each.sigma_interval[0] ** 2) / 2 for each in found.channels]
+    return Known(first, first.told_map(noisy), found.noise.spec, float(np.mean(spans)))
+
+
+def alone(model: Model, noisy: np.ndarray, known: Known, seed: int = 0) -> Measured:
+    """The error of a model on one noisy image, (C, H, W) in [0, 1] units, by Stein's formula.
+
+    Args:
+        model: what is measured.
+        noisy: the image.
+        known: its noise.
+        seed: of the small change.
+    """
+    law = law_of(noisy, known.noise)
+    # not the stream of a bare seed: an image that was made with it would be probed with its own noise
+    probe = law.probe(known.noise, np.random.default_rng([seed, STREAM]))
+    restored = run(model, noisy, known.told)
+    moved = probe * (run(model, noisy + np.float32(PROBE) * probe, known.told) - restored) / PROBE
+    removed, power = restored - noisy, law.variance + law.shift**2
+    error = removed**2 - law.variance + 2 * moved + 2 * removed * law.shift + law.shift**2
+    level = float(power.mean())
+    share = abs(1 - 2 * float(moved.mean()) / level) if level else 1.0  # what a wrong level does to the estimate
+    doubt = math.hypot(share * known.doubt, CLIPPED * float((law.free - law.variance).mean()))
+    return Measured(error, level, restored, audit(noisy, restored, power, probe, doubt=known.doubt), doubt)
+
+
+@dataclass(frozen=True)
+class Law:
+    """What the noise does to each pixel of an image, (C, H, W), clipping included.
+
+    Attributes:
+        free: variance before clipping.
+        variance: after it.
+        shift: of the mean, by clipping.
+    """
+
+    free: np.ndarray
+    variance: np.ndarray
+    shift: np.ndarray
+
+    def probe(self, noise: Noise, generator: np.random.Generator) -> np.ndarray:
+        """Normal noise of this variance, with the correlation of the model; float32."""
+        flat = np.full(self.variance.shape, 0.5, np.float32)
+        after = noise.moments(Moments.of(flat))
+        if after is not None and after.normal:
+            drawn = (noise.sample(flat, generator) - flat) / np.sqrt(noise.variance(flat))
+        else:
+            drawn = generator.standard_normal(flat.shape)
+        return np.asarray(drawn * np.sqrt(self.variance), np.float32)
+
+
+def law_of(noisy: np.ndarray, noise: Noise) -> Law:
+    """The law of the noise in an image whose clean version is not known: at the means of small windows.
+
+    An image that never leaves [0, 1] counts as clipped there. The clean value is then the one whose noisy and clipped
+    mean is that of the window, and the variance that of a censored normal variable.
+    """
+    mean = ndimage.gaussian_filter(noisy, (0, SMOOTHED, SMOOTHED), mode="mirror").clip(0, 1)
+    if noisy.min() < 0 or noisy.max() > 1:
+        free = noise.variance(mean)
+        return Law(free, free, np.zeros(noisy.shape))
+    values = np.tile(np.linspace(0, 1, LEVELS, dtype=np.float32), (len(noisy), 1, 1))
+    expected, _ = censored_moments(values.astype(np.float64), noise.variance(values))
+    clean = np.stack(
+        [np.interp(plane, *lines) for plane, *lines in zip(mean, expected[:, 0], values[:, 0], strict=True)]
+    )
+    free = noise.variance(clean.astype(np.float32))
+    expected, variance = censored_moments(clean, free)
+    return Law(free, variance, expected - clean)
+
+
+def between(model: Model, pair: Sequence[np.ndarray], known: Sequence[Known]) -> Measured:
+    """The error of a model on two exposures of one scene, (C, H, W) in [0, 1] units, each a target for the other.
+
+    Raises:
+        DataError: they are not of one scene.
+    """
+    first, second = pair
+    for both in zip(first, second, strict=True):
+        check_one_scene(np.stack(both))
+    variance = (first - second).astype(np.float64) ** 2 / 2
+    restored = [run(model, noisy, each.told) for noisy, each in zip(pair, known, strict=True)]
+    errors = [(each - other) ** 2 - variance for each, other in zip(restored, (second, first), strict=True)]
+    power = ndimage.uniform_filter(variance, (0, WINDOW, WINDOW), mode="mirror")
+    found = audit(first, restored[0], power, (first - second) / math.sqrt(2))
+    return Measured((errors[0] + errors[1]) / 2, float(variance.mean()), restored[0], found)
+
+
+def run(model: Model, noisy: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """What a model makes of an image, (C, H, W), float64, clipped to [0, 1].
+
+    Raises:
+        WorkError: another shape, or NaN or infinite values.
+    """
+    restored = np.asarray(model(noisy, noise=told[np.newaxis], channel_axis=0, data_range=(0.0, 1.0)), np.float64)
+    if restored.shape != noisy.shape or not np.isfinite(restored).all():
+        got = f"shape {restored.shape}" if restored.shape != noisy.shape else "NaN or infinite values"
+        raise WorkError(f"{model.name} failed", got=got, expected=f"numbers, {noisy.shape}")
+    return restored.clip(0, 1)
+
+
+def _standard_error(error: np.ndarray) -> float:
+    """Of the mean of pixels that resemble their neighbours: from the means of blocks."""
+    rows, columns = (max(side // BLOCK, 1) * min(BLOCK, side) for side in error.shape[-2:])
+    tall, wide = min(BLOCK, rows), min(BLOCK, columns)
+    plane = error.mean(axis=0)[:rows, :columns]
+    blocks = plane.reshape(rows // tall, tall, columns // wide, wide).mean(axis=(1, 3))
+    return float(blocks.std(ddof=1) / math.sqrt(blocks.size)) if blocks.size > 1 else math.inf
+
+
+def _psnr(error: float) -> float:
+    return -10 * math.log10(min(max(error, BEST), WORST))
+
+
+def shown(psnr: float, low: float, high: float) -> str:
+    """An estimate with its interval as text, in dB: ``31.20 (30.80 to 31.60)``."""
+    if psnr >= HIGHEST:
+        return f"{low:.2f} or more"
+    return f"{psnr:.2f} ({low:.2f} or more)" if high >= HIGHEST else f"{psnr:.2f} ({low:.2f} to {high:.2f})"

@@ -1,0 +1,127 @@
+"""Images that are larger than memory: rows are read and written while the rest stays on the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from noiseless.image import DataRange, Image
+from noiseless.io import formats
+
+OPENERS = {"tiff": "noiseless.io.windows", "zarr": "noiseless.io.zarr_rows"}
+"""Modules with a function `open_rows` for the formats that can be read so."""
+
+
+class Rows(Protocol):
+    """An open image of one or more pages, read by rows.
+
+    Not safe for several threads at once, but any thread may use it.
+
+    Attributes:
+        path: of the image.
+        kind: of its format, as people write it.
+        pages: how many there are.
+        height: rows of a page.
+        width: pixels of a row.
+        chunk: rows that are best read together, from a multiple of this number on.
+        row_bytes: of a row in memory.
+        data_range: that was given instead of the image's own.
+    """
+
+    path: Path
+    kind: str
+    pages: int
+    height: int
+    width: int
+    chunk: int
+    row_bytes: int
+    data_range: DataRange | None
+
+    def rows(self, page: int, start: int, stop: int) -> npt.NDArray[Any]:
+        """Stored values of some rows: (rows, W) or (rows, W, S).
+
+        Raises:
+            ImageError: they are damaged.
+        """
+        ...
+
+    def image(self, stored: npt.NDArray[Any]) -> Image:
+        """What stored values, a part of a page, show."""
+        ...
+
+    def stored(self, image: Image) -> npt.NDArray[Any]:
+        """The values to store for an image; the way back from `image`."""
+        ...
+
+    def tell_maximum(self, value: float) -> None:
+        """Say what the largest value of all pages is: it decides how many of its bits mean something."""
+        ...
+
+    def write(self, path: Path, bands: Iterable[npt.NDArray[Any]], image: Image) -> None:
+        """Write an image like this one, of other values, as these come.
+
+        Args:
+            path: where it goes.
+            bands: stored values of all rows, some at a time; none reaches over a page's end.
+            image: its metadata hold the mark.
+
+        Raises:
+            OutputError: it cannot be written; what was there before is intact.
+        """
+        ...
+
+
+@contextlib.contextmanager
+def open_rows(path: Path, *, data_range: DataRange | None = None) -> Iterator[Rows | None]:
+    """Open an image to read it by rows.
+
+    Args:
+        path: of the image.
+        data_range: a number (0 to that) or a pair, instead of what the image says.
+
+    Yields:
+        The rows, or ``None`` where it must be read whole.
+
+    Raises:
+        ImageError: damaged, or of more pixels than even windows may have.
+    """
+    module = OPENERS.get(formats.recognise_path(path) or "")
+    if module is None:
+        yield None
+        return
+    opener = cast(Any, importlib.import_module(module)).open_rows
+    with opener(path, data_range=data_range) as rows:
+        yield rows
+
+
+def of_height(bands: Iterable[npt.NDArray[Any]], rows: int, height: int) -> Iterator[npt.NDArray[Any]]:
+    """The same rows in pieces of `rows` of them, fewer at the end of each page.
+
+    Args:
+        bands: some rows at a time; none reaches over a page's end.
+        rows: of a piece.
+        height: rows of a page.
+
+    Raises:
+        ValueError: the last page is not complete.
+    """
+    waiting: list[npt.NDArray[Any]] = []
+    held, row = 0, 0
+    for band in bands:
+        start = 0
+        while start < len(band):
+            wanted = min(rows, height - row) - held
+            part = band[start : start + wanted]
+            waiting.append(part)
+            held, start = held + len(part), start + len(part)
+            if len(part) == wanted:
+                yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+                row, held, waiting = (row + held) % height, 0, []
+    if held or row:
+        raise ValueError("rows are missing")

@@ -1,0 +1,166 @@
+"""PSNR without clean images: estimates beside the truth, and what cannot be estimated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import noiseless
+from noiseless.data import NoisyImages, NoisyPairs, samples
+from noiseless.errors import ConfigError, DataError, ImageError, NoiselessError, WorkError
+from noiseless.evaluation import Estimate, Estimates, estimate
+from noiseless.evaluation.residual import audit
+from noiseless.evaluation.unreferenced import alone, know, law_of, run
+from noiseless.noise import parse
+
+SIDE = 96
+
+
+def crops(count: int, side: int = SIDE) -> list[np.ndarray]:
+    """The middle of shipped photographs, (3, side, side) in [0, 1] units."""
+    found = []
+    for path in [path for kind in ("test", "validation", "train") for path in samples(kind)][:count]:
+        array = noiseless.read(path).array
+        top, left = (array.shape[0] - side) // 2, (array.shape[1] - side) // 2
+        found.append(np.moveaxis(array[top : top + side, left : left + side], 2, 0).astype(np.float32) / 255)
+    return found
+
+
+def save(folder: Path, images: list[np.ndarray]) -> Path:
+    """Arrays (C, H, W) as float TIFF files."""
+    folder.mkdir()
+    for number, image in enumerate(images):
+        noiseless.write(folder / f"{number}.tif", noiseless.Image.from_array(np.moveaxis(image, 0, 2)))
+    return folder
+
+
+def noisy_versions(clean: list[np.ndarray], spec: str, seed: int = 0) -> list[np.ndarray]:
+    """Each with noise of its own."""
+    return [parse(spec).sample(image, np.random.default_rng([seed, number])) for number, image in enumerate(clean)]
+
+
+def true_psnr(model: Any, clean: np.ndarray, noisy: np.ndarray, spec: str) -> float:
+    restored = run(model, noisy, know(noisy, parse(spec)).told)
+    return float(-10 * np.log10(np.mean((restored - clean) ** 2)))
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A model that fails."""
+
+    name: str = "lost"
+
+    def __call__(self, array: Any, **options: Any) -> Any:
+        return np.full_like(array, np.nan)
+
+
+@pytest.mark.parametrize("clipped", [False, True])
+@pytest.mark.parametrize(
+    ("name", "spec"), [("color-small", "gaussian:10"), ("color-nano", "poisson-gaussian:gain=0.003,read=0.03")]
+)
+def test_estimates_are_near_the_truth(name: str, spec: str, clipped: bool, tmp_path: Path) -> None:
+    clean = crops(8, 160)
+    noisy = noisy_versions(clean, spec)
+    if clipped:
+        noisy = [(np.rint(image.clip(0, 1) * 255) / 255).astype(np.float32) for image in noisy]
+    made = estimate(name, NoisyImages.find(save(tmp_path / "noisy", noisy)), noise=spec)
+    model = noiseless.load(name)
+    truth = [true_psnr(model, *both, spec) for both in zip(clean, noisy, strict=True)]
+    assert made.mean(name)[0] == pytest.approx(np.mean(truth), abs=0.3)
+    held = [each.low <= true <= each.high for each, true in zip(made.models[name], truth, strict=True)]
+    assert sum(held) >= 7
+    assert made.mean(name)[0] > np.mean([each.noisy for each in made.models[name]]) + 3
+
+
+def test_the_noise_of_a_noisy_image_is_what_clipping_leaves_of_it() -> None:
+    clean = np.concatenate([np.zeros((1, 64, 64)), np.full((1, 64, 64), 0.5)], axis=2).astype(np.float32)
+    noisy = parse("gaussian:25").sample(clean, np.random.default_rng(3)).clip(0, 1)
+    law = law_of(noisy, parse("gaussian:25"))
+    errors, predicted = (noisy - clean) ** 2, law.variance + law.shift**2
+    for half in (slice(0, 60), slice(68, 128)):
+        assert predicted[..., half].mean() == pytest.approx(errors[..., half].mean(), rel=0.1)
+    free = law_of(noisy - 0.5, parse("gaussian:25"))
+    assert free.variance == pytest.approx((25 / 255) ** 2)
+
+
+def test_a_seed_that_made_the_noise_may_measure_it() -> None:
+    clean = crops(1)[0]
+    noisy = parse("gaussian:25").sample(clean, np.random.default_rng(0))
+    known = know(noisy, parse("gaussian:25"))
+    model = noiseless.load("color-nano")
+    errors = [float(alone(model, noisy, known, seed).error.mean()) for seed in (0, 1, 2)]
+    assert errors[0] == pytest.approx(np.mean(errors[1:]), rel=0.5)
+
+
+def test_two_exposures_need_no_noise_model(tmp_path: Path) -> None:
+    clean, spec = crops(4), "correlated:sigma=0.06,length=1"
+    sides = [noisy_versions(clean, spec, seed) for seed in (1, 2)]
+    source = NoisyPairs.find(*(save(tmp_path / "ab"[number], side) for number, side in enumerate(sides)))
+    made = estimate("color-small", source, noise=spec)
+    model = noiseless.load("color-small")
+    truth = [np.mean([true_psnr(model, image, side[i], spec) for side in sides]) for i, image in enumerate(clean)]
+    assert made.mean("color-small")[0] == pytest.approx(np.mean(truth), abs=0.3)
+    assert all(each.low < true < each.high for each, true in zip(made.models["color-small"], truth, strict=True))
+    assert "two" not in made.models["color-small"][0].noise
+    assert "pairs" in made.lines()[0]
+    told = estimate("color-small", source)
+    assert told.mean("color-small")[0] > told.models["color-small"][0].noisy
+
+
+def test_exposures_of_different_scenes_are_refused(tmp_path: Path) -> None:
+    images = noisy_versions(crops(2), "gaussian:10")
+    source = NoisyPairs.find(save(tmp_path / "a", images[:1]), save(tmp_path / "b", images[1:]))
+    with pytest.raises(DataError, match="not of one scene"):
+        estimate("color-nano", source)
+    smaller = NoisyPairs.find(tmp_path / "a", save(tmp_path / "c", [images[0][:, :64]]))
+    with pytest.raises(DataError, match="differ in size"):
+        estimate("color-nano", smaller)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
+def test_nothing_is_said_of_an_image_without_noise(value: float, tmp_path: Path) -> None:
+    source = NoisyImages.find(save(tmp_path / "flat", [np.full((3, SIDE, SIDE), value, np.float32)]))
+    with pytest.raises(DataError, match=r"no noise can be measured in .*0\.tif"):
+        estimate("color-nano", source)
+
+
+def test_noise_that_nothing_is_known_for(tmp_path: Path) -> None:
+    source = NoisyImages.find(save(tmp_path / "noisy", noisy_versions(crops(1), "gaussian:25")))
+    for spec in ("gaussian:5-25", "jpeg:40", "salt-and-pepper:amount=0.1", "gaussian:5+rician:sigma=0.1"):
+        with pytest.raises(ConfigError):
+            estimate("identity", source, noise=spec)
+    for spec in ("gaussian:25+clip", "gaussian:20+stripes:sigma=0.02"):
+        assert estimate("identity", source, noise=spec).mean("identity")[0] < 30
+    with pytest.raises(ConfigError, match="limit"):
+        estimate("identity", source, limit=0)
+    with pytest.raises(WorkError, match="lost failed"):
+        estimate(Lost(), source, noise="gaussian:25")
+
+
+def test_nan_is_refused(tmp_path: Path) -> None:
+    image = crops(1)[0]
+    image[0, 3, 3] = np.nan
+    np.save(tmp_path / "bad.npy", np.moveaxis(image, 0, 2))
+    with pytest.raises(NoiselessError, match="NaN") as caught:
+        estimate("color-nano", NoisyImages.find(tmp_path / "bad.npy"))
+    assert isinstance(caught.value, DataError | ImageError)
+
+
+def test_an_interval_without_an_end_says_so() -> None:
+    nothing = audit(*[np.zeros((1, 32, 32), np.float32)] * 4)
+    sure = Estimate("a.png", "gaussian:5", 34.0, 40.0, 39.0, 41.0, nothing)
+    open_ended, unbounded = replace(sure, high=100.0), replace(sure, psnr=100.0, high=100.0)
+    assert [str(each) for each in (sure, open_ended, unbounded)] == [
+        "40.00 (39.00 to 41.00)",
+        "40.00 (39.00 or more)",
+        "39.00 or more",
+    ]
+    protocol = {"method": "Stein", "noise": "auto", "seed": 0, "count": 2}
+    assert Estimates(protocol, {"m": (sure, sure)}).rows()[-1][-1] == "40.00 (39.00 to 41.00)"
+    assert Estimates(protocol, {"m": (sure, unbounded)}).rows()[-1][-1] == "39.00 or more"
+    assert "not known well enough" in Estimates(protocol, {"m": (sure, open_ended)}).lines()[-1]
+    assert "not known" not in Estimates(protocol, {"m": (sure, sure)}).lines()[-1]

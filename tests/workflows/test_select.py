@@ -1,0 +1,164 @@
+"""`noiseless select`: which noisy images to make a clean reference of."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import noiseless
+import tiny_runs
+from noiseless.__main__ import main
+from noiseless.data import NoisyImages
+from noiseless.errors import ConfigError, DataError, ImageError
+from noiseless.noise import parse
+from noiseless.workflows.select import Candidate, choose, look, select, uncertainty
+
+ODD = {
+    "stripes": "gaussian:10+stripes:sigma=0.06,axis=rows",
+    "impulses": "gaussian:10+salt-and-pepper:amount=0.06",
+    "correlated": "correlated:sigma=0.08,length=1.5",
+}
+PLAIN = Candidate("a", "/a", "gaussian:10", "gaussian 10.0 of 255", 0.1, 0.1, (0.0,) * 10)
+
+
+def save(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noiseless.write(path, noiseless.Image.from_array(array))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight pictures with the same white noise, and one of each odd kind."""
+    made = tmp_path_factory.mktemp("select") / "noisy"
+    kinds = {f"usual-{number}": "gaussian:10" for number in range(8)} | ODD
+    for number, ((name, spec), scene) in enumerate(zip(kinds.items(), tiny_runs.pictures(11, 4, 96), strict=True)):
+        noisy = parse(spec).sample(scene.astype(np.float32) / 255, np.random.default_rng(number))
+        save(made / f"{name}.png", np.rint(noisy[0].clip(0, 1) * 255).astype(np.uint8))
+    return made
+
+
+def test_the_odd_ones_come_first_and_the_files_say_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers, paths = folder.parent / "made" / "numbers.json", folder.parent / "made" / "list.txt"
+    command = ["select", "--noisy", str(folder), "--model", "gray-small", "-k", "4"]
+    assert main([*command, "--json", str(numbers), "-o", str(paths)]) == 0
+    printed = capsys.readouterr().out
+    listed = [Path(line) for line in paths.read_text("utf-8").splitlines()]
+    assert {path.stem for path in listed[:3]} == set(ODD)
+    assert all(path.is_file() for path in listed)
+    assert len(listed) == 4
+    plain = json.loads(numbers.read_text("utf-8"))
+    assert [Path(row["path"]) for row in plain["selected"]] == listed
+    assert [row["rank"] for row in plain["selected"]] == [1, 2, 3, 4]
+    assert plain["images"] == 11
+    assert plain["model"] == "gray-small"
+    assert plain["selected"][0]["distance"] is None
+    assert all(row["noise"] and len(row["descriptor"]) == 10 for row in plain["selected"])
+    rows = printed.splitlines()
+    assert rows[0].split() == ["image", "uncertainty", "spread", "misfit", "distance", "noise"]
+    assert [row.split()[1] for row in rows[1:5]] == [f"noisy/{path.name}" for path in listed]
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[:5] == rows[:5]
+
+
+def test_more_than_there_are_lists_all(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["select", "--noisy", str(folder / "usual-*.png"), "--model", "gray-small", "-k", "30"]) == 0
+    printed = capsys.readouterr().out
+    assert "There are only 8 images, and 30 were asked for: all are listed." in printed
+    assert printed.count("noisy/usual-") == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--noisy", "EMPTY", "--model", "gray-small"], "no image in the folder"),
+        (["--noisy", "MIXED", "--model", "gray-small"], "the images differ in their channels: got"),
+        (["--noisy", "COLOUR", "--model", "color-smal"], "unknown model 'color-smal'. Did you mean color-small"),
+        (["--noisy", "GREY", "--model", "color-small"], "color-small takes images of 3 channels: got 1"),
+        (["--noisy", "GREY", "--model", "gray-small", "-k", "0"], "how many images to choose does not fit: got 0"),
+        (["--noisy", "GREY", "--model", "gray-small", "-o", "GREY"], "got a folder, expected a file name"),
+    ],
+)
+def test_errors_are_one_line(
+    arguments: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grey, colour = np.full((24, 24), 90, np.uint8), np.full((24, 24, 3), 90, np.uint8)
+    (tmp_path / "EMPTY").mkdir()
+    for name, arrays in (("MIXED", [grey, colour]), ("COLOUR", [colour]), ("GREY", [grey])):
+        for number, array in enumerate(arrays):
+            save(tmp_path / name / f"{number}.png", array)
+    places = [str(tmp_path / each) if each.isupper() else each for each in arguments]
+    assert main(["select", *places]) == (1 if "-o" in arguments else 2)
+    error = capsys.readouterr().err
+    assert line in error
+    assert error.count("\n") == 1
+
+
+def test_needs_no_torch(folder: Path) -> None:
+    code = (
+        "import sys; from noiseless.__main__ import main; "
+        f"main(['select', '--noisy', {str(folder / 'usual-0.png')!r}, '--model', 'gray-small']); "
+        "assert 'torch' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 40), (700, 30)])
+def test_any_size_and_a_constant_image(size: tuple[int, int]) -> None:
+    denoiser = noiseless.load("gray-small")
+    for plane in (np.full((1, *size), 0.5, np.float32), np.random.default_rng(0).random((3, *size), np.float32)):
+        seen = look(plane, denoiser, "a", "/a")
+        assert np.isfinite([seen.spread, seen.misfit, *seen.descriptor]).all()
+    constant = look(np.full((1, *size), 0.5, np.float32), denoiser, "a", "/a")
+    assert constant.kind == "none"
+
+
+def test_a_stack_counts_by_its_middle_and_nan_is_refused(tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).integers(0, 255, (5, 32, 32), dtype=np.uint8)
+    np.save(tmp_path / "stack.npy", stack)
+    np.save(tmp_path / "middle.npy", stack[2])
+    denoiser, views = noiseless.load("gray-small"), [item.views[0] for item in NoisyImages.find(tmp_path).items]
+    first, second = (each.candidate for each in select(views, denoiser, 2).chosen)
+    assert first.descriptor == second.descriptor
+    np.save(tmp_path / "nan.npy", np.full((32, 32), np.nan, np.float32))
+    views = [item.views[0] for item in NoisyImages.find(tmp_path).items]
+    with pytest.raises(ImageError, match="NaN"):
+        select(views, denoiser, 2)
+    with pytest.raises(DataError, match="no image to choose from"):
+        select([], denoiser, 2)
+    with pytest.raises(ConfigError, match="1 or more"):
+        select(views, denoiser, 0)
+
+
+def test_the_same_image_is_not_wanted_twice() -> None:
+    """Twins of the most uncertain image come after all others."""
+    twin = replace(PLAIN, name="twin", spread=9.0, misfit=9.0)
+    others = [replace(PLAIN, name=f"{number}", descriptor=(number / 10 + 1,) * 10) for number in range(5)]
+    order = [each.candidate.name for each in choose([twin, twin, twin, *others], 8)]
+    assert order[0] == "twin"
+    assert order[-2:] == ["twin", "twin"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    numbers=st.lists(st.tuples(*[st.floats(0, 10, width=16)] * 4), min_size=1, max_size=12),
+    count=st.integers(1, 15),
+)
+def test_a_choice_is_the_beginning_of_a_larger_one(numbers: list[tuple[float, ...]], count: int) -> None:
+    candidates = [
+        replace(PLAIN, name=str(index), spread=spread, misfit=misfit, descriptor=(one, other) * 5)
+        for index, (spread, misfit, one, other) in enumerate(numbers)
+    ]
+    all_of_them = choose(candidates, len(candidates))
+    assert sorted(each.candidate.name for each in all_of_them) == sorted(each.name for each in candidates)
+    assert choose(candidates, count) == all_of_them[:count]
+    assert all_of_them[0].uncertainty == uncertainty(candidates).max()
+    distances = [each.distance for each in all_of_them]
+    assert np.isfinite(distances[1:]).all()
