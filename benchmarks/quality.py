@@ -11,6 +11,9 @@ per-image values. The sets and checkpoints are not part of the project: NOISELES
 
 Run: python benchmarks/quality.py -o docs/benchmark.md                         about half an hour of two cores
      python benchmarks/quality.py --models color-small --sets cbsd68 --slow 0  quicker, printed
+
+Each section is one run and is kept in --parts: a run that was stopped goes on from there, and a section is measured
+anew once its file is deleted.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -180,6 +183,39 @@ the noise levels; multiply-adds are for a 256x256 image. Figures marked publishe
 """
 
 
+def kept(part: Path, make: Callable[[], list[str]]) -> list[str]:
+    """The lines of a section: those of an earlier run, or made now and kept."""
+    if not part.is_file():
+        lines = make()
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text("\n".join(lines), encoding="utf-8")
+    return part.read_text(encoding="utf-8").split("\n")
+
+
+def networks_on(name: str, options: argparse.Namespace) -> list[str]:
+    """The section of the networks on a whole set; models that were named are measured every time."""
+    if options.models:
+        named = {Path(model).name: model for model in options.models}
+        return section(name, named, measure(SETS[name], named, options.limit))
+    models = methods(SETS[name])
+    part = options.parts / f"{name}-{options.limit or 'all'}.md"
+    return kept(part, lambda: section(name, models, measure(SETS[name], models, options.limit)))
+
+
+def all_on_the_first(name: str, options: argparse.Namespace) -> list[str]:
+    """The section of all methods, the slow ones with them, on the first images of a set; and its plot."""
+
+    def make() -> list[str]:
+        models = methods(SETS[name]) | {slow: slow for slow in SLOW}
+        reports = measure(SETS[name], models, options.slow)
+        if name == PLOTTED[0] and options.output:
+            picture = options.output.parent / "pictures" / "quality-against-time.svg"
+            picture.write_text(plot(reports[str(PLOTTED[1])]), encoding="utf-8")
+        return section(name, models, reports)
+
+    return kept(options.parts / f"{name}-slow-{options.slow}.md", make)
+
+
 def main() -> None:
     """Measure and print, or write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -187,19 +223,14 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS, metavar="SET")
     parser.add_argument("--slow", type=int, default=8, help="images of each set for the slow methods; 0 for none")
     parser.add_argument("--limit", type=int, help="the first images of each set only, as many as this")
+    parser.add_argument("--parts", type=Path, default=Path("runs/quality"), help="where finished sections are kept")
     parser.add_argument("-o", "--output", type=Path, help="the report, Markdown; its plot goes to pictures/ beside it")
     options = parser.parse_args()
     lines = [INTRODUCTION]
     for name in options.sets:
-        models = {Path(m).name: m for m in options.models} if options.models else methods(SETS[name])
-        lines += section(name, models, measure(SETS[name], models, options.limit))
+        lines += networks_on(name, options)
         if options.slow and not options.models:
-            every = {**models, **{slow: slow for slow in SLOW}}
-            reports = measure(SETS[name], every, options.slow)
-            lines += section(name, every, reports)
-            if name == PLOTTED[0] and options.output:
-                picture = options.output.parent / "pictures" / "quality-against-time.svg"
-                picture.write_text(plot(reports[str(PLOTTED[1])]), encoding="utf-8")
+            lines += all_on_the_first(name, options)
     if options.output:
         options.output.write_text("\n".join(lines), encoding="utf-8")
     else:
