@@ -108,6 +108,38 @@ def test_noisy_images_alone(exposures: list[Path], tmp_path: Path, capsys: pytes
     assert "Measuring: 100%" in printed.err
 
 
+def test_what_cannot_be_measured_is_named_and_the_others_go_on(
+    exposures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = {"constant": np.full((64, 64), 90, np.uint8), "clipped": np.full((64, 64), 255, np.uint8)}
+    bad["tiny"] = np.array([[3, 9, 1], [7, 2, 5]], np.uint8)
+    for name, array in bad.items():
+        Pillow.fromarray(array).save(exposures[0] / f"{name}.png")
+    np.save(exposures[0] / "nan.npy", np.full((64, 64), np.nan, np.float32))
+    (exposures[0] / "broken.png").write_bytes((exposures[0] / "0.png").read_bytes()[:200])
+    outputs = ["--json", str(tmp_path / "n.json"), "--report", str(tmp_path / "pages")]
+    command = ["evaluate", "gray-small", "identity", "--noisy", str(exposures[0])]
+    assert main([*command, *outputs]) == 2
+    plain, printed = numbers(tmp_path / "n.json"), capsys.readouterr()
+    assert plain["protocol"]["count"] == 3
+    assert [len(row["images"]) for row in plain["results"]] == [3, 3]
+    assert "5 of 8 could not be measured:" in printed.err
+    page = (tmp_path / "pages" / "report.html").read_text("utf-8")
+    reasons = {f"{name}.png": "no noise can be measured" for name in bad}
+    reasons |= {"nan.npy": "NaN", "broken.png": "broken.png"}
+    for name, reason in reasons.items():
+        (line,) = [line for line in printed.err.splitlines() if line.startswith(f"  first/{name}: ")]
+        assert reason in line
+        assert reason in plain["left_out"][f"first/{name}"]
+        assert f"{name} left out: " in page
+    assert "Measuring: 100%" in printed.err
+    for number in range(3):
+        (exposures[0] / f"{number}.png").unlink()
+    assert main(command) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Measuring")]
+    assert "nothing can be said of any of the 5 images: got of first/broken.png: " in line
+
+
 def test_two_exposures(exposures: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pair = [str(folder) for folder in exposures]
     assert main(["evaluate", "gray-small", "--noisy-pairs", *pair, "--json", str(tmp_path / "n.json")]) == 0
@@ -116,6 +148,10 @@ def test_two_exposures(exposures: list[Path], tmp_path: Path, capsys: pytest.Cap
     printed = capsys.readouterr().out
     assert "3 pairs" in printed
     assert "each the target of the other" in printed
+    Pillow.fromarray(tiny_runs.pictures(1, seed=9, size=96)[0][0]).save(exposures[1] / "1.png")
+    assert main(["evaluate", "gray-small", "--noisy-pairs", *pair, "--json", str(tmp_path / "n.json")]) == 2
+    assert numbers(tmp_path / "n.json")["protocol"]["count"] == 2
+    assert "  first/1.png: these exposures are not of one scene" in capsys.readouterr().err
 
 
 def test_settings(clean: Path, tmp_path: Path) -> None:

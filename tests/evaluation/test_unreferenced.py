@@ -14,7 +14,8 @@ from noiseless.data import NoisyImages, NoisyPairs, samples
 from noiseless.errors import ConfigError, DataError, ImageError, NoiselessError, WorkError
 from noiseless.evaluation import Estimate, Estimates, estimate
 from noiseless.evaluation.residual import audit
-from noiseless.evaluation.unreferenced import alone, know, law_of, run
+from noiseless.evaluation.risk import law_of
+from noiseless.evaluation.unreferenced import alone, know, run
 from noiseless.noise import parse
 
 SIDE = 96

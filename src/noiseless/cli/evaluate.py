@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from noiseless.data.sources import Source
     from noiseless.evaluation.pictures import Pictures
     from noiseless.evaluation.report import Report
-    from noiseless.evaluation.unreferenced import Estimate
+    from noiseless.evaluation.unreferenced import Estimate, Estimates
 
 NONE: list[str] = []
 PAGE = "report.html"
@@ -69,7 +70,7 @@ def evaluate(
     json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the numbers for machines.")] = None,
     report: Annotated[str | None, typer.Option(metavar="DIR", help="Write report.html there, with pictures.")] = None,
     settings: Settings = NO_SETTINGS,
-) -> None:
+) -> int:
     """Measure denoisers side by side, on clean images with noise or on pairs.
 
     On noisy images alone PSNR is estimated, and what was removed is audited: noise, or structure?
@@ -91,7 +92,8 @@ def evaluate(
         told = {"noise": noise, "limit": limit, "seed": chosen.seed}
         return _estimate(models, noisy, noisy_pairs, told, json, report)
     if history:
-        return _history(models, history, asdict(chosen) | {"group": group, "limit": limit}, json, report)
+        _history(models, history, asdict(chosen) | {"group": group, "limit": limit}, json, report)
+        return 0
     source = _source(clean, pairs)
     print(source.report())
     count = min(len(source), limit or len(source))
@@ -110,6 +112,7 @@ def evaluate(
             print("\n".join(["", *text_table(rows)]))
     print("\n".join(["", *made.lines()]))
     _write(made, pictures, json, report)
+    return 0
 
 
 def _history(models: list[str], file: str, options: dict[str, Any], json: str | None, report: str | None) -> None:
@@ -152,7 +155,7 @@ def _estimate(
     options: dict[str, Any],
     json: str | None,
     report: str | None,
-) -> None:
+) -> int:
     """Estimate PSNR without clean images, audit what was removed, and print both."""
     from noiseless.cli.denoise import noise_level
     from noiseless.data import NoisyImages, NoisyPairs
@@ -172,12 +175,23 @@ def _estimate(
                 pictures.add(model, found, *images)
 
         made = estimate(models, source, watch=watch, **options)
+        step(len(made.left_out) * len(models))
     print("\n".join(["", *text_table(made.rows()), "", *made.lines(), "", "what was removed:", *made.verdicts()]))
     if json:
         made.to_json(json)
         print(f"Numbers: {json}")
     if report:
         print(f"Report: {pictures.write(made, report, PAGE)}")
+    return _leave_out(made)
+
+
+def _leave_out(made: Estimates) -> int:
+    """Name the images of which nothing can be said, with the reason; the exit code."""
+    if made.left_out:
+        print(f"{len(made.left_out)} of {made.count + len(made.left_out)} could not be measured:", file=sys.stderr)
+    for name, error in made.left_out.items():
+        print(f"  {name}: {error}", file=sys.stderr)
+    return max((error.exit_code for error in made.left_out.values()), default=0)
 
 
 def _source(clean: list[str], pairs: tuple[str, str] | None) -> Source:

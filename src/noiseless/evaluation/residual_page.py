@@ -63,7 +63,7 @@ class ResidualPictures:
         parts = [
             "<h1>Measured without clean images</h1>",
             f"<h2>Numbers</h2>{table(head, body)}",
-            _list(made.lines()),
+            _list([*made.lines(), *(f"{name} left out: {error}" for name, error in made.left_out.items())]),
             f"<h2>What was removed</h2>{_list(made.verdicts())}",
             "<p>In the maps red windows lost more than noise, so structure; blue ones kept at least half of it.</p>",
             STYLE,

@@ -1,18 +1,7 @@
 """How good models are on noisy images alone: estimates of the error to a clean image that nobody has.
 
-From one image, by Stein's formula. With y = x + n and a model f,
-
-    E |f(y) - x|^2 = E |f(y) - y|^2 - E |n|^2 + 2 E <n, f(y)>,
-
-and for normal noise the last is the trace of its covariance times the model's derivative: <b, f(y + b) - f(y)> for a
-small b that is distributed as the noise. So one formula serves white, correlated and signal-dependent noise; for the
-last the normal law of the same variance stands in. From two exposures y and z of one scene, without any formula:
-E |f(y) - z|^2 is the error and the variance of z, which the difference of the two tells.
-
-References:
-    C. M. Stein: Estimation of the mean of a multivariate normal distribution. Annals of Statistics 9, 1981.
-    S. Ramani, T. Blu, M. Unser: Monte-Carlo SURE. IEEE Transactions on Image Processing 17, 2008.
-    J. Lehtinen et al.: Noise2Noise. ICML, 2018 (a noisy target in place of a clean one).
+The formulas are those of `noiseless.evaluation.risk`: Stein's for one image whose noise is known or measured, and for
+two exposures of one scene none but their difference.
 """
 
 from __future__ import annotations
@@ -20,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,31 +19,18 @@ from scipy import ndimage
 
 from noiseless.calibration import examine_planes
 from noiseless.calibration.exposures import check_one_scene
-from noiseless.data.sources import NoisyImages, NoisyPairs
+from noiseless.data.sources import Item, NoisyImages, NoisyPairs
 from noiseless.data.store import as_unit_float
-from noiseless.errors import ConfigError, DataError, WorkError
+from noiseless.errors import ConfigError, DataError, InputError, WorkError
 from noiseless.evaluation.models import Model, resolve
 from noiseless.evaluation.report import write_text
 from noiseless.evaluation.residual import WINDOW, Audit, audit
+from noiseless.evaluation.risk import Risk, counted, error_to_another_view, has_formula, variance_of_views
 from noiseless.noise import Noise, parse
-from noiseless.noise.base import Moments
 from noiseless.noise.chain import Chain
-from noiseless.noise.clip import Clip, censored_moments
-
-PROBE = 0.1
-"""Size of the change that the derivative is measured with, in standard deviations of the noise."""
-
-STREAM = 20260
-"""Tells the random numbers of this measurement from others of the same seed."""
 
 CLIPPED = 0.2
 """Half of the 95% interval of what clipping takes of the variance, over it: found on photographs."""
-
-LEVELS = 256
-"""Clean values for which the effect of clipping is tabulated."""
-
-SMOOTHED = 1.5
-"""Standard deviation in pixels of the window whose mean stands in for the clean value where noise is drawn."""
 
 BLOCK = 16
 """Side of the blocks whose spread says how sure an estimate is."""
@@ -62,10 +39,6 @@ BEST, WORST = 1e-10, 1.0
 """Mean squared errors that are told apart: below the first, 100 dB, nothing is; above the second no image is."""
 
 HIGHEST = -10 * math.log10(BEST)
-
-GREYS = np.linspace(0.1, 0.9, 9, dtype=np.float32).reshape(1, 3, 3)
-UNBIASED = 1e-3
-"""How far noise may move a mean grey and still count as of zero mean."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +110,12 @@ class Estimates:
     Attributes:
         protocol: how, as plain data.
         models: name to an estimate for each image.
+        left_out: name of an image of which nothing can be said, to the error that says why.
     """
 
     protocol: Mapping[str, Any]
     models: Mapping[str, tuple[Estimate, ...]]
+    left_out: Mapping[str, InputError] = field(default_factory=dict)
 
     def mean(self, model: str) -> tuple[float, float, float]:
         """Mean over images of the PSNR of a model and of the ends of its interval.
@@ -155,6 +130,11 @@ class Estimates:
             (HIGHEST if any(each.high >= HIGHEST for each in found) else high),
         )
 
+    @property
+    def count(self) -> int:
+        """How many images were measured."""
+        return len(next(iter(self.models.values())))
+
     def rows(self) -> list[list[str]]:
         """The table of all images as text, and the means over images."""
         columns = list(self.models.values())
@@ -166,10 +146,9 @@ class Estimates:
 
     def verdicts(self) -> list[str]:
         """A line for each image and model: what was removed, noise or structure."""
-        count = len(next(iter(self.models.values())))
         return [
             f"{found[number].name}, {model}: {found[number].audit}"
-            for number in range(count)
+            for number in range(self.count)
             for model, found in self.models.items()
         ]
 
@@ -187,6 +166,7 @@ class Estimates:
         return [
             f"estimated without clean images, {how}",
             "in brackets the 95% interval, with the doubt about the noise; restored images are clipped to [0, 1]",
+            *([f"{len(self.left_out)} images are left out: nothing can be said of them"] if self.left_out else []),
             *(
                 ["or more: the noise is not known well enough for an upper end; give it, or two exposures"]
                 if open_ended
@@ -205,7 +185,9 @@ class Estimates:
             estimated = dict(zip(("mean", "low", "high"), self.mean(model), strict=True))
             images = [asdict(each) | {"audit": each.audit.to_dict()} for each in found]
             results.append({"model": model, "estimated_psnr": estimated, "images": images})
-        write_text(path, json.dumps({"protocol": dict(self.protocol), "results": results}, indent=1) + "\n")
+        left_out = {name: str(error) for name, error in self.left_out.items()}
+        plain = {"protocol": dict(self.protocol), "results": results, "left_out": left_out}
+        write_text(path, json.dumps(plain, indent=1) + "\n")
 
 
 def estimate(
@@ -229,28 +211,35 @@ def estimate(
 
     Raises:
         ConfigError: a limit below 1, or noise that has a range, a mean or no formula of its variance.
-        DataError: two exposures that are not of one scene, or nothing that tells the noise of an image.
+        InputError: nothing can be said of any image: no noise to be measured, two exposures that are not of one
+            scene, NaN. Where that holds for some of several, they are left out, and the result says why.
         WorkError: a model returned another shape, or NaN or infinite values.
     """
     chosen = resolve(models)
     given = parse(noise) if isinstance(noise, str) and noise != "auto" else noise
     _check(given, limit, alone=isinstance(source, NoisyImages))
     found: dict[str, list[Estimate]] = {model.name: [] for model in chosen}
-    for name, planes in _scenes(source, limit):
-        known = [know(plane, given, name, told_only=len(planes) == 2) for plane in planes]
-        for model in chosen:
-            measured = between(model, planes, known) if len(planes) == 2 else alone(model, planes[0], known[0], seed)
-            words = "" if len(planes) == 2 else known[0].words
-            found[model.name].append(_estimated(measured, name, words))
-            if watch is not None:
-                watch(model.name, found[model.name][-1], planes[0], measured.restored)
+    left_out: dict[str, InputError] = {}
+    for item in source.items[:limit]:
+        scenes: dict[str, list[np.ndarray]] = {}
+        with _noted(left_out, item.name):
+            scenes = _scenes(item, source.data_range)
+        for name, planes in scenes.items():
+            with _noted(left_out, name):
+                made = _of_all(chosen, planes, given, name, seed)
+                for model, (each, measured) in zip(chosen, made, strict=True):
+                    found[model.name].append(each)
+                    if watch is not None:
+                        watch(model.name, each, planes[0], measured.restored)
+    count = len(next(iter(found.values())))
+    _check_some(count, left_out)
     protocol = {
         "method": "Stein" if isinstance(source, NoisyImages) else "two exposures",
         "noise": given if isinstance(given, str) else given.spec,
         "seed": seed,
-        "count": len(next(iter(found.values()))),
+        "count": count,
     }
-    return Estimates(protocol, {name: tuple(each) for name, each in found.items()})
+    return Estimates(protocol, {name: tuple(each) for name, each in found.items()}, left_out)
 
 
 def _check(noise: Noise | str, limit: int | None, *, alone: bool) -> None:
@@ -260,34 +249,49 @@ def _check(noise: Noise | str, limit: int | None, *, alone: bool) -> None:
         return
     if noise.ranged:
         raise ConfigError("a range is no noise level", got=noise.spec, fix="Give one level, or auto to measure it.")
-    if alone and counted(noise) != _uncut(noise):
+    if alone and not has_formula(noise):
         fix = "Give two exposures: --noisy-pairs A B."
         raise ConfigError("nothing is estimated for noise with a mean or without a formula", got=noise.spec, fix=fix)
 
 
-def _uncut(noise: Noise) -> tuple[Noise, ...]:
-    """The parts of noise but for the clipping that follows them."""
-    parts = noise.parts if isinstance(noise, Chain) else (noise,)
-    return tuple(part for part in parts if not isinstance(part, Clip))
+def _check_some(count: int, left_out: Mapping[str, InputError]) -> None:
+    """Raise where nothing can be said of any image; the error itself where there is one."""
+    if count or not left_out:
+        return
+    name, error = next(iter(left_out.items()))
+    if len(left_out) == 1:
+        raise error
+    raise DataError(f"nothing can be said of any of the {len(left_out)} images", got=f"of {name}: {error}")
 
 
-def counted(noise: Noise) -> tuple[Noise, ...]:
-    """The parts of noise for which Stein's formula holds: zero mean, and a formula of the variance."""
-    found = []
-    for part in _uncut(noise):
-        after = part.moments(Moments.of(np.repeat(GREYS, part.channels or 1, axis=0)))
-        if after is not None and float(np.abs(after.mean - GREYS).max()) < UNBIASED:
-            found.append(part)
-    return tuple(found)
+@contextmanager
+def _noted(left_out: dict[str, InputError], name: str) -> Iterator[None]:
+    """What is wrong with an image is kept beside its name; work goes on after it."""
+    try:
+        yield
+    except InputError as error:
+        left_out[name] = error
 
 
-def _scenes(source: NoisyImages | NoisyPairs, limit: int | None) -> Iterator[tuple[str, list[np.ndarray]]]:
-    for item in source.items[:limit]:
-        views = [[as_unit_float(plane) for plane in view.read(source.data_range)] for view in item.views]
-        if len({tuple(plane.shape for plane in planes) for planes in views}) > 1:
-            raise DataError(f"the two images of {item.name} differ in size")
-        for number, planes in enumerate(zip(*views, strict=True)):
-            yield item.name if len(views[0]) == 1 else f"{item.name}[{number}]", list(planes)
+def _scenes(item: Item, data_range: tuple[float, float] | None) -> dict[str, list[np.ndarray]]:
+    """The views of each plane of an image, (C, H, W) each, by name."""
+    views = [[as_unit_float(plane) for plane in view.read(data_range)] for view in item.views]
+    if len({tuple(plane.shape for plane in planes) for planes in views}) > 1:
+        raise DataError(f"the two images of {item.name} differ in size")
+    planes = [list(each) for each in zip(*views, strict=True)]
+    return {item.name if len(planes) == 1 else f"{item.name}[{number}]": each for number, each in enumerate(planes)}
+
+
+def _of_all(
+    models: Sequence[Model], planes: Sequence[np.ndarray], noise: Noise | str, name: str, seed: int
+) -> list[tuple[Estimate, Measured]]:
+    """What is estimated of each model on one scene."""
+    known = [know(plane, noise, name, told_only=len(planes) == 2) for plane in planes]
+    if len(planes) == 2:
+        found = [between(model, planes, known) for model in models]
+        return [(_estimated(each, name, ""), each) for each in found]
+    found = [alone(model, planes[0], known[0], seed) for model in models]
+    return [(_estimated(each, name, known[0].words), each) for each in found]
 
 
 def _estimated(measured: Measured, name: str, words: str) -> Estimate:
@@ -329,62 +333,13 @@ def alone(model: Model, noisy: np.ndarray, known: Known, seed: int = 0) -> Measu
         known: its noise.
         seed: of the small change.
     """
-    law = law_of(noisy, known.noise)
-    # not the stream of a bare seed: an image that was made with it would be probed with its own noise
-    probe = law.probe(known.noise, np.random.default_rng([seed, STREAM]))
-    restored = run(model, noisy, known.told)
-    moved = probe * (run(model, noisy + np.float32(PROBE) * probe, known.told) - restored) / PROBE
-    removed, power = restored - noisy, law.variance + law.shift**2
-    error = removed**2 - law.variance + 2 * moved + 2 * removed * law.shift + law.shift**2
-    level = float(power.mean())
-    share = abs(1 - 2 * float(moved.mean()) / level) if level else 1.0  # what a wrong level does to the estimate
-    doubt = math.hypot(share * known.doubt, CLIPPED * float((law.free - law.variance).mean()))
-    return Measured(error, level, restored, audit(noisy, restored, power, probe, doubt=known.doubt), doubt)
-
-
-@dataclass(frozen=True)
-class Law:
-    """What the noise does to each pixel of an image, (C, H, W), clipping included.
-
-    Attributes:
-        free: variance before clipping.
-        variance: after it.
-        shift: of the mean, by clipping.
-    """
-
-    free: np.ndarray
-    variance: np.ndarray
-    shift: np.ndarray
-
-    def probe(self, noise: Noise, generator: np.random.Generator) -> np.ndarray:
-        """Normal noise of this variance, with the correlation of the model; float32."""
-        flat = np.full(self.variance.shape, 0.5, np.float32)
-        after = noise.moments(Moments.of(flat))
-        if after is not None and after.normal:
-            drawn = (noise.sample(flat, generator) - flat) / np.sqrt(noise.variance(flat))
-        else:
-            drawn = generator.standard_normal(flat.shape)
-        return np.asarray(drawn * np.sqrt(self.variance), np.float32)
-
-
-def law_of(noisy: np.ndarray, noise: Noise) -> Law:
-    """The law of the noise in an image whose clean version is not known: at the means of small windows.
-
-    An image that never leaves [0, 1] counts as clipped there. The clean value is then the one whose noisy and clipped
-    mean is that of the window, and the variance that of a censored normal variable.
-    """
-    mean = ndimage.gaussian_filter(noisy, (0, SMOOTHED, SMOOTHED), mode="mirror").clip(0, 1)
-    if noisy.min() < 0 or noisy.max() > 1:
-        free = noise.variance(mean)
-        return Law(free, free, np.zeros(noisy.shape))
-    values = np.tile(np.linspace(0, 1, LEVELS, dtype=np.float32), (len(noisy), 1, 1))
-    expected, _ = censored_moments(values.astype(np.float64), noise.variance(values))
-    clean = np.stack(
-        [np.interp(plane, *lines) for plane, *lines in zip(mean, expected[:, 0], values[:, 0], strict=True)]
-    )
-    free = noise.variance(clean.astype(np.float32))
-    expected, variance = censored_moments(clean, free)
-    return Law(free, variance, expected - clean)
+    risk = Risk.of(noisy, known.noise, seed)
+    restored, beside = (run(model, image, known.told) for image in (noisy, risk.beside))
+    left = float(risk.left(restored, beside).mean())
+    share = abs(1 - 2 * left / risk.level) if risk.level else 1.0  # what a wrong level does to the estimate
+    doubt = math.hypot(share * known.doubt, CLIPPED * float((risk.law.free - risk.law.variance).mean()))
+    found = audit(noisy, restored, risk.law.power, risk.probe, doubt=known.doubt)
+    return Measured(risk.error(restored, beside), risk.level, restored, found, doubt)
 
 
 def between(model: Model, pair: Sequence[np.ndarray], known: Sequence[Known]) -> Measured:
@@ -396,9 +351,10 @@ def between(model: Model, pair: Sequence[np.ndarray], known: Sequence[Known]) ->
     first, second = pair
     for both in zip(first, second, strict=True):
         check_one_scene(np.stack(both))
-    variance = (first - second).astype(np.float64) ** 2 / 2
+    variance = variance_of_views(first, second)
     restored = [run(model, noisy, each.told) for noisy, each in zip(pair, known, strict=True)]
-    errors = [(each - other) ** 2 - variance for each, other in zip(restored, (second, first), strict=True)]
+    views = ((first, second), (second, first))
+    errors = [error_to_another_view(each, *both) for each, both in zip(restored, views, strict=True)]
     power = ndimage.uniform_filter(variance, (0, WINDOW, WINDOW), mode="mirror")
     found = audit(first, restored[0], power, (first - second) / math.sqrt(2))
     return Measured((errors[0] + errors[1]) / 2, float(variance.mean()), restored[0], found)

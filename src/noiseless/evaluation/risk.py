@@ -1,0 +1,183 @@
+"""The squared error of a restored image to the clean one that nobody has, pixel by pixel; only means say anything.
+
+From one image, by Stein's formula. With y = x + n and a model f,
+
+    E |f(y) - x|^2 = E |f(y) - y|^2 - E |n|^2 + 2 E <n, f(y)>,
+
+and for normal noise the last is the trace of its covariance times the model's derivative: <b, f(y + b) - f(y)> for a
+small b that is distributed as the noise. So one formula serves white, correlated and signal-dependent noise; for the
+last the normal law of the same variance stands in. From two exposures y and z of one scene, without any formula:
+E |f(y) - z|^2 is the error and the variance of z, which the difference of the two tells.
+
+References:
+    C. M. Stein: Estimation of the mean of a multivariate normal distribution. Annals of Statistics 9, 1981.
+    S. Ramani, T. Blu, M. Unser: Monte-Carlo SURE. IEEE Transactions on Image Processing 17, 2008.
+    J. Lehtinen et al.: Noise2Noise. ICML, 2018 (a noisy target in place of a clean one).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from noiseless.noise import Noise
+from noiseless.noise.base import Moments
+from noiseless.noise.chain import Chain
+from noiseless.noise.clip import Clip, censored_moments
+
+PROBE = 0.1
+"""Size of the change that the derivative is measured with, in standard deviations of the noise."""
+
+STREAM = 20260
+"""Tells the random numbers of this measurement from others of the same seed."""
+
+LEVELS = 256
+"""Clean values for which the effect of clipping is tabulated."""
+
+SMOOTHED = 1.5
+"""Standard deviation in pixels of the window whose mean stands in for the clean value where noise is drawn."""
+
+GREYS = np.linspace(0.1, 0.9, 9, dtype=np.float32).reshape(1, 3, 3)
+UNBIASED = 1e-3
+"""How far noise may move a mean grey and still count as of zero mean."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """What the noise does to each pixel of an image, (C, H, W), clipping included.
+
+    Attributes:
+        free: variance before clipping.
+        variance: after it.
+        shift: of the mean, by clipping.
+    """
+
+    free: np.ndarray
+    variance: np.ndarray
+    shift: np.ndarray
+
+    @property
+    def power(self) -> np.ndarray:
+        """Mean squared error of the noisy image, at each pixel."""
+        return np.asarray(self.variance + self.shift**2)
+
+    def probe(self, noise: Noise, generator: np.random.Generator, mixing: np.ndarray | None = None) -> np.ndarray:
+        """Normal noise of this variance, with the correlation of the model and, by `mixing`, of channels; float32."""
+        flat, noise = np.full(self.variance.shape, 0.5, np.float32), noise.draw(generator)
+        after = noise.moments(Moments.of(flat))
+        if after is not None and after.normal:
+            drawn = (noise.sample(flat, generator) - flat) / np.sqrt(noise.variance(flat))
+        else:
+            drawn = generator.standard_normal(flat.shape)
+        if mixing is not None:
+            drawn = np.einsum("cd,dhw->chw", mixing, drawn)
+        return np.asarray(drawn * np.sqrt(self.variance), np.float32)
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Stein's formula, made ready for an image.
+
+    Attributes:
+        noisy: the image, (C, H, W) in [0, 1] units.
+        law: of its noise.
+        probe: noise as it might have been, float32.
+    """
+
+    noisy: np.ndarray
+    law: Law
+    probe: np.ndarray
+
+    @classmethod
+    def of(cls, noisy: np.ndarray, noise: Noise, seed: int, mixing: np.ndarray | None = None) -> Risk:
+        """Make it ready.
+
+        Args:
+            noisy: (C, H, W), float32, in [0, 1] units.
+            noise: that it has.
+            seed: of the probe.
+            mixing: (C, C), rows of norm 1: makes channels that resemble each other of independent ones.
+        """
+        law = law_of(noisy, noise)
+        # not the stream of a bare seed: an image that was made with it would be probed with its own noise
+        return cls(noisy, law, law.probe(noise, np.random.default_rng([seed, STREAM]), mixing))
+
+    @property
+    def level(self) -> float:
+        """Mean squared error of the noisy image."""
+        return float(self.law.power.mean())
+
+    @property
+    def beside(self) -> np.ndarray:
+        """The image with a little more noise, float32, which is to be restored as well."""
+        return np.asarray(self.noisy + np.float32(PROBE) * self.probe, np.float32)
+
+    def left(self, restored: np.ndarray, restored_beside: np.ndarray) -> np.ndarray:
+        """Noise times what of it is left in the restored image, at each pixel: the noise's variance, if all is."""
+        return np.asarray(self.probe * (np.asarray(restored_beside, np.float64) - restored) / PROBE)
+
+    def error(self, restored: np.ndarray, restored_beside: np.ndarray) -> np.ndarray:
+        """Squared error of the restored image at each pixel, (C, H, W), float64."""
+        law, removed = self.law, np.asarray(restored, np.float64) - self.noisy
+        left = self.left(restored, restored_beside)
+        return np.asarray(removed**2 - law.variance + 2 * left + 2 * removed * law.shift + law.shift**2)
+
+
+def error_to_another_view(restored: np.ndarray, noisy: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Squared error at each pixel, from a second noisy view of the scene, of like and independent noise.
+
+    Args:
+        restored: from `noisy`, (C, H, W) in [0, 1] units.
+        noisy: the first view.
+        other: the second.
+    """
+    return np.asarray((np.asarray(restored, np.float64) - other) ** 2 - variance_of_views(noisy, other))
+
+
+def variance_of_views(noisy: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Variance of the noise at each pixel, of which only means say anything: half the squared difference; float64."""
+    return np.asarray((noisy.astype(np.float64) - other) ** 2 / 2)
+
+
+def law_of(noisy: np.ndarray, noise: Noise) -> Law:
+    """The law of the noise in an image whose clean version is not known: at the means of small windows.
+
+    An image that never leaves [0, 1] counts as clipped there, unless its noise has no normal law near by. The clean
+    value is then the one whose noisy and clipped mean is that of the window, and the variance that of a censored
+    normal variable.
+    """
+    mean = ndimage.gaussian_filter(noisy, (0, SMOOTHED, SMOOTHED), mode="mirror").clip(0, 1)
+    if noisy.min() < 0 or noisy.max() > 1 or not has_formula(noise):
+        free = noise.variance(mean)
+        return Law(free, free, np.zeros(noisy.shape))
+    values = np.tile(np.linspace(0, 1, LEVELS, dtype=np.float32), (len(noisy), 1, 1))
+    expected, _ = censored_moments(values.astype(np.float64), noise.variance(values))
+    clean = np.stack(
+        [np.interp(plane, *lines) for plane, *lines in zip(mean, expected[:, 0], values[:, 0], strict=True)]
+    )
+    free = noise.variance(clean.astype(np.float32))
+    expected, variance = censored_moments(clean, free)
+    return Law(free, variance, expected - clean)
+
+
+def has_formula(noise: Noise) -> bool:
+    """Whether Stein's formula holds for noise, but for the clipping that follows it."""
+    return counted(noise) == _uncut(noise)
+
+
+def counted(noise: Noise) -> tuple[Noise, ...]:
+    """The parts of noise for which Stein's formula holds: zero mean, and a formula of the variance."""
+    found = []
+    for part in _uncut(noise):
+        after = part.moments(Moments.of(np.repeat(GREYS, part.channels or 1, axis=0)))
+        if after is not None and float(np.abs(after.mean - GREYS).max()) < UNBIASED:
+            found.append(part)
+    return tuple(found)
+
+
+def _uncut(noise: Noise) -> tuple[Noise, ...]:
+    """The parts of noise but for the clipping that follows them."""
+    parts = noise.parts if isinstance(noise, Chain) else (noise,)
+    return tuple(part for part in parts if not isinstance(part, Clip))
