@@ -233,7 +233,7 @@ def test_limits_are_checked_before_anything_is_decoded(tmp_path: Path, monkeypat
 
 def test_a_full_queue_is_429_and_says_when_to_come_again(tmp_path: Path) -> None:
     app = create_app(settings(tmp_path, queue=1), Log(io.StringIO()))
-    with TestClient(app, base_url=LOCAL) as client, app.state.parts.pipeline.queue.place():
+    with TestClient(app, base_url=LOCAL) as client, app.state.parts.pipeline.queue.place(9):
         answer = post(client, file_of(noisy()))
         assert answer.status_code == 429
         assert int(answer.headers["retry-after"]) >= 1

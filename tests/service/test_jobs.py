@@ -7,6 +7,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from fastapi.testclient import TestClient
 from PIL import Image as PillowImage
 
 from noiseless.errors import OutputError
+from noiseless.service import jobs as job_module
+from noiseless.service import pipeline, routes
 from noiseless.service.app import create_app
 from noiseless.service.engine import Restored, Work
 from noiseless.service.logs import Log
@@ -48,7 +51,7 @@ def file_of(array: np.ndarray, kind: str = "tiff") -> bytes:
 
 
 def start(folder: Path, **changes: object) -> TestClient:
-    settings = ServiceSettings(state=str(folder), threads=1, **changes)  # type: ignore[arg-type]
+    settings = ServiceSettings(state=str(folder), **{"threads": 1, **changes})  # type: ignore[arg-type]
     return TestClient(create_app(settings, Log(io.StringIO())), base_url=LOCAL)
 
 
@@ -132,6 +135,55 @@ def test_large_images_become_jobs_by_themselves(tmp_path: Path) -> None:
         job = answer.json()["id"]
         assert finished(client, job)["state"] == "done"
         assert client.get(f"/v1/jobs/{job}/result").status_code == 200
+
+
+def test_jobs_count_among_the_images_that_were_denoised(tmp_path: Path) -> None:
+    with start(tmp_path) as client:
+        jobs = [send(client, file_of(noisy())) for _ in range(2)]
+        assert [finished(client, job)["state"] for job in jobs] == ["done", "done"]
+        counted = client.get("/metrics").text
+    assert 'noiseless_images_total{model="gray-small"} 2.0' in counted
+    assert f'noiseless_pixels_total{{model="gray-small"}} {2.0 * 40 * 48}' in counted
+
+
+def test_a_service_that_takes_up_no_jobs_is_not_ready(tmp_path: Path) -> None:
+    with start(tmp_path) as client:
+        assert client.get("/readyz").status_code == 200
+        client.portal.call(client.app.state.parts.jobs._tasks[0].cancel)  # type: ignore
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()) == (503, {"status": "jobs are not done"})
+        assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("what", ["preview/before", "preview/after", "result?strength=0.5", "calibrate"])
+def test_what_is_only_looked_at_is_decoded_within_a_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    decode, here, most = pipeline.decode, [0], [0]
+
+    def counted(data: bytes, most_pixels: int) -> noiseless.Image:
+        here[0] += 1
+        most[0] = max(most[0], here[0])
+        time.sleep(0.05)
+        here[0] -= 1
+        return decode(data, most_pixels)
+
+    monkeypatch.setattr(pipeline, "DECODED", 3000)  # one and a half images
+    data = file_of(noisy())
+    with start(tmp_path, threads=4) as client:
+        job = send(client, data, blend="true")
+        assert finished(client, job)["state"] == "done"
+        for module in (job_module, routes):
+            monkeypatch.setattr(module, "decode", counted)
+
+        def look(_: int) -> int:
+            if what == "calibrate":
+                return int(client.post("/v1/calibrate", files={"image": data}).status_code)
+            return int(client.get(f"/v1/jobs/{job}/{what}").status_code)
+
+        with ThreadPoolExecutor(4) as clients:
+            assert set(clients.map(look, range(8))) == {200}
+    assert most == [1]
 
 
 def test_jobs_can_be_cancelled_and_forgotten(client: TestClient) -> None:

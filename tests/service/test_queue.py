@@ -31,7 +31,7 @@ class Clock:
 def measured(rate: int, longest_wait: float = 10.0) -> tuple[Queue, Clock]:
     """A queue that has seen so many pixels a second for a long time."""
     clock = Clock()
-    queue = Queue(1000, longest_wait, clock)
+    queue = Queue(1000, 10**9, longest_wait, clock)
     for _ in range(200):
         with queue.work(rate):
             clock.now += 1
@@ -109,22 +109,37 @@ def test_nobody_is_told_to_come_after_ages() -> None:
         assert {retry_after(queue) for _ in range(20)} == {LONGEST_RETRY}
 
 
-def test_before_anything_is_measured_a_slow_machine_is_assumed() -> None:
-    queue = Queue(10, 10.0, Clock())
-    with queue.work(round(10 * FIRST_RATE)):
-        assert retry_after(queue) >= 1
+def test_what_is_guessed_before_anything_is_measured_is_soon_forgotten() -> None:
+    clock = Clock()
+    queue = Queue(10, 10**9, 10.0, clock)
+    assert queue.rate == pytest.approx(FIRST_RATE)
+    for _ in range(2):
+        with queue.work(50_000):
+            clock.now += 1
+    assert queue.rate == pytest.approx(50_000, rel=1)
+    assert queue.rate < FIRST_RATE / 5
 
 
 def test_places_are_bounded_too() -> None:
-    queue = Queue(2, 10.0, Clock())
-    with queue.place(), queue.place():
+    queue = Queue(2, 10**9, 10.0, Clock())
+    with queue.place(9), queue.place(9):
         assert queue.here == 2
-        with pytest.raises(HTTPException), queue.place():
+        with pytest.raises(HTTPException), queue.place(9):
             pytest.fail("let in")
     assert queue.here == 0
 
 
-@pytest.mark.parametrize(("options", "longest"), [([], 10.0), (["--longest-wait", "2.5"], 2.5)])
+def test_so_are_bytes_but_one_alone_may_have_more() -> None:
+    queue = Queue(9, 1000, 10.0, Clock())
+    with queue.place(2000), pytest.raises(HTTPException), queue.place(1):
+        pytest.fail("let in")
+    with queue.place(600), queue.place(400), pytest.raises(HTTPException), queue.place(1):
+        pytest.fail("let in")
+    with queue.place(1000):
+        assert queue.here == 1
+
+
+@pytest.mark.parametrize(("options", "longest"), [([], 30.0), (["--longest-wait", "2.5"], 2.5)])
 def test_the_longest_wait_is_an_option(
     options: list[str], longest: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

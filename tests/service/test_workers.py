@@ -17,6 +17,7 @@ pytest.importorskip("fastapi", reason="the service needs the extra serve")
 from noiseless.service import jobs as module
 from noiseless.service.jobs import IN_HAND, Jobs
 from noiseless.service.logs import Log
+from noiseless.service.measures import Measures
 from noiseless.service.settings import ServiceSettings
 from noiseless.service.store import CANCELLED, FAILED, Store
 
@@ -35,11 +36,11 @@ def tried(folder: Path, use: Callable[[Jobs, Store], Awaitable[None]]) -> None:
 
     async def main() -> None:
         store = Store(folder)
-        jobs = Jobs(ServiceSettings(state=str(folder)), store, Broken(), Log(io.StringIO()))  # type: ignore[arg-type]
+        jobs = Jobs(ServiceSettings(state=str(folder)), store, Broken(), Log(io.StringIO()), Measures())  # type: ignore[arg-type]
         jobs.start()
         try:
             await use(jobs, store)
-            assert not any(task.done() for task in jobs._tasks)
+            assert jobs.is_alive
         finally:
             await jobs.stop()
             store.close()

@@ -23,7 +23,7 @@ def serve(
     state: Annotated[str, typer.Option(metavar="DIR", help="Where jobs, results and the audit log are kept.")] = "",
     longest_wait: Annotated[
         float, typer.Option(metavar="SECONDS", help="Requests that would wait longer are told to come again later.")
-    ] = 10.0,
+    ] = 30.0,
     insecure: Annotated[bool, typer.Option("--insecure", help="Let other machines come without a token.")] = False,
     settings: Settings = NO_SETTINGS,
 ) -> None:

@@ -64,9 +64,9 @@ def create_app(settings: ServiceSettings, log: Log | None = None) -> FastAPI:
         engine = Engine(models, settings.time_limit)
         pipeline = Pipeline(settings, engine)
         store = Store(settings.folder)
-        jobs = Jobs(settings, store, pipeline, log)
+        jobs = Jobs(settings, store, pipeline, log, measures)
         queue = pipeline.queue
-        measures.watch("direct_requests", "Direct requests that are here.", lambda: queue.here)
+        measures.watch("direct_requests", "Requests with an image that are here.", lambda: queue.here)
         measures.watch("expected_wait_seconds", "Until the direct requests are done.", lambda: queue.wait)
         measures.watch("pixels_per_second", "Of direct requests, while there are any.", lambda: queue.rate)
         measures.watch("jobs_waiting", "Jobs that wait.", lambda: store.count(QUEUED))

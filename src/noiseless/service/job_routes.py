@@ -16,7 +16,7 @@ from noiseless.service.parts import HasParts, Parts, client_of
 from noiseless.service.routes import accepted, image_response, new_job
 from noiseless.service.schema import ERRORS, EVENTS, IMAGES, JOB, PREVIEW, SUBMIT, Responses, error
 from noiseless.service.store import DONE, UNFINISHED, Job
-from noiseless.service.uploads import inspect, received
+from noiseless.service.uploads import inspect, received, size_of
 
 router = APIRouter(tags=["jobs"])
 
@@ -42,7 +42,7 @@ async def job_of(
 HasJob = Annotated[Job, Depends(job_of)]
 
 
-def done_job(job: HasJob) -> Job:
+async def done_job(job: HasJob) -> Job:
     """A job that is done."""
     if job.state in UNFINISHED:
         raise HTTPException(409, f"the job is {job.state}; its result is not there yet")
@@ -59,20 +59,20 @@ DoneJob = Annotated[Job, Depends(done_job)]
 )
 async def submit(request: Request, parts: HasParts) -> JSONResponse:
     """The answer comes at once; the job is done when it is its turn, even if the service restarts in between."""
-    with parts.pipeline.queue.place():
+    with parts.pipeline.queue.place(size_of(request, parts.settings.max_upload)):
         async with received(request, parts.settings.upload_limit) as upload:
             fields = dict(upload.fields)
             blend = fields.pop("blend", "").strip().lower() in ("true", "1", "yes", "on")
             options = Options.from_form(fields, parts.models.names)
             content = await parts.pipeline.run(inspect, upload.file, parts.settings.max_pixels)
         job = new_job(upload.name, options, content, client_of(request), blend=blend)
-        return accepted(parts, await parts.jobs.add(content.data, job))
+        return await accepted(parts, await parts.jobs.add(content.data, job))
 
 
 @router.get("/v1/jobs/{job}", summary="How far a job is", responses={200: JOB, **NOT_THERE})
 async def state(job: HasJob, parts: HasParts) -> JSONResponse:
     """Its state, progress and time left; once it is done, its report."""
-    return JSONResponse(parts.jobs.described(job))
+    return JSONResponse(await parts.jobs.described(job))
 
 
 @router.get(
@@ -116,7 +116,7 @@ async def preview(
     plane: Annotated[int, Query(ge=0, le=1_000_000, description="Of a stack.")] = 0,
 ) -> Response:
     """An 8-bit PNG, with a window around the values that the image uses; `after` is at full strength."""
-    if which == "after" and not (done_job(job).blend):
+    if which == "after" and not (await done_job(job)).blend:
         raise HTTPException(409, "this job keeps no preview; send it with blend=true")
     try:
         shown = await parts.jobs.preview(job, which == "after", plane)
@@ -138,7 +138,7 @@ async def _events(parts: Parts, job: Job) -> AsyncIterator[str]:
     last: dict[str, Any] = {}
     quiet = 0.0
     for _ in range(int(MOST_EVENTS_SECONDS / LOOK_SECONDS)):
-        now = parts.jobs.described(job)
+        now = await parts.jobs.described(job)
         seen = {name: now[name] for name in ("state", "progress", "ahead")}
         if seen != last:
             last, quiet = seen, 0.0

@@ -18,10 +18,12 @@ from noiseless.image import Image
 from noiseless.inference import blended
 from noiseless.io import with_denoised_mark
 from noiseless.io.atomic import replacing
+from noiseless.service.budget import Budget
 from noiseless.service.engine import Restored, Work
 from noiseless.service.logs import Log
+from noiseless.service.measures import Measures
 from noiseless.service.options import Options
-from noiseless.service.pipeline import Answer, Budget, Pipeline, decode, encode, marked
+from noiseless.service.pipeline import Answer, Pipeline, decode, encode, marked
 from noiseless.service.preview import Preview, preview
 from noiseless.service.queue import busy
 from noiseless.service.report import report
@@ -61,10 +63,14 @@ class Jobs:
         store: of the jobs.
         pipeline: does the work.
         log: of what happens.
+        measures: count what is done.
     """
 
-    def __init__(self, settings: ServiceSettings, store: Store, pipeline: Pipeline, log: Log) -> None:
-        self._settings, self._store, self._pipeline, self._log = settings, store, pipeline, log
+    def __init__(
+        self, settings: ServiceSettings, store: Store, pipeline: Pipeline, log: Log, measures: Measures
+    ) -> None:
+        self._settings, self._store, self._pipeline = settings, store, pipeline
+        self._log, self._measures = log, measures
         self._running: dict[str, Running] = {}
         self._more = asyncio.Event()
         self._in_hand = Budget(IN_HAND)
@@ -77,6 +83,11 @@ class Jobs:
             self._log("recovered", jobs=len(left))
         self._more.set()
         self._tasks = [asyncio.create_task(self._forever(step)) for step in (*[self._work] * WORKERS, self._expire)]
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether everything that takes up jobs is at work."""
+        return not any(task.done() for task in self._tasks)
 
     async def stop(self) -> None:
         """Leave what is in hand to the next service."""
@@ -119,8 +130,9 @@ class Jobs:
         else:
             await asyncio.to_thread(self._store.remove, job.id)
 
-    def described(self, job: Job) -> dict[str, Any]:
+    async def described(self, job: Job) -> dict[str, Any]:
         """A job as clients see it."""
+        ahead = await asyncio.to_thread(self._store.ahead, job) if job.state == QUEUED else 0
         running = self._running.get(job.id)
         share = running.share if running is not None else float(job.state == "done")
         elapsed = time.time() - (job.started or time.time())
@@ -130,7 +142,7 @@ class Jobs:
             "state": job.state,
             "progress": round(share, 4),
             "seconds_left": round(elapsed * (1 - share) / share, 1) if 0 < share < 1 else None,
-            "ahead": self._store.ahead(job) if job.state == QUEUED else 0,
+            "ahead": ahead,
             "name": job.name,
             "options": dict(job.options),
             "created": job.created,
@@ -148,7 +160,7 @@ class Jobs:
         outcome = job.outcome or {}
         if job.blend:
             wanted = float(job.options["strength"]) if strength is None else strength
-            return await self._pipeline.run(self._blended, job, wanted)
+            return await self._pipeline.look(job.pixels, self._blended, job, wanted)
         if strength is not None:
             raise ConfigError("this job keeps its result at one strength", fix="Send it with blend=true.")
         data = await self._pipeline.run(self._store.path(job.id, RESULT).read_bytes)
@@ -156,7 +168,7 @@ class Jobs:
 
     async def preview(self, job: Job, after: bool, plane: int) -> Preview:
         """The input of a job, or its result at full strength, as a browser shows it."""
-        return await self._pipeline.run(self._shown, job, after, plane)
+        return await self._pipeline.look(job.pixels, self._shown, job, after, plane)
 
     async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
         """Take a step again and again: what goes wrong in one (a full disk, a fault of ours) must not stop the rest."""
@@ -193,6 +205,7 @@ class Jobs:
         """Do a job; whatever happens is said in its row."""
         try:
             model = await self._done(job, running)
+            self._measures.count(model, job.pixels)
             self._log("job", job=job.id, state="done", model=model, digest=job.digest, client=job.client)
         except Cancelled:
             if not running.cancelled.is_set():  # the service stops

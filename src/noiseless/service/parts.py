@@ -32,7 +32,7 @@ class Parts:
     jobs: Jobs
 
 
-def parts_of(request: Request) -> Parts:
+async def parts_of(request: Request) -> Parts:
     """What the application is made of."""
     parts: Parts = request.app.state.parts
     return parts

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -15,6 +14,7 @@ from noiseless.errors import ImageError, OutputError
 from noiseless.image import Image
 from noiseless.io import FORMATS, read, with_denoised_mark, write
 from noiseless.runtime.machine import processors
+from noiseless.service.budget import Budget
 from noiseless.service.engine import Engine, Restored, Work
 from noiseless.service.options import Options
 from noiseless.service.queue import Queue
@@ -25,7 +25,11 @@ from noiseless.service.uploads import Content
 T = TypeVar("T")
 
 DECODED = 8 << 20
-"""Pixels of the images that are decoded at once; a larger one is decoded alone."""
+"""Pixels of the images that are decoded at once for requests, and again for what is only looked at; a larger one is
+decoded alone."""
+
+UPLOADS = 4
+"""As many uploads of the largest size may be here at once."""
 
 MEDIA_TYPES = {
     "png": "image/png",
@@ -75,8 +79,8 @@ class Pipeline:
     def __init__(self, settings: ServiceSettings, engine: Engine) -> None:
         self._settings, self._engine = settings, engine
         self._pool = ThreadPoolExecutor(settings.threads or processors(), "codec")
-        self._decoded = Budget(DECODED)
-        self.queue = Queue(settings.queue, settings.longest_wait)
+        self._decoded, self._looked_at = Budget(DECODED), Budget(DECODED)
+        self.queue = Queue(settings.queue, UPLOADS * settings.max_upload, settings.longest_wait)
 
     def close(self) -> None:
         """Let go of the threads."""
@@ -85,6 +89,11 @@ class Pipeline:
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a function in one of as many threads as there are processors."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+    async def look(self, pixels: int, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function that decodes an image of so many pixels, when others leave it the memory."""
+        async with self._looked_at.take(pixels):
+            return await self.run(function, *arguments)
 
     async def denoise(self, content: Content, options: Options, *, numbers: bool) -> Answer:
         """Denoise a small image.
@@ -111,32 +120,6 @@ class Pipeline:
         except asyncio.CancelledError:
             work.cancelled.set()
             raise
-
-
-class Budget:
-    """Lets in so much at once; what exceeds the whole is let in alone.
-
-    Args:
-        whole: of it.
-    """
-
-    def __init__(self, whole: int) -> None:
-        self._whole = self._left = whole
-        self._changed = asyncio.Condition()
-
-    @contextlib.asynccontextmanager
-    async def take(self, amount: int) -> AsyncIterator[None]:
-        """Wait for a part of the budget and hold it."""
-        part = min(amount, self._whole)
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._left >= part)
-            self._left -= part
-        try:
-            yield
-        finally:
-            self._left += part
-            async with self._changed:
-                self._changed.notify_all()
 
 
 def decode(data: bytes, most_pixels: int) -> Image:

@@ -1,4 +1,4 @@
-"""The queue of direct requests: so many at once, and no more pixels than are denoised within some seconds."""
+"""The queue of requests: so many at once, and no more pixels than are denoised within some seconds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 
 from starlette.exceptions import HTTPException
 
-FIRST_RATE = 100_000.0
-"""Pixels a second before any were measured: a small model on one slow core."""
+FIRST_RATE, FIRST_SECONDS = 1_000_000.0, 0.1
+"""Pixels a second before any were measured, and for how long they count as seen.
+
+A guess that is too high has the first ones wait longer, once; one that is too low sends people away for nothing.
+"""
 
 HALF_LIFE = 10.0
 """Seconds of work after which what was measured counts half."""
@@ -19,21 +22,24 @@ LONGEST_RETRY = 60
 
 
 class Queue:
-    """Lets direct requests in, as long as what waits will be done soon.
+    """Lets requests in, as long as there is a place and what waits will be done soon.
 
     How long that takes is the pixels that wait over the pixels a second that were done while there was work: decoding,
     computing, encoding, and the jobs in between, all counted.
 
     Args:
-        places: requests at once.
+        places: requests at once, those being received included.
+        most_bytes: of these requests together; a single one may have more.
         longest_wait: seconds; who would wait longer is sent away.
         clock: seconds of a clock that never goes back.
     """
 
-    def __init__(self, places: int, longest_wait: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._places, self._longest_wait, self._clock = places, longest_wait, clock
-        self._here = self._images = self._pixels = 0
-        self._done, self._busy = FIRST_RATE, 1.0
+    def __init__(
+        self, places: int, most_bytes: int, longest_wait: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._places, self._most_bytes, self._longest_wait, self._clock = places, most_bytes, longest_wait, clock
+        self._here = self._bytes = self._images = self._pixels = 0
+        self._done, self._busy = FIRST_RATE * FIRST_SECONDS, FIRST_SECONDS
         self._counted_until = self._promised = -math.inf
 
     @property
@@ -52,19 +58,21 @@ class Queue:
         return self._pixels / self.rate
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """A place among the requests.
+    def place(self, size: int) -> Iterator[None]:
+        """A place among the requests, for one of so many bytes.
 
         Raises:
             HTTPException: 429, there is none.
         """
-        if self._here >= self._places:
+        if self._here >= self._places or (self._here and self._bytes + size > self._most_bytes):
             raise self._full()
         self._here += 1
+        self._bytes += size
         try:
             yield
         finally:
             self._here -= 1
+            self._bytes -= size
 
     def check(self) -> None:
         """Refuse an image, even before it is received, where it would wait too long.

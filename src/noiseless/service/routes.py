@@ -19,7 +19,7 @@ from noiseless.service.pipeline import Answer, decode, result_name
 from noiseless.service.report import described, finite
 from noiseless.service.schema import CALIBRATE, DENOISE, ERRORS, IMAGES, JOB
 from noiseless.service.store import Job
-from noiseless.service.uploads import Content, inspect, received
+from noiseless.service.uploads import Content, inspect, received, size_of
 
 router = APIRouter()
 
@@ -45,13 +45,14 @@ async def denoise(request: Request, parts: HasParts) -> Response:
     An image of many pixels becomes a job (202), whose address the answer and its header `Location` give.
     """
     parts.pipeline.queue.check()
-    with parts.pipeline.queue.place():
+    with parts.pipeline.queue.place(size_of(request, parts.settings.max_upload)):
         async with received(request, parts.settings.upload_limit) as upload:
             options = Options.from_form(upload.fields, parts.models.names)
             content = await parts.pipeline.run(inspect, upload.file, parts.settings.max_pixels)
         client = client_of(request)
         if content.pixels > parts.settings.direct_pixels:
-            return accepted(parts, await parts.jobs.add(content.data, new_job(upload.name, options, content, client)))
+            job = new_job(upload.name, options, content, client)
+            return await accepted(parts, await parts.jobs.add(content.data, job))
         work = parts.pipeline.denoise(content, options, numbers=wants_numbers(request))
         answer = await while_there(request, work)
     await asyncio.to_thread(parts.store.audit, client, answer.model, content.digest, options.to_dict())
@@ -68,10 +69,10 @@ async def denoise(request: Request, parts: HasParts) -> Response:
 )
 async def calibrate(request: Request, parts: HasParts) -> dict[str, Any]:
     """The noise of an image, in a form that the field `noise` of the other calls takes."""
-    with parts.pipeline.queue.place():
+    with parts.pipeline.queue.place(size_of(request, parts.settings.max_upload)):
         async with received(request, parts.settings.upload_limit) as upload:
             content = await parts.pipeline.run(inspect, upload.file, parts.settings.max_pixels)
-        return await parts.pipeline.run(_calibrated, content, parts.settings.max_pixels)
+        return await parts.pipeline.look(content.pixels, _calibrated, content, parts.settings.max_pixels)
 
 
 @router.get("/v1/models", summary="The models there are", tags=["service"])
@@ -90,16 +91,18 @@ async def health() -> dict[str, str]:
 
 @router.get("/readyz", summary="Whether it can take work", tags=["service"], responses={503: {"description": "No."}})
 async def ready(parts: HasParts) -> JSONResponse:
-    """503 where the engine does not work."""
-    if parts.engine.is_alive:
-        return JSONResponse({"status": "ready"})
-    return JSONResponse({"status": "the engine does not work"}, 503)
+    """503 where the engine, or what takes up jobs, does not work."""
+    if not parts.engine.is_alive:
+        return JSONResponse({"status": "the engine does not work"}, 503)
+    if not parts.jobs.is_alive:
+        return JSONResponse({"status": "jobs are not done"}, 503)
+    return JSONResponse({"status": "ready"})
 
 
 @router.get("/metrics", summary="Counters for Prometheus", tags=["service"], response_class=Response)
 async def metrics(parts: HasParts) -> Response:
     """Prometheus' text format."""
-    return Response(parts.measures.text(), media_type=CONTENT_TYPE)
+    return Response(await asyncio.to_thread(parts.measures.text), media_type=CONTENT_TYPE)
 
 
 def new_job(name: str, options: Options, content: Content, client: str, *, blend: bool = False) -> dict[str, Any]:
@@ -108,9 +111,9 @@ def new_job(name: str, options: Options, content: Content, client: str, *, blend
     return {"name": name, "blend": blend, "client": client, **said}
 
 
-def accepted(parts: Parts, job: Job) -> JSONResponse:
+async def accepted(parts: Parts, job: Job) -> JSONResponse:
     """The answer to a request that became a job."""
-    return JSONResponse(parts.jobs.described(job), 202, {"Location": f"/v1/jobs/{job.id}"})
+    return JSONResponse(await parts.jobs.described(job), 202, {"Location": f"/v1/jobs/{job.id}"})
 
 
 async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:

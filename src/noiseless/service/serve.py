@@ -15,6 +15,8 @@ from noiseless.service.settings import ServiceSettings
 
 GRACE_SECONDS = 10
 
+BACKLOG = 2048
+
 HEAPS = 2
 """Heaps that the threads share; with as many as glibc likes, memory grew for as long as there was work."""
 
@@ -37,7 +39,12 @@ def serve(settings: ServiceSettings) -> None:
         port = listener.getsockname()[1]
         print(f"noiseless serves on {address(settings.host, port)}", flush=True)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_SECONDS
+            app,
+            log_config=None,
+            access_log=False,
+            backlog=BACKLOG,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
         )
         uvicorn.Server(config).run(sockets=[listener])
 
@@ -55,6 +62,7 @@ def _listening(settings: ServiceSettings) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(place)
+        listener.listen(BACKLOG)  # from now on who comes waits, and is not turned away
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
         raise ConfigError(f"cannot listen on {where}", got=error.strerror, fix="Name another: --port N.") from error

@@ -29,7 +29,7 @@ class ServiceSettings:
         max_upload: bytes of a request.
         max_pixels: pixels of an image, all planes together.
         direct_pixels: images of more pixels become jobs.
-        queue: direct requests at once, those being received included; more are answered 429.
+        queue: requests with an image at once, those being received included; more are answered 429.
         longest_wait: seconds that a direct request is expected to wait, at most; others are answered 429.
         max_jobs: jobs that wait; more are answered 429.
         time_limit: seconds of computing for one image.
@@ -50,8 +50,8 @@ class ServiceSettings:
     max_upload: int = 256 << 20
     max_pixels: int = 100_000_000
     direct_pixels: int = 1 << 20
-    queue: int = 64
-    longest_wait: float = 10.0
+    queue: int = 256
+    longest_wait: float = 30.0
     max_jobs: int = 256
     time_limit: float = 1800.0
     upload_limit: float = 300.0

@@ -146,11 +146,11 @@ class Store:
 
     def count(self, *states: str) -> int:
         """How many jobs are in one of these states."""
-        return len(self._rows(f"WHERE state IN ({_marks(states)})", *states))
+        return self._number(f"SELECT COUNT(*) FROM jobs WHERE state IN ({_marks(states)})", *states)
 
     def ahead(self, job: Job) -> int:
         """How many jobs come before one that waits."""
-        return len(self._rows("WHERE state = ? AND created < ?", QUEUED, job.created))
+        return self._number("SELECT COUNT(*) FROM jobs WHERE state = ? AND created < ?", QUEUED, job.created)
 
     def claim(self) -> Job | None:
         """The job that waits longest, which is running from now on."""
@@ -215,7 +215,7 @@ class Store:
             else:
                 with self._transaction() as connection:
                     connection.execute("UPDATE jobs SET state = ? WHERE id = ?", (QUEUED, job.id))
-        known = {job.id for job in self._rows("")}
+        known = {name for (name,) in self._found("SELECT id FROM jobs")}
         for folder in self._folder.iterdir():
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -223,20 +223,26 @@ class Store:
 
     def expire(self, before: float, most_bytes: int) -> None:
         """Forget jobs that were finished before a moment, and the oldest while all take more than so many bytes."""
-        total = sum(job.bytes for job in self._rows(""))
-        finished = self._rows(f"WHERE state NOT IN ({_marks(UNFINISHED)}) ORDER BY finished", *UNFINISHED)
-        for job in finished:
-            if (job.finished or 0) < before or total > most_bytes:
-                total -= job.bytes
-                self.remove(job.id)
+        total = self.stored()
+        query = f"SELECT id, finished, bytes FROM jobs WHERE state NOT IN ({_marks(UNFINISHED)}) ORDER BY finished"
+        for job, finished, size in self._found(query, *UNFINISHED):
+            if finished < before or total > most_bytes:
+                total -= size
+                self.remove(job)
 
     def stored(self) -> int:
         """Bytes of all jobs."""
-        return sum(job.bytes for job in self._rows(""))
+        return self._number("SELECT TOTAL(bytes) FROM jobs")
+
+    def _number(self, query: str, *values: Any) -> int:
+        return int(self._found(query, *values)[0][0])
 
     def _rows(self, where: str, *values: Any) -> list[Job]:
+        return [_job(row) for row in self._found(f"SELECT {COLUMNS} FROM jobs {where}", *values)]
+
+    def _found(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock:
-            return [_job(row) for row in self._connection.execute(f"SELECT {COLUMNS} FROM jobs {where}", values)]
+            return self._connection.execute(query, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

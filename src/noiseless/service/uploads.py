@@ -117,6 +117,12 @@ def inspect(file: BinaryIO, most_pixels: int) -> Content:
     return Content(data, hashlib.sha256(data).hexdigest(), pixels)
 
 
+def size_of(request: Request, most: int) -> int:
+    """Bytes of a request's body, as it says itself; the most there may be where it does not say."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else most
+
+
 def shown_name(name: str) -> str:
     """A file name without folders, control characters and what file systems dislike; ``"image"`` if nothing is left."""
     last = re.split(r"[/\\]", name)[-1]
