@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ import torch
 import noiseless
 import tiny_runs
 from noiseless import losses, networks
+from noiseless.bundle import NetworkSpec
 from noiseless.data import samples
 from noiseless.data.store import write_store
 from noiseless.errors import ConfigError, UnknownNameError
+from noiseless.evaluation.unreferenced import alone, know
 from noiseless.metrics import psnr
 from noiseless.noise import Noise, parse
 from noiseless.training import objectives
@@ -26,8 +28,7 @@ from noiseless.training.found import find_noise
 from noiseless.training.known import KnownNoise
 from noiseless.training.patches import NoisyPatches, make_batch
 from noiseless.training.run import Listener, Outcome, run_training
-from noiseless.training.unreferenced import error_from_another_view, error_from_noise
-from noiseless.training.validation import Example, validate
+from noiseless.training.validation import Example, unreferenced_examples, validate
 
 WHITE, CORRELATED = "gaussian:30", "correlated:sigma=0.12,length=1.0"
 UNSEEN = 77
@@ -125,6 +126,7 @@ def test_it_learns_from_two_noisy_views(tmp_path: Path) -> None:
     data = DataConfig(noisy_pairs=tuple(noisy_store(tmp_path, parse(CORRELATED), seed=1, views=2)))
     outcome, said = run(tmp_path, settings(data, "auto"))
     assert any(line.startswith("objective: noise2noise, since each scene has two noisy views") for line in said)
+    assert any(line.startswith("validation:") and line.endswith("from the other view of each scene") for line in said)
     assert outcome.psnr > outcome.noisy_psnr + 1
     assert gain_on_unseen(through(tmp_path / "run"), CORRELATED) > 1
 
@@ -181,22 +183,85 @@ def test_an_objective_that_the_noise_does_not_suit_warns_before_it_learns(tmp_pa
     assert all(count > warning for count in spent)
 
 
+class Smooth(torch.nn.Module):
+    """Means of 3x3 pixels and, where there are several channels, of those a little."""
+
+    def __init__(self, channels: int, between: float = 0.0) -> None:
+        super().__init__()
+        self.spec, self.between = NetworkSpec(channels), between
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        smooth = torch.nn.functional.avg_pool2d(noisy, 3, 1, 1, count_include_pad=False)
+        return (1 - self.between) * smooth + self.between * smooth.mean(dim=1, keepdim=True)
+
+
+def estimated(network: Smooth, views: list[np.ndarray], known: KnownNoise) -> float:
+    """Validation PSNR of a network on one scene, without its clean image."""
+    sides = [[view] for view in views]
+    examples = unreferenced_examples(sides, known, network.spec, size=512, multiple=1, seed=0)
+    scores = validate(network, examples, CPU, bf16=False)
+    assert scores.estimated
+    return scores.psnr
+
+
+def true_psnr(network: Smooth, noisy: np.ndarray, clean: np.ndarray) -> float:
+    return psnr(network(torch.from_numpy(noisy)[None])[0].numpy().clip(0, 1), clean)
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["float", "8 bits"])
 @pytest.mark.parametrize("spec", ["gaussian:25", "poisson-gaussian:gain=0.02,read=0.03", CORRELATED])
-def test_the_error_is_estimated_without_a_reference(spec: str) -> None:
+def test_validation_without_clean_images_is_near_the_truth(spec: str, stored: bool) -> None:
     noise, generator = parse(spec), np.random.default_rng(0)
-    known = KnownNoise.of(noise, 1)
     clean = unit(tiny_runs.pictures(1, seed=4, size=256)[0])
     noisy, other = (noise.sample(clean, generator) for _ in range(2))
+    if stored:
+        noisy, other = ((np.rint(view.clip(0, 1) * 255) / 255).astype(np.float32) for view in (noisy, other))
+    network, known = Smooth(1), KnownNoise.of(noise, 1)
+    truth = true_psnr(network, noisy, clean)
+    assert estimated(network, [noisy], known) == pytest.approx(truth, abs=0.3)
+    assert estimated(network, [noisy, other], known) == pytest.approx(truth, abs=0.3)
 
-    def smooth(image: np.ndarray) -> np.ndarray:
-        batch = torch.from_numpy(np.ascontiguousarray(image))[None]
-        blurred: np.ndarray = torch.nn.functional.avg_pool2d(batch, 3, 1, 1, count_include_pad=False)[0].numpy()
-        return blurred
 
-    truth = -10 * np.log10(((smooth(noisy) - clean) ** 2).mean())
-    for error, before in (error_from_noise(noisy, known, 0, smooth), error_from_another_view(noisy, other, smooth)):
-        assert -10 * np.log10(error) == pytest.approx(truth, abs=0.3)
-        assert before == pytest.approx(float(noise.variance(clean).mean()), rel=0.05)
+def test_noise_that_channels_share_counts_in_validation() -> None:
+    generator = np.random.default_rng(1)
+    clean = np.repeat(unit(tiny_runs.pictures(1, seed=4, size=256)[0]), 3, axis=0)
+    correlation = np.array([[1, 0.8, 0.8], [0.8, 1, 0.8], [0.8, 0.8, 1]])
+    drawn = np.einsum("cd,dhw->chw", np.linalg.cholesky(correlation), generator.standard_normal(clean.shape))
+    noisy, network = (clean + 0.1 * drawn).astype(np.float32), Smooth(3, between=0.5)
+    noise, truth = parse("gaussian:25.5"), true_psnr(network, noisy, clean)
+    assert estimated(network, [noisy], KnownNoise.of(noise, 3, correlation)) == pytest.approx(truth, abs=0.3)
+    assert estimated(network, [noisy], KnownNoise.of(noise, 3)) > truth + 1
+
+
+def test_validation_says_what_evaluate_says() -> None:
+    noise = parse("poisson-gaussian:gain=0.02,read=0.03")
+    noisy = noise.sample(unit(tiny_runs.pictures(1, seed=4, size=96)[0]), np.random.default_rng(0))
+    network = Smooth(1)
+
+    @dataclass(frozen=True)
+    class Model:
+        name: str = "smooth"
+
+        def __call__(self, array: Any, **options: Any) -> Any:
+            return network(torch.from_numpy(array)[None])[0].numpy()
+
+    said = -10 * np.log10(alone(Model(), noisy, know(noisy, noise)).error.mean())
+    assert estimated(network, [noisy], KnownNoise.of(noise, 1)) == pytest.approx(said, abs=1e-4)
+
+
+def test_the_estimate_keeps_the_better_weights_and_stops_early(tmp_path: Path) -> None:
+    """Steps that are far too long ruin what was learned: without a clean image the run sees it, and keeps the start."""
+    data = DataConfig(noisy=tuple(noisy_store(tmp_path, parse(WHITE), seed=1)))
+    good, _ = run(tmp_path, settings(data, "recorrupted"))
+    ruin = {"lr": 3.0, "ema": 0.0, "validations": 20, "early_stopping": 2, "warmup": 0.0, "clip_norm": 0.0}
+    config = settings(data, "recorrupted", start=str(good.folder / "best"), training=ruin)
+    outcome, said = run(tmp_path / "again", config)
+    assert (outcome.ending, outcome.estimated) == ("finished", True)
+    assert outcome.step < 50
+    assert outcome.psnr == outcome.start_psnr == pytest.approx(good.psnr, abs=0.01)
+    best, last = (gain_on_unseen(through(outcome.folder / which), WHITE) for which in ("best", "last"))
+    assert best > last + 1
+    assert "validation: without clean images the PSNR is an estimate, by Stein's formula, for this noise" in said
 
 
 def test_noise_made_like_the_known_one() -> None:

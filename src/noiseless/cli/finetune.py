@@ -121,8 +121,9 @@ def summary(outcome: FinetuningOutcome) -> list[str]:
     if not outcome.better:
         worse = f"Nothing was better than {outcome.base.model} on the validation images ({run.start_psnr:.2f} dB)"
         return [*lines, f"{worse}: nothing is saved as best. Try more images, more time or another learning rate."]
+    what = "Estimated validation" if run.estimated else "Validation"
     lines.append(
-        f"Validation PSNR {run.start_psnr:.2f} -> {run.psnr:.2f} dB ({outcome.gain:+.2f}; noisy {run.noisy_psnr:.2f})"
+        f"{what} PSNR {run.start_psnr:.2f} -> {run.psnr:.2f} dB ({outcome.gain:+.2f}; noisy {run.noisy_psnr:.2f})"
     )
     if outcome.adapter is not None:
         lines.append(f"What was trained: {outcome.adapter} ({outcome.adapter.stat().st_size / 1000:,.0f} kB)")

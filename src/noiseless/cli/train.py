@@ -138,7 +138,8 @@ def ending(outcome: Outcome, done: str) -> str:
 def summary(outcome: Outcome) -> list[str]:
     """What to say at the end of a run."""
     beside = "" if math.isnan(outcome.noisy_psnr) else f" (noisy {outcome.noisy_psnr:.2f})"
-    lines = [f"{ending(outcome, 'Trained')}: validation PSNR {outcome.psnr:.2f} dB{beside}"]
+    what = "estimated validation PSNR" if outcome.estimated else "validation PSNR"
+    lines = [f"{ending(outcome, 'Trained')}: {what} {outcome.psnr:.2f} dB{beside}"]
     if outcome.test is not None:
         noisy, restored = outcome.test
         lines.append(f"Test images: {restored:.2f} dB (noisy {noisy:.2f})")

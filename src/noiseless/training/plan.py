@@ -72,12 +72,21 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
     lines = [f"noise: {noise.noise.spec}{_told(found)}"]
     lines += [f"objective: {name}, {why}"] if why else []
     lines += [f"warning: {line}" for line in warnings(name, situation)]
+    lines += _estimated(images)
     start = config.start or _default_start(config, channels)
     if start and start != config.start:
         lines.append(f"starts from {start}; --set start={SCRATCH} for random weights")
     referenced = "supervised" if config.objective not in REFERENCED else config.objective
     objective, alone = (referenced, name) if images.unpaired else (name, "")
     return Plan(objective, alone, noise, start, name == "noise2noise" and not situation.views, tuple(lines))
+
+
+def _estimated(images: TrainingImages) -> list[str]:
+    """What a validation PSNR is where there are no clean images."""
+    if "clean" in images.validation:
+        return []
+    how = "from the other view of each scene" if len(images.validation) > 1 else "by Stein's formula, for this noise"
+    return [f"validation: without clean images the PSNR is an estimate, {how}"]
 
 
 def _referenced(config: RunConfig) -> Plan:

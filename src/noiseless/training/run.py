@@ -72,6 +72,7 @@ class Outcome:
         seconds: training time over all resumptions.
         test: PSNR in dB of the noisy and of the restored test images, where there are any and the run finished.
         start_psnr: validation PSNR in dB of the weights that the run started from; nan where they were random.
+        estimated: whether validation PSNR is an estimate, for want of clean images.
     """
 
     ending: Ending
@@ -82,6 +83,7 @@ class Outcome:
     seconds: float
     test: tuple[float, float] | None = None
     start_psnr: float = float("nan")
+    estimated: bool = False
 
 
 @dataclass(frozen=True)
@@ -383,7 +385,8 @@ def _work(
     noisy = last[0].noisy_psnr if last else float("nan")
     done = run.progress
     test = measure_test(config, run.folder) if ending == "finished" else None
-    return Outcome(ending, run.folder, done.best, noisy, done.step, done.seconds, test, done.start)
+    estimated = "clean" not in images.validation
+    return Outcome(ending, run.folder, done.best, noisy, done.step, done.seconds, test, done.start, estimated)
 
 
 def measure_test(config: RunConfig, folder: Path) -> tuple[float, float] | None:

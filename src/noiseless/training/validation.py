@@ -1,6 +1,7 @@
 """Validation: the averaged network on images it does not learn from, with the same noise every time.
 
-Without clean images the PSNR is estimated, without a reference: see `noiseless.training.unreferenced`.
+Without clean images the PSNR is estimated as `noiseless evaluate --noisy` does: see `noiseless.evaluation.risk`. That
+chooses the best weights of a run that has no clean images, and stops it early.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -18,14 +18,15 @@ from noiseless.bundle import NetworkSpec
 from noiseless.data.augment import to_channels
 from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError
+from noiseless.evaluation.risk import Risk, error_to_another_view, variance_of_views
 from noiseless.metrics import psnr, ssim
 from noiseless.noise import Noise
 from noiseless.training.known import KnownNoise
 from noiseless.training.objectives import apply
 from noiseless.training.patches import pair_levels
-from noiseless.training.unreferenced import error_from_another_view, error_from_noise
 
 Restore = Callable[[np.ndarray], np.ndarray]
+Estimator = Callable[[Restore], tuple[float, float]]
 
 MOST_IMAGES = 48
 PICTURES = 4
@@ -51,7 +52,7 @@ class Example:
     noisy: np.ndarray
     clean: np.ndarray | None
     sigma: np.ndarray | None
-    estimate: Callable[[Restore], tuple[float, float]] | None = None
+    estimate: Estimator | None = None
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,30 @@ def unreferenced_examples(
     examples = []
     for number, (noisy, *others) in enumerate(ready):
         if others:
-            estimate = partial(error_from_another_view, noisy, others[0])
+            estimate = _by_another_view(noisy, others[0])
         else:
             assert noise is not None
-            estimate = partial(error_from_noise, noisy, noise, seed + number)
+            estimate = _by_noise(noisy, noise, seed + number)
         examples.append(Example(noisy, None, None if levels is None else levels[number](noisy), estimate))
     return examples
+
+
+def _by_noise(noisy: np.ndarray, noise: KnownNoise, seed: int) -> Estimator:
+    risk = Risk.of(noisy, noise.noise, seed, noise.mixing.numpy() if noise.joint else None)
+
+    def estimate(restore: Restore) -> tuple[float, float]:
+        return float(risk.error(restore(noisy), restore(risk.beside)).mean()), risk.level
+
+    return estimate
+
+
+def _by_another_view(noisy: np.ndarray, other: np.ndarray) -> Estimator:
+    level = float(variance_of_views(noisy, other).mean())
+
+    def estimate(restore: Restore) -> tuple[float, float]:
+        return float(error_to_another_view(restore(noisy), noisy, other).mean()), level
+
+    return estimate
 
 
 def validate(network: nn.Module, examples: Sequence[Example], device: torch.device, bf16: bool) -> Scores:
@@ -146,7 +165,7 @@ def validate(network: nn.Module, examples: Sequence[Example], device: torch.devi
     pictures: list[tuple[np.ndarray, ...]] = []
     for example in examples:
         restore = _as_function(network, example.sigma, device, bf16)
-        noisy, restored = example.noisy.clip(0, 1), restore(example.noisy).clip(0, 1)
+        noisy, restored = example.noisy.clip(0, 1), restore(example.noisy)
         if example.clean is not None:
             sides: tuple[np.ndarray, ...] = (noisy, restored, example.clean)
             rows.append((psnr(restored, example.clean), ssim(restored, example.clean), psnr(noisy, example.clean)))
@@ -163,13 +182,13 @@ def validate(network: nn.Module, examples: Sequence[Example], device: torch.devi
 
 
 def _as_function(network: nn.Module, sigma: np.ndarray | None, device: torch.device, bf16: bool) -> Restore:
-    """The network as a function of arrays (C, H, W), told one noise level."""
+    """The network as a function of arrays (C, H, W), told one noise level; what it makes is clipped to [0, 1]."""
     told = None if sigma is None else torch.from_numpy(sigma)[None].to(device)
 
     def restore(noisy: np.ndarray) -> np.ndarray:
         batch = torch.from_numpy(noisy)[None].to(device, memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            restored: np.ndarray = apply(network, batch, told).float()[0].cpu().numpy()
+            restored: np.ndarray = apply(network, batch, told).float()[0].clamp(0, 1).cpu().numpy()
         return restored
 
     return restore
