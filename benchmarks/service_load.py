@@ -131,6 +131,10 @@ class Line:
         place = urlsplit(url)
         return cls(*await asyncio.open_connection(place.hostname, place.port))
 
+    def close(self) -> None:
+        """The service closes lines that are quiet for long."""
+        self._writer.close()
+
     async def ask(self, request: bytes) -> tuple[str, dict[str, str]]:
         """Send a request; the status and headers of the answer, whose body is received too."""
         self._writer.write(request)
@@ -153,7 +157,12 @@ async def client(url: str, images: list[Sent], until: float, seen: Seen, seed: i
             status = type(error).__name__
         seen.statuses[status] += 1
         if status == "429":
-            await asyncio.sleep(float(headers["retry-after"]) * choose.uniform(0.7, 1.3))
+            pause = float(headers["retry-after"]) * choose.uniform(0.7, 1.3)
+            if time.monotonic() + pause > until:
+                return
+            line.close()
+            await asyncio.sleep(pause)
+            line = await Line.to(url)
             continue
         if status != "200":
             return

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +21,11 @@ pytest.importorskip("fastapi", reason="the service needs the extra serve")
 
 from fastapi.testclient import TestClient
 
+from noiseless.service import guard
 from noiseless.service.app import create_app
 from noiseless.service.logs import Log
+from noiseless.service.pipeline import result_name
+from noiseless.service.uploads import shown_name
 
 LOCAL = "http://127.0.0.1"
 
@@ -108,6 +114,41 @@ def test_noise_unlike_what_the_model_knows_is_answered_with_a_warning(client: Te
     codes = [warning["code"] for warning in post(client, file_of(blotchy), **numbers).json()["warnings"]]
     assert "correlated-noise" in codes
     assert "stronger-noise" not in codes
+
+
+def test_the_audit_log_says_who_ran_which_model_on_what_hash(tmp_path: Path) -> None:
+    data, bearer = file_of(noisy()), {"Authorization": "Bearer secret"}
+    app = create_app(settings(tmp_path, token="secret", direct_pixels=2000), Log(io.StringIO()))
+    with TestClient(app, base_url=LOCAL, headers=bearer) as client:
+        assert post(client, data, name="patient-name.png", model="gray-small", strength=0.5).status_code == 200
+        assert post(client, b"rubbish").status_code == 422
+        job = post(client, file_of(noisy(50, 50))).json()["id"]
+        assert '"state": "done"' in client.get(f"/v1/jobs/{job}/events").text
+    with sqlite3.connect(tmp_path / "service.sqlite") as connection:
+        rows = connection.execute("SELECT client, model, digest, options, job, moment FROM audit").fetchall()
+    connection.close()
+    trace = hashlib.sha256(b"secret").hexdigest()[:8]
+    assert [row[:2] for row in rows] == [(f"testclient token:{trace}", "gray-small")] * 2
+    assert [row[2] for row in rows] == [hashlib.sha256(each).hexdigest() for each in (data, file_of(noisy(50, 50)))]
+    assert [json.loads(row[3])["strength"] for row in rows] == [0.5, 1.0]
+    assert [row[4] for row in rows] == ["", job]
+    assert all(abs(row[5] - time.time()) < 60 for row in rows)
+    assert "patient-name" not in str(rows)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd.png", "C:\\scans\\passwd.png", "a\x00/b/passwd.png", "..", ""])
+def test_a_name_with_a_path_is_only_a_name(client: TestClient, name: str) -> None:
+    answer = post(client, file_of(noisy()), name=name or "image")
+    assert answer.headers["content-disposition"].startswith('attachment; filename="')
+    assert shown_name(name) == ("passwd.png" if "passwd" in name else "image")
+    assert "/" not in result_name(shown_name(name), ".png")
+
+
+def test_every_request_has_an_id_of_its_own_which_the_log_says(client: TestClient, log: io.StringIO) -> None:
+    answers = [client.get("/healthz", headers={"X-Request-ID": "mine"}) for _ in range(3)]
+    said = [answer.headers["x-request-id"] for answer in answers]
+    assert len({*said, "mine"}) == 4
+    assert [json.loads(line)["request_id"] for line in log.getvalue().splitlines()[-3:]] == said
 
 
 def test_calibrate_gives_a_noise_that_denoise_takes(client: TestClient) -> None:
@@ -201,6 +242,29 @@ def test_a_token_is_asked_for(tmp_path: Path) -> None:
             assert refused.headers["www-authenticate"] == "Bearer"
         assert client.get("/v1/models", headers={"Authorization": "Bearer secret"}).status_code == 200
         assert post(client, file_of(noisy()), headers={"Authorization": "Bearer wrong"}).status_code == 401
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_the_token_is_compared_in_constant_time_and_by_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+    monkeypatch.setattr(guard.hmac, "compare_digest", lambda *both: compared.append(both) or same)
+    with TestClient(create_app(settings(tmp_path, token="secret"), Log(io.StringIO())), base_url=LOCAL) as client:
+        for given in ("secret", "secreT", "s"):
+            answer = client.get("/v1/models", headers={"Authorization": f"Bearer {given}"})
+            assert answer.status_code == (200 if same else 401)
+    assert compared == [(given, b"secret") for given in (b"secret", b"secreT", b"s")]
+
+
+def test_a_token_that_is_not_ascii_is_refused_and_none_can_be_set(tmp_path: Path) -> None:
+    with TestClient(create_app(settings(tmp_path, token="secret"), Log(io.StringIO())), base_url=LOCAL) as client:
+        for given in ("gehe\u00efm".encode("latin-1"), "\u4ee4\u724c".encode(), b"\xff\xfe", b""):
+            answer = client.get("/v1/models", headers={"Authorization": b"Bearer " + given})
+            assert (answer.status_code, answer.json()["detail"][:18]) == (401, "a token is needed:")
+    for token in ("gehe\u00efm", "\u4ee4\u724c", "two\nlines"):
+        with pytest.raises(ConfigError, match="does not fit into an HTTP header"):
+            create_app(settings(tmp_path, token=token))
 
 
 def test_other_machines_need_a_token_unless_told_otherwise(tmp_path: Path) -> None:

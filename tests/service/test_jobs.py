@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,59 @@ def test_small_images_of_one_size_are_computed_together_and_each_as_if_alone(tmp
         results = [result for result in engine._results(works) if isinstance(result, Restored)]
     for image, result, data in zip(images, results, alone, strict=True):
         assert np.array_equal(image.with_planes(result.planes).array, noiseless.read(io.BytesIO(data)).array)
+
+
+def test_small_images_that_wait_are_computed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, busy = [], threading.Event()
+    with start(tmp_path) as client, ThreadPoolExecutor(6) as clients:
+        engine = client.app.state.parts.engine  # type: ignore[attr-defined]
+        results = engine._results
+
+        def counted(group: list[Work]) -> Any:
+            sizes.append(len(group))
+            busy.set()
+            time.sleep(0.5)
+            return results(group)
+
+        monkeypatch.setattr(engine, "_results", counted)
+        answers = [clients.submit(client.post, "/v1/denoise", files={"image": file_of(noisy())})]
+        assert busy.wait(30)
+        answers += [clients.submit(client.post, "/v1/denoise", files={"image": file_of(noisy())}) for _ in range(5)]
+        assert {answer.result().status_code for answer in answers} == {200}
+    assert sizes == [1, 5]
+
+
+def test_events_tell_progress_and_the_time_left_and_small_images_need_not_wait(tmp_path: Path) -> None:
+    stack = np.stack([noisy(256, 256)] * 12)  # three batches
+    with start(tmp_path) as client:
+        job = send(client, file_of(stack))
+        while not client.get(f"/v1/jobs/{job}").json()["progress"]:
+            time.sleep(0.05)
+        assert client.post("/v1/denoise", files={"image": file_of(noisy())}).status_code == 200
+        assert client.get(f"/v1/jobs/{job}").json()["state"] == "running"
+        answer = client.get(f"/v1/jobs/{job}/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    blocks = answer.text.removesuffix("\n\n").split("\n\n")
+    assert all(block.startswith("event: job\ndata: {") for block in blocks)
+    events = [json.loads(block.split("data: ")[1]) for block in blocks]
+    assert events[-1]["state"] == "done"
+    assert events[-1]["report"]["image"]["planes"] == 12
+    left = [event["seconds_left"] for event in events if 0 < event["progress"] < 1]
+    assert left
+    assert all(0 < seconds < 600 for seconds in left)
+
+
+def test_results_expire_after_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_module, "EXPIRY_SECONDS", 0.05)
+    with start(tmp_path, keep_hours=2 / 3600) as client:
+        job = send(client, file_of(noisy()))
+        done = finished(client, job)["finished"]
+        while client.get(f"/v1/jobs/{job}").status_code == 200:
+            assert time.time() < done + 30
+            time.sleep(0.05)
+        assert time.time() > done + 2
+        assert client.get(f"/v1/jobs/{job}/result").status_code == 404
+        assert not list((tmp_path / "jobs").iterdir())
 
 
 def test_previews_show_dim_images_with_a_window(client: TestClient) -> None:

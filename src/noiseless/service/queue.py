@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from starlette.exceptions import HTTPException
 
-FIRST_RATE, FIRST_SECONDS = 1_000_000.0, 0.1
+FIRST_RATE, FIRST_SECONDS = 1_000_000.0, 1.0
 """Pixels a second before any were measured, and for how long they count as seen.
 
 A guess that is too high has the first ones wait longer, once; one that is too low sends people away for nothing.

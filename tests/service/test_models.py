@@ -1,0 +1,35 @@
+"""The models that a service offers."""
+
+from __future__ import annotations
+
+import pytest
+
+from noiseless import bundle as bundles
+from noiseless.bundle import Bundle
+from noiseless.errors import ConfigError, UnknownNameError
+from noiseless.service.models import Models
+
+
+def test_a_model_is_loaded_once_in_an_engine_that_stays(conditioned_bundle: Bundle) -> None:
+    models = Models([str(conditioned_bundle.path)], threads=1)
+    assert set(models.names) == {conditioned_bundle.name, *bundles.shipped()}
+    for name in models.names:
+        engine = models.get(name).engine
+        assert engine.name == "onnxruntime"
+        assert not hasattr(engine, "prepare"), "no measurement in the middle of the work"
+        assert models.get(name) is models.get(name)
+
+
+def test_a_precision_that_there_is_not_is_said(conditioned_bundle: Bundle) -> None:
+    engine = Models([str(conditioned_bundle.path)], threads=1).get(conditioned_bundle.name, "int8").engine
+    assert engine.precision != "int8"
+    assert "has no int8 graph" in engine.note
+
+
+def test_names_are_those_offered_and_no_paths(conditioned_bundle: Bundle) -> None:
+    models = Models(threads=1)
+    for name in (conditioned_bundle.name, str(conditioned_bundle.path), "gray-smal"):
+        with pytest.raises(UnknownNameError):
+            models.get(name)
+    with pytest.raises(ConfigError, match="two models have one name"):
+        Models([str(conditioned_bundle.path)] * 2)
