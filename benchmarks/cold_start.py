@@ -1,7 +1,8 @@
 """How long `noiseless denoise` takes on a 512x512 image from a cold start.
 
 Against a bare import of onnxruntime plus one warm run of the same model on the same image: what remains is start-up,
-reading, loading the model, estimating the noise and writing. The goal is at most 1.5 times.
+reading, loading the model, estimating the noise and writing. Python's bytecode is there, as after an installation.
+The goal is at most 1.5 times.
 
 Run: python benchmarks/cold_start.py
 """

@@ -11,7 +11,7 @@ import numpy as np
 from noiseless.calibration.curve import Fit, fit_curve, no_fit, take_samples
 from noiseless.calibration.exposures import check_one_scene, fit_exposures
 from noiseless.calibration.impulses import find_impulses, without_impulses
-from noiseless.calibration.patches import NOWHERE, find_limits, rounding_step
+from noiseless.calibration.patches import NOWHERE, find_limits, median, rounding_step
 from noiseless.calibration.report import Channel, CurvePoint, Interval, Seen
 from noiseless.calibration.stripes import stripe_level, without_stripes
 from noiseless.calibration.texture import FLOOR, Texture, measure_texture, take_blocks
@@ -147,7 +147,7 @@ def _repaired(planes: Sequence[np.ndarray]) -> tuple[list[np.ndarray], _Defects]
 
 
 def _medians(levels: np.ndarray) -> list[tuple[int, float]]:
-    return list(enumerate(np.median(levels, axis=0).tolist()))
+    return list(enumerate(median(levels.T).tolist()))
 
 
 def _ends(plane: np.ndarray) -> tuple[float, float]:

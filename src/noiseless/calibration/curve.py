@@ -23,16 +23,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from noiseless.calibration.lines import TINY, Line, Points, are_close, fit_line, fit_lines
 from noiseless.calibration.patches import (
     FEWEST_PATCHES,
     FLAT,
-    HIGH_WAVES,
+    HIGH,
     NOWHERE,
     SIDE,
     Patches,
     cut_patches,
     find_limits,
     flattest,
+    products,
     rounding_step,
     share_of,
     smallest_variance,
@@ -44,29 +46,14 @@ MOST_PATCHES = 160_000
 BINS = 16
 FEWEST_IN_BIN = 60
 ROUNDS = 8
+CELLS = 1000
+"""Steps of brightness in which what clipping leaves is looked up."""
+
 TILES = 4
 """Tiles of an image along each side, for the jackknife."""
 
 LEFT = (0.7, 0.3)
 """Share of its variance that clipping must leave of the noise in a patch; the second where too few have the first."""
-
-TRUSTED = 1000.0
-"""Patches of a bin beyond which it counts no more: its texture is then a larger error than its noise."""
-
-TINY = 1e-12
-
-
-@dataclass(frozen=True)
-class Line:
-    """Variance of the noise before clipping: ``gain * x + floor`` for a value x, in the units of the image."""
-
-    gain: float
-    floor: float
-
-    def variance(self, values: np.ndarray) -> np.ndarray:
-        """Variance at each value, never quite 0."""
-        found: np.ndarray = np.maximum(self.gain * np.asarray(values, np.float64) + self.floor, TINY)
-        return found
 
 
 @dataclass(frozen=True)
@@ -86,21 +73,6 @@ class Samples:
     limits: tuple[float, float]
     step: float
     drawn: int = 0
-
-
-@dataclass(frozen=True)
-class Points:
-    """What the flat patches of each bin of brightness say.
-
-    Attributes:
-        values: (b, t + 1), mean brightness before clipping; the last column is of all tiles, the others lack one.
-        variances: (b, t + 1), of the noise before clipping.
-        counts: (b, t + 1), patches.
-    """
-
-    values: np.ndarray
-    variances: np.ndarray
-    counts: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -139,8 +111,7 @@ def take_samples(planes: Sequence[np.ndarray], mask: np.ndarray | None = None) -
     parts = [_sample(np.asarray(plane, np.float32), most, mask) for plane in planes if min(plane.shape) >= SIDE]
     found = [part for part in parts if part is not None]
     if not found:
-        waves = HIGH_WAVES.shape[1]
-        none = Patches(np.empty(0), np.empty(0), np.empty(0), np.empty((0, waves)))
+        none = Patches(np.empty(0), np.empty(0), np.empty(0), np.empty((0, HIGH)))
         return Samples(none, np.empty(0, np.int64), NOWHERE, 0.0, len(parts) - len(found))
     patches = Patches(*(np.concatenate([getattr(part.patches, name) for part in found]) for name in _FIELDS))
     offsets = np.cumsum([0, *(TILES**2 for _ in found[1:])])
@@ -192,17 +163,28 @@ def fit_curve(samples: Samples) -> Fit | None:
     clipping = _Clipping(patches, samples.limits)
     line = Line(0.0, _first_variance(patches))
     for number in range(ROUNDS):
-        flat = _first_flat(patches) if number == 0 else _flat(patches, clipping, line)
-        points = _points(samples, clipping, line, flat)
+        looks = clipping.look(line)
+        flat = _first_flat(patches) if number == 0 else _flat(patches, looks)
+        points = _points(samples, looks, flat)
         before, line = line, fit_line(points)
-        if number and _close(before, line, clipping.span):
+        if number and are_close(before, line, clipping.span):
             break
-    replicates = np.array([_pair(fit_line(points, column)) for column in range(points.values.shape[1] - 1)])
-    levels = np.array([fit_line(points, column, sloped=False).floor for column in range(points.values.shape[1])])
     means = patches.means[flat]
-    span = float(means.min()), float(means.max())
+    return fit_of(points, line, (float(means.min()), float(means.max())), len(flat))
+
+
+def fit_of(points: Points, line: Line, span: tuple[float, float], flat: int) -> Fit:
+    """What the points say beside their line.
+
+    Args:
+        points: from the flat patches.
+        line: through those of all tiles.
+        span: smallest and largest mean of the flat patches.
+        flat: their number.
+    """
+    replicates, levels = fit_lines(points)[:-1], fit_lines(points, sloped=False)[:, 1]
     free = fit_line(points, bounded=False)
-    return Fit(line, float(levels[-1]), free, points, replicates, levels[:-1], span, len(flat))
+    return Fit(line, float(levels[-1]), free, points, replicates, levels[:-1], span, flat)
 
 
 def no_fit() -> Fit:
@@ -210,6 +192,15 @@ def no_fit() -> Fit:
     nothing, line = np.zeros((TILES**2, 2)), Line(0.0, 0.0)
     points = Points(*(np.empty((0, TILES**2 + 1)) for _ in range(3)))
     return Fit(line, 0.0, line, points, nothing, nothing[:, 0], (0.0, 0.0), 0)
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """What patches look like on a line: mean before clipping, variance after it, the share that is left; (n,) each."""
+
+    means: np.ndarray
+    variances: np.ndarray
+    left: np.ndarray
 
 
 class _Clipping:
@@ -220,18 +211,24 @@ class _Clipping:
         low, high = float(patches.means.min()), float(patches.means.max())
         self.span = (low, high)
         self.grid = np.linspace(low - 0.3 * (high - low) - 1e-6, high + 0.3 * (high - low) + 1e-6, 300)
+        self._observed = np.linspace(low, high, CELLS + 1)
+        place = (patches.means - low) * (CELLS / max(high - low, TINY))
+        self._cell = np.minimum(place.astype(np.int64), CELLS - 1)
+        self._within = place - self._cell
 
-    def look(self, line: Line) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each patch: the mean before clipping, the variance after it, the share that is left."""
-        variance = line.variance(self.grid)
+    def look(self, line: Line) -> _Looks:
+        """What each patch looks like on a line."""
         if self.limits == NOWHERE:
-            return self.means, line.variance(self.means), np.ones_like(self.means)
+            return _Looks(self.means, line.variance(self.means), np.ones_like(self.means))
+        variance = line.variance(self.grid)
         mean, left = self._censored(variance)
-        return (
-            np.interp(self.means, mean, self.grid),
-            np.interp(self.means, mean, left),
-            np.interp(self.means, mean, left / variance),
-        )
+        return _Looks(*(self._at_patches(mean, each) for each in (self.grid, left, left / variance)))
+
+    def _at_patches(self, mean: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """A function of the observed mean at each patch, from a table of even steps: faster than to search in one."""
+        table = np.interp(self._observed, mean, value)
+        found: np.ndarray = table.take(self._cell) + self._within * np.diff(table).take(self._cell)
+        return found
 
     def _censored(self, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         from noiseless.noise.clip import censored_moments  # brings scipy, which takes its time
@@ -261,9 +258,8 @@ def _first_flat(patches: Patches) -> np.ndarray:
     return np.concatenate(chosen) if chosen else flattest(patches, FEWEST_PATCHES)
 
 
-def _flat(patches: Patches, clipping: _Clipping, line: Line) -> np.ndarray:
-    _, variance, left = clipping.look(line)
-    energy = patches.low / variance
+def _flat(patches: Patches, looks: _Looks) -> np.ndarray:
+    energy, left = patches.low / looks.variances, looks.left
     for share in LEFT:
         flat = np.flatnonzero((energy <= FLAT) & (left >= share))
         if len(flat) >= FEWEST_PATCHES:
@@ -281,9 +277,9 @@ def _bins(means: np.ndarray, count: int) -> np.ndarray:
     return bins
 
 
-def _points(samples: Samples, clipping: _Clipping, line: Line, flat: np.ndarray) -> Points:
-    value, variance, left = (each[flat] for each in clipping.look(line))
-    scaled = samples.patches.high[flat] / np.sqrt(variance)[:, None].astype(np.float32)
+def _points(samples: Samples, looks: _Looks, flat: np.ndarray) -> Points:
+    value, variance, left = (each.take(flat) for each in (looks.means, looks.variances, looks.left))
+    scaled = samples.patches.high.take(flat, axis=0) / np.sqrt(variance)[:, None].astype(np.float32)
     ratio = _smallest_directions(scaled)
     found = (ratio * variance - samples.step**2 / 12) / left
     tiles, bins = samples.tiles[flat], _bins(samples.patches.means[flat], BINS)
@@ -316,53 +312,8 @@ def points_of(sums: Sequence[np.ndarray], fewest: float) -> Points:
 def _smallest_directions(scaled: np.ndarray) -> np.ndarray:
     """Mean square of each patch in the directions in which all of them together vary the least, without its bias."""
     count, waves = scaled.shape
-    _, directions = np.linalg.eigh(scaled.T.astype(np.float64) @ scaled / count)
+    _, directions = np.linalg.eigh(products(scaled) / count)
     bias = max(1 - 0.45 * math.sqrt(waves / count), 0.5)
     along = scaled @ directions[:, : waves // 2].astype(np.float32)
     ratio: np.ndarray = np.einsum("nk,nk->n", along, along) / (waves // 2) / bias**2
     return ratio
-
-
-def fit_line(points: Points, column: int = -1, *, sloped: bool = True, bounded: bool = True) -> Line:
-    """A line through points whose relative errors are alike, in which high outliers count little.
-
-    Args:
-        points: from the flat patches.
-        column: which tile is left out; none where -1.
-        sloped: whether the variance may depend on the value.
-        bounded: whether the floor must not be negative.
-    """
-    value, variance = points.values[:, column], points.variances[:, column]
-    count = points.counts[:, column]
-    trust = count / (count + TRUSTED)
-    robust = np.ones_like(value)
-    line = Line(0.0, float(np.average(variance, weights=trust)))
-    for _ in range(20):
-        before, line = line, _weighted(value, variance, trust * robust / line.variance(value) ** 2, sloped, bounded)
-        residual = variance / line.variance(value) - 1
-        distance = residual / max(1.48 * float(np.median(np.abs(residual))), 0.01)
-        robust = np.where(distance > 1, 1 / np.maximum(distance, 1) ** 2, 1 / np.maximum(np.abs(distance) / 2, 1))
-        if _close(before, line, (float(value.min()), float(value.max())), 1e-4):
-            break
-    return line
-
-
-def _weighted(value: np.ndarray, variance: np.ndarray, weight: np.ndarray, sloped: bool, bounded: bool) -> Line:
-    weight = weight / weight.sum()
-    middle, height = float(weight @ value), float(weight @ variance)
-    width = float(weight @ (value - middle) ** 2)
-    if not sloped or width <= TINY:
-        return Line(0.0, height)
-    gain = max(float(weight @ ((value - middle) * (variance - height))) / width, 0.0)
-    if bounded and height < gain * middle:
-        return Line(float(weight @ (value * variance)) / float(weight @ value**2), 0.0)
-    return Line(gain, height - gain * middle)
-
-
-def _close(one: Line, other: Line, span: tuple[float, float], tolerance: float = 2e-3) -> bool:
-    ends = np.array([span[0], sum(span) / 2, span[1]])
-    return bool(np.all(np.abs(one.variance(ends) / other.variance(ends) - 1) < tolerance))
-
-
-def _pair(line: Line) -> tuple[float, float]:
-    return line.gain, line.floor

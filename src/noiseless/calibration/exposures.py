@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from noiseless.calibration.curve import Fit, Points, fit_line, points_of
+from noiseless.calibration.curve import Fit, fit_of, points_of
+from noiseless.calibration.lines import Points, fit_line
 from noiseless.errors import DataError
 
 BINS = 32
@@ -44,12 +45,8 @@ def fit_exposures(
     if np.count_nonzero(inside) < FEWEST * 4:
         return None
     points = _points(mean[inside], variance[inside] - step**2 / 12, np.flatnonzero(inside) * TILES // inside.size)
-    lines = [fit_line(points, column) for column in range(TILES + 1)]
-    levels = np.array([fit_line(points, column, sloped=False).floor for column in range(TILES + 1)])
-    pairs = np.array([(line.gain, line.floor) for line in lines[:-1]])
     span = float(mean[inside].min()), float(mean[inside].max())
-    free = fit_line(points, bounded=False)
-    return Fit(lines[-1], float(levels[-1]), free, points, pairs, levels[:-1], span, int(inside.sum()))
+    return fit_of(points, fit_line(points), span, int(inside.sum()))
 
 
 def check_one_scene(frames: np.ndarray) -> None:

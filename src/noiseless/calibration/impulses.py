@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from noiseless.calibration.patches import median
+
 FARTHEST = 0.1
 """Share of the range that an impulse is away from the median around it, at least."""
 
@@ -17,6 +19,8 @@ FEWEST = 5e-4
 """Share of the values that must be lost."""
 
 MOST = 1_000_000
+MOST_LOST = 5
+"""Extreme values among nine, the one in the middle included, with which the others can still tell what it was."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,17 @@ def find_impulses(plane: np.ndarray) -> Impulses:
     rows, columns = np.nonzero(extreme[1:-1, 1:-1])
     if low == high or min(plane.shape) < 3 or not FEWEST / 2 * plane.size < len(rows) <= MOST:
         return Impulses(places, 0.0)
-    middle, spread = _around(plane, extreme, rows, columns)
+    lost = sliding_window_view(extreme, (3, 3))[rows, columns].reshape(-1, 9)
+    enough = np.count_nonzero(lost, axis=1) <= MOST_LOST
+    rows, columns, lost = rows[enough], columns[enough], lost[enough]
+    if not len(rows):
+        return Impulses(places, 0.0)
+    middle, spread = _around(plane, rows, columns, lost)
     value = plane[rows + 1, columns + 1]
-    least = np.maximum(FARTHEST * (high - low), SPREADS * np.maximum(spread, np.nanmedian(spread)))
+    least = np.maximum(FARTHEST * (high - low), SPREADS * np.maximum(spread, float(median(spread))))
     chosen = np.abs(value - middle) > least
     places[rows[chosen] + 1, columns[chosen] + 1] = True
-    typical = float(np.nanmedian(least))
+    typical = float(median(least))
     amount = _share(np.count_nonzero(chosen & (value < middle)), plane > low + typical)
     amount += _share(np.count_nonzero(chosen & (value > middle)), plane < high - typical)
     return Impulses(places, amount) if amount >= FEWEST else Impulses(np.zeros_like(places), 0.0)
@@ -57,16 +66,13 @@ def _share(count: int | np.integer, room: np.ndarray) -> float:
 
 
 def _around(
-    plane: np.ndarray, extreme: np.ndarray, rows: np.ndarray, columns: np.ndarray
+    plane: np.ndarray, rows: np.ndarray, columns: np.ndarray, lost: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Median and spread of the eight neighbours that are not extreme themselves; NaN where they are fewer than four."""
-    around = sliding_window_view(plane, (3, 3))[rows, columns].reshape(-1, 9).astype(np.float64)
-    lost = sliding_window_view(extreme, (3, 3))[rows, columns].reshape(-1, 9)
-    few = np.count_nonzero(lost, axis=1) > 5
-    around[lost] = np.nan
-    around[few] = np.nan
+    """Median and spread of the neighbours that are not lost, (n, 9), themselves."""
+    around = sliding_window_view(plane, (3, 3))[rows, columns].reshape(-1, 9)
+    around = np.where(lost, np.float32(np.nan), around)
     ordered = np.sort(around, axis=1)  # NaN last
-    count = np.maximum(np.count_nonzero(~lost, axis=1), 1)
+    count = lost.shape[1] - np.count_nonzero(lost, axis=1)
     middle = _at_middle(ordered, count)
     spread = _at_middle(np.sort(np.abs(around - middle[:, None]), axis=1), count)
     return middle, 1.4826 * spread

@@ -29,6 +29,7 @@ from noiseless.calibration.patches import (
     cut_patches,
     find_limits,
     flattest,
+    median,
     rounding_step,
     share_of,
     smallest_variance,
@@ -112,7 +113,7 @@ def _plane_level(plane: np.ndarray) -> float:
 def _small_level(plane: np.ndarray) -> float:
     """From differences of neighbours, for images that hold too few patches."""
     steps = np.concatenate([np.diff(plane, axis=axis).ravel() for axis in (0, 1)])
-    return float(np.median(np.abs(steps)) / (0.6745 * math.sqrt(2)))
+    return float(median(np.abs(steps)) / (0.6745 * math.sqrt(2)))
 
 
 def _flat_variance(patches: Patches, limits: tuple[float, float]) -> tuple[float, int]:

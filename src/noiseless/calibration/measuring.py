@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noiseless.calibration.channels import Measured, measure_channel, measure_exposures
+from noiseless.calibration.patches import median
 from noiseless.calibration.report import Calibration
 from noiseless.calibration.traces import enlargement, jpeg_grid
 from noiseless.errors import DataError, InputError
@@ -106,10 +107,7 @@ def examine_planes(
         DataError: as of `calibrate`.
     """
     _check_planes(planes, exposures)
-    where = None if mask is None else _checked_mask(mask, planes)
-    channels = [
-        _measure([plane[number] for plane in planes], where, exposures=exposures) for number in range(len(planes[0]))
-    ]
+    channels = _measure(planes, None if mask is None else _checked_mask(mask, planes), exposures=exposures)
     kind, noise = _model(channels)
     middle = planes[0].mean(axis=0)
     return Calibration(
@@ -124,8 +122,17 @@ def examine_planes(
     )
 
 
-def _measure(planes: list[np.ndarray], mask: np.ndarray | None, *, exposures: bool) -> Measured:
-    return measure_exposures(np.stack(planes), mask) if exposures else measure_channel(planes, mask)
+def find_noise(planes: Sequence[np.ndarray]) -> tuple[str, Noise]:
+    """The kind of noise of planes and its model, as `examine_planes` finds them, and nothing else."""
+    return _model(_measure(planes, None, exposures=False))
+
+
+def _measure(planes: Sequence[np.ndarray], mask: np.ndarray | None, *, exposures: bool) -> list[Measured]:
+    """Each channel of all planes."""
+    channels = ([plane[number] for plane in planes] for number in range(len(planes[0])))
+    if exposures:
+        return [measure_exposures(np.stack(each), mask) for each in channels]
+    return [measure_channel(each, mask) for each in channels]
 
 
 def _listed(images: Pictures) -> list[object]:
@@ -204,7 +211,7 @@ def _correlated(channels: Sequence[Measured]) -> Noise:
     In a developed photograph flat areas hold too little of it.
     """
     seen = [each.channel for each in channels if each.correlated]
-    length, typical = (float(np.median([getattr(each, name) for each in seen])) for name in ("length", "sigma"))
+    length, typical = (float(median(np.array([getattr(each, name) for each in seen]))) for name in ("length", "sigma"))
     found = [min(each.channel.sigma if each.correlated else typical, 1.0) for each in channels]
     sigmas = np.minimum(found, 1.5 * typical)
     if any(each.developed for each in channels):

@@ -6,6 +6,7 @@ is noise. References stand in `noiseless.calibration.level`.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ FIRST_HIGH = 8
 
 MOST_PATCHES = 160_000
 FEWEST_PATCHES = 300
+
+TOGETHER = 4096
+"""Patches that are taken apart together, so that they stay in the processor's cache."""
 
 SATURATED = 1e-3
 """An extreme value that this share of the pixels has is where the image is clipped."""
@@ -42,7 +46,9 @@ class Patches:
     high: np.ndarray
 
     def __getitem__(self, chosen: np.ndarray) -> Patches:
-        return Patches(self.means[chosen], self.clipped[chosen], self.low[chosen], self.high[chosen])
+        """Those of these places, or where this is true."""
+        places = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        return Patches(*(each.take(places, axis=0) for each in (self.means, self.clipped, self.low, self.high)))
 
     def __len__(self) -> int:
         return len(self.means)
@@ -50,28 +56,44 @@ class Patches:
 
 def window_grid(plane: np.ndarray, most: int = MOST_PATCHES) -> np.ndarray:
     """At most so many patches, on a grid as fine as that allows, (rows, columns, SIDE, SIDE)."""
-    windows = sliding_window_view(plane, (SIDE, SIDE))
-    stride = max(1, math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / most)))
-    return windows[::stride, ::stride]
+    stride = _stride(plane, most)
+    return sliding_window_view(plane, (SIDE, SIDE))[::stride, ::stride]
 
 
 def share_of(plane: np.ndarray, chosen: np.ndarray, most: int = MOST_PATCHES) -> np.ndarray:
-    """Share of the pixels of each patch of `plane` that are chosen, (n,)."""
-    share: np.ndarray = window_grid(chosen.astype(np.float32), most).mean(axis=(-2, -1)).ravel()
+    """Share of the pixels of each patch of `plane` that are chosen, (n,), float32."""
+    stride, counts = _stride(plane, most), chosen.astype(np.uint8)
+    for _ in range(2):  # along columns, then along rows
+        last = len(counts) - SIDE + 1
+        counts = functools.reduce(np.add, (counts[start : start + last : stride] for start in range(SIDE))).T
+    share: np.ndarray = counts.ravel() / np.float32(SIDE**2)
     return share
+
+
+def _stride(plane: np.ndarray, most: int) -> int:
+    return max(1, math.ceil(math.sqrt((plane.shape[0] - SIDE + 1) * (plane.shape[1] - SIDE + 1) / most)))
 
 
 def cut_patches(plane: np.ndarray, limits: tuple[float, float], most: int = MOST_PATCHES) -> Patches:
     """The patches of a plane, (H, W), that is clipped at `limits`."""
-    pixels = window_grid(plane, most).reshape(-1, SIDE * SIDE)
-    means = pixels.mean(axis=1)
-    pixels = pixels - means[:, None]
-    high = pixels @ HIGH_WAVES
-    energy = np.einsum("np,np->n", pixels, pixels)
+    windows = window_grid(plane, most)
+    lines = max(1, TOGETHER // windows.shape[1])
+    parts = [_taken_apart(windows[first : first + lines]) for first in range(0, len(windows), lines)]
+    means, low, high = (np.concatenate(each) for each in zip(*parts, strict=True))
     clipped = np.zeros_like(means)
     if limits != NOWHERE:
         clipped = share_of(plane, (plane <= limits[0]) | (plane >= limits[1]), most)
-    return Patches(means, clipped, energy - np.einsum("nk,nk->n", high, high), high)
+    return Patches(means, clipped, low, high)
+
+
+def _taken_apart(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, low energy and high coefficients of patches, (rows, columns, SIDE, SIDE)."""
+    middle = windows[:, :, SIDE // 2, SIDE // 2]
+    pixels = np.subtract(windows.transpose(2, 3, 0, 1), middle, order="C")  # small numbers lose less
+    pixels = pixels.reshape(SIDE * SIDE, -1)
+    waves = WAVES @ pixels
+    low = np.einsum("pn,pn->n", pixels, pixels) - np.einsum("kn,kn->n", waves, waves)
+    return middle.ravel() + waves[0] / np.float32(SIDE), low, waves[1:].T
 
 
 def still_values(plane: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
@@ -79,8 +101,10 @@ def still_values(plane: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
     A few such patches are nothing: an 8-bit image with little noise has them by chance.
     """
-    windows = sliding_window_view(plane, (SIDE, SIDE))[::SIDE, ::SIDE]
-    smallest, largest = windows.min(axis=(-2, -1)), windows.max(axis=(-2, -1))
+    down, across = (size // SIDE for size in plane.shape)
+    bands = plane[: down * SIDE, : across * SIDE].reshape(down, SIDE, across * SIDE)
+    smallest = bands.min(axis=1).reshape(down, across, SIDE).min(axis=2)
+    largest = bands.max(axis=1).reshape(down, across, SIDE).max(axis=2)
     still = (smallest == largest) & (smallest > limits[0]) & (largest < limits[1])
     if np.count_nonzero(still) < max(0.01 * smallest.size, 6):
         return np.empty(0)
@@ -100,9 +124,25 @@ def flattest(patches: Patches, count: int) -> np.ndarray:
 def smallest_variance(patches: Patches) -> float:
     """Mean of the lower half of the eigenvalues of the high frequencies, freed from its bias under pure noise."""
     count, waves = patches.high.shape
-    eigenvalues = np.linalg.eigvalsh(patches.high.T.astype(np.float64) @ patches.high / count)
+    eigenvalues = np.linalg.eigvalsh(products(patches.high) / count)
     bias = max(1 - 0.45 * math.sqrt(waves / count), 0.5)
     return max(float(eigenvalues[: waves // 2].mean()) / bias**2, 0.0)
+
+
+def products(rows: np.ndarray) -> np.ndarray:
+    """``rows.T @ rows`` in float64."""
+    found = np.zeros((rows.shape[1], rows.shape[1]))
+    for first in range(0, len(rows), TOGETHER):
+        exact = rows[first : first + TOGETHER].astype(np.float64)
+        found += exact.T @ exact
+    return found
+
+
+def median(values: np.ndarray) -> np.ndarray:
+    """Along the last axis: ten times as fast as NumPy's on many short rows, and without its import of numpy.ma."""
+    ordered, count = np.sort(values, axis=-1), values.shape[-1]
+    middle: np.ndarray = (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2
+    return middle
 
 
 def find_limits(plane: np.ndarray) -> tuple[float, float]:
@@ -124,18 +164,18 @@ def rounding_step(plane: np.ndarray) -> float:
     return float(steps.min())
 
 
-def _high_waves() -> np.ndarray:
-    """The cosine waves of high frequency as columns, (SIDE * SIDE, k), float32."""
+def _waves() -> np.ndarray:
+    """The constant wave and the cosine waves of high frequency as rows, (1 + k, SIDE * SIDE), float32."""
     places, frequencies = np.arange(SIDE), np.arange(SIDE)[:, None]
     waves = np.sqrt(2 / SIDE) * np.cos(np.pi * (2 * places + 1) * frequencies / (2 * SIDE))
     waves[0] /= np.sqrt(2)
-    high = [
+    chosen = [
         np.outer(waves[row], waves[column]).ravel()
         for row in range(SIDE)
         for column in range(SIDE)
-        if row + column >= FIRST_HIGH
+        if row + column >= FIRST_HIGH or row == column == 0
     ]
-    return np.stack(high, axis=1).astype(np.float32)
+    return np.stack(chosen).astype(np.float32)
 
 
 def _flat_energy() -> float:
@@ -144,10 +184,13 @@ def _flat_energy() -> float:
     By the cube root transformation of Wilson and Hilferty, 1931, good to 0.05% here; scipy's function is slow
     to import.
     """
-    degrees = SIDE * SIDE - 1 - HIGH_WAVES.shape[1]
+    degrees = SIDE * SIDE - 1 - HIGH
     spread = 2 / (9 * degrees)
     return float(degrees * (1 - spread + 1.6448536 * math.sqrt(spread)) ** 3)
 
 
-HIGH_WAVES = _high_waves()
+WAVES = _waves()
+HIGH = len(WAVES) - 1
+"""Number of high waves."""
+
 FLAT = _flat_energy()

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from noiseless.calibration.patches import median
+
 PARTS = 4
 """Parts that a line is cut into, each of which says its own offset."""
 
@@ -40,16 +42,16 @@ def without_stripes(plane: np.ndarray, rows: bool, columns: bool) -> np.ndarray:
 def _row_level(plane: np.ndarray) -> float:
     if min(plane.shape) < 8 * PARTS:
         return 0.0
-    steps = np.stack([np.median(part, axis=1) for part in np.array_split(_steps(plane), PARTS, axis=1)])
-    steps -= np.median(steps, axis=1, keepdims=True)
-    spread = 1.4826 * np.median(np.abs(steps), axis=1, keepdims=True)
+    steps = np.stack([median(part) for part in np.array_split(_steps(plane), PARTS, axis=1)])
+    steps -= median(steps)[:, None]
+    spread = 1.4826 * median(np.abs(steps))[:, None]
     if not spread.all():
         return 0.0
     steps = np.clip(steps, -3 * spread, 3 * spread)
     covariance = steps @ steps.T / steps.shape[1]
     agreement = np.array([covariance[i, j] for i in range(PARTS) for j in range(i)])
     error = float(np.mean(np.diag(covariance))) / math.sqrt(steps.shape[1])
-    smallest, typical = float(agreement.min()), float(np.median(agreement))
+    smallest, typical = float(agreement.min()), float(median(agreement))
     return math.sqrt(typical / 2) if smallest > SIGNIFICANT * error / 2 and typical > SIGNIFICANT * error else 0.0
 
 
@@ -67,5 +69,5 @@ def _offsets(plane: np.ndarray) -> np.ndarray:
     padded = np.pad(plane.astype(np.float32), ((WINDOW, WINDOW), (0, 0)), mode="reflect")
     sums = np.cumsum(np.concatenate([np.zeros_like(padded[:1]), padded], axis=0, dtype=np.float64), axis=0)
     around = (sums[size:] - sums[:-size]) / size
-    found: np.ndarray = np.median(plane - around, axis=1)
+    found: np.ndarray = median(plane - around)
     return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from noiseless.calibration.measuring import examine_planes
+from noiseless.calibration.measuring import find_noise
 from noiseless.noise import Noise
 from noiseless.noise.chain import Chain
 
@@ -43,9 +43,9 @@ def measure(plane: np.ndarray) -> Told:
     Noise that grows with brightness gives a map, correlated noise a level that counts its strength at coarse scales.
     Stripes and impulses do not count: a network for white noise does not remove them whatever it is told.
     """
-    found = examine_planes(_parts(plane))
-    noise = found.noise.parts[0] if isinstance(found.noise, Chain) else found.noise
-    return Told(noise, None if found.kind == "poisson-gaussian" else noise.told_map(plane[:, :1, :1]))
+    kind, found = find_noise(_parts(plane))
+    noise = found.parts[0] if isinstance(found, Chain) else found
+    return Told(noise, None if kind == "poisson-gaussian" else noise.told_map(plane[:, :1, :1]))
 
 
 def told_level(planes: np.ndarray) -> np.ndarray:

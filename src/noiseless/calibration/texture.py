@@ -16,6 +16,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from noiseless.calibration.patches import NOWHERE, median
+
 SIDE = 16
 MOST_BLOCKS = 8000
 STRIDE = 8
@@ -97,11 +99,11 @@ def take_blocks(planes: Sequence[np.ndarray], limits: tuple[float, float], mask:
     """
     most = max(MOST_BLOCKS // max(len(planes), 1), 100)
     parts = [_cut(np.asarray(plane, np.float32), most, limits, mask) for plane in planes if min(plane.shape) >= SIDE]
-    pixels = np.concatenate(parts) if parts else np.empty((0, SIDE * SIDE), np.float32)
+    pixels = parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, SIDE * SIDE), np.float32), *parts])
     means = pixels.mean(axis=1)
     residuals = pixels - means[:, None]
     residuals -= (residuals @ _SLOPES) @ _SLOPES.T
-    energies = np.einsum("np,np->n", residuals, residuals, dtype=np.float64) / (SIDE * SIDE - 3)
+    energies = np.einsum("np,np->n", residuals, residuals).astype(np.float64) / (SIDE * SIDE - 3)
     return Blocks(means, residuals.reshape(-1, SIDE, SIDE), energies)
 
 
@@ -135,8 +137,9 @@ def _cut(plane: np.ndarray, most: int, limits: tuple[float, float], mask: np.nda
     stride = max(STRIDE, math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / most)))
     stride = 2 if windows.shape[0] * windows.shape[1] < 100 * STRIDE**2 else stride
     pixels = windows[::stride, ::stride].reshape(-1, SIDE * SIDE)
-    inside = ((pixels > limits[0]) & (pixels < limits[1])).mean(axis=1) > 0.98
-    inside &= pixels.max(axis=1) > pixels.min(axis=1)
+    inside = pixels.max(axis=1) > pixels.min(axis=1)
+    if limits != NOWHERE:
+        inside &= np.count_nonzero((pixels > limits[0]) & (pixels < limits[1]), axis=1) > 0.98 * SIDE**2
     if mask is not None:
         inside &= sliding_window_view(mask, (SIDE, SIDE))[::stride, ::stride].all(axis=(-2, -1)).ravel()
     chosen: np.ndarray = pixels[inside]
@@ -158,7 +161,7 @@ def _energy(blocks: Blocks, highest: float) -> tuple[float, float]:
             found.append(min(float(here[: max(int(SHARE * len(here)), 5)].mean()), highest))
             uneven.append(float(here[int(0.1 * len(here))] / here[int(0.03 * len(here))]))
     if not found:
-        return min(float(np.median(blocks.energies)), highest), math.inf
+        return min(float(median(blocks.energies)), highest), math.inf
     weights = 1 / (0.03 + np.array(uneven) - 1) ** 3
     return float(np.average(found, weights=weights)), float(np.quantile(uneven, 0.4))
 

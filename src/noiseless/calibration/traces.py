@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from noiseless.calibration.patches import median
+
 BLOCK = 8
 MOST_LINES = 512
 GRID = 1.08
@@ -58,7 +60,7 @@ def _grid_strength(lines: np.ndarray) -> float:
         usable = steps[: len(steps) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=0)
         place = (BLOCK - 2) % BLOCK
         others = np.delete(usable, place)
-        strengths.append(float(usable[place] / max(np.median(others), 1e-12)))
+        strengths.append(float(usable[place] / max(float(median(others)), 1e-12)))
     return min(strengths)
 
 
@@ -73,5 +75,5 @@ def _peak(lines: np.ndarray) -> float | None:
     if not usable.any():
         return None
     place = int(np.argmax(np.where(usable, spectrum, 0)))
-    around = np.median(spectrum[max(place - 40, 1) : place + 41])
+    around = median(spectrum[max(place - 40, 1) : place + 41])
     return float(frequencies[place]) if spectrum[place] > PEAK * around else None
