@@ -31,7 +31,8 @@ SCENE, TOP, LEFT, SIDE = "kitten-on-lawn", 112, 112, 128
 LIMITS = {
     "sigma": """\
 - It expects white noise of a known level. Noise that is correlated between pixels, as in developed photographs, JPEG
-  files and demosaicked raw files, looks like texture to it, and mostly stays (second row).
+  files and demosaicked raw files, looks like texture to it: told the level of a pixel it leaves most of it; told as
+  much more as `noise="auto"` tells it, it takes fine texture away with it (second row).
 - Fine texture that is weaker than the noise is smoothed away; the stronger the noise, the more (first row).
 - {levels}
 - It has seen photographs. On other images (microscopy, scans, drawings) it works, and a fine-tuned model works better.
