@@ -1,13 +1,34 @@
+"""The container's files, and what they ask for tried without an engine of containers."""
+
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import httpx2
+import numpy as np
 import pytest
 
+import noiseless
+
 ROOT = Path(__file__).resolve().parents[2]
+
+READ_ONLY = """
+mount -t tmpfs tmpfs /mnt && mkdir /mnt/state && mount --bind "$1" /mnt/state && mount -t tmpfs tmpfs /tmp || exit 99
+mount -o remount,bind,ro / && ! touch "$HOME/written" 2>/dev/null || exit 99
+shift
+exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
+"""
+"""What `compose.yaml` asks for: nothing can be written but /tmp and the state, and there are no capabilities."""
 
 
 def instructions(name: str) -> list[str]:
@@ -66,3 +87,61 @@ def test_the_composition_is_read_only_but_for_its_state_and_asks_for_a_token() -
     assert service["environment"]["NOISELESS_TOKEN"].startswith("${NOISELESS_TOKEN:?")
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     assert "user" not in service, "the image's own"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_command_serves_where_nothing_but_the_state_can_be_written(tmp_path: Path) -> None:
+    if not all(map(shutil.which, ("unshare", "setpriv"))) or os.geteuid():
+        pytest.skip("a file system that is read-only for one process needs root, unshare and setpriv")
+    state = tmp_path / "state"
+    state.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = [{"8000": port, "/state": "/mnt/state"}.get(word, word) for word in json.loads(instructions("CMD")[-1])]
+    isolated = ["unshare", "--mount", "--propagation", "private", "sh", "-c", READ_ONLY, "sh", str(state)]
+    asked = dict(word.split("=", 1) for word in shlex.split(instructions("ENV")[0]))
+    environment = {**os.environ, **asked, "NOISELESS_TOKEN": "secret", "OMP_NUM_THREADS": "1"}
+    whole = [*isolated, sys.executable, "-m", *command]
+    with subprocess.Popen(whole, env=environment, cwd="/", stderr=subprocess.PIPE, text=True) as service:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            if _is_refused(service, url):
+                pytest.skip("this machine lets nobody mount")
+            _denoise(url)
+            check = json.loads(instructions("HEALTHCHECK")[0].partition("CMD ")[2])[1:]
+            health = [word.replace(":8000", f":{port}") for word in check]
+            assert subprocess.run([sys.executable, *health], check=False).returncode == 0
+        finally:
+            service.terminate()
+    assert service.returncode in (0, -15)
+    assert (state / "service.sqlite").is_file()
+
+
+def _is_refused(service: subprocess.Popen[str], url: str) -> bool:
+    """Wait for the service; whether it could not be isolated."""
+    until = time.monotonic() + 60
+    while service.poll() is None:
+        try:
+            return httpx2.get(f"{url}/readyz", trust_env=False).status_code != 200
+        except httpx2.TransportError:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    assert service.returncode == 99, service.stderr.read() if service.stderr else ""
+    return True
+
+
+def _denoise(url: str) -> None:
+    """Send an image, large enough to be kept on the disk while it is received."""
+    buffer = io.BytesIO()
+    image = np.random.default_rng(0).integers(0, 256, (1100, 1000), np.uint8)
+    noiseless.write(buffer, noiseless.Image.from_array(image), format="tiff")
+    files = {"image": buffer.getvalue()}
+    with httpx2.Client(base_url=url, timeout=60, trust_env=False) as client:
+        assert client.post("/v1/denoise", files=files).status_code == 401
+        client.headers["Authorization"] = "Bearer secret"
+        answer = client.post("/v1/denoise", files=files, data={"strength": "0"})
+        assert answer.status_code == 202, answer.text
+        job = answer.json()["id"]
+        assert '"state": "done"' in client.get(f"/v1/jobs/{job}/events").text
+        assert client.get(f"/v1/jobs/{job}/result").content == buffer.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ FORMATS = {
 
 EXTRAS = {"dicom": "pydicom", "nifti": "nibabel", "nifti.gz": "nibabel", "raw": "rawpy"}
 """Formats that need one, and what reads them."""
+
+NO_IMAGES = {"zarr": "zarr", "film": "av"}
+"""What only the command line reads, from a path: the service refuses it, whole or damaged. And what makes it."""
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +126,38 @@ def whole_file(kind: str) -> bytes:
 
     data = nifti(noisy(12, 16, dtype="uint16"))
     return gzip.compress(data) if kind == "nifti.gz" else data
+
+
+def file_of_the_command_line(kind: str, folder: Path) -> bytes:
+    """An OME-Zarr in a zip, or a film."""
+    pytest.importorskip(NO_IMAGES[kind], reason=f"{kind} needs an extra")
+    if kind == "zarr":
+        from zarr_files import ome_zarr
+
+        made = ome_zarr(folder / "image.zarr", noisy(12, 16, dtype="uint16"), "YX")
+        return Path(shutil.make_archive(str(folder / "image"), "zip", made)).read_bytes()
+    import av
+
+    with av.open(str(folder / "film.mkv"), "w") as film:
+        stream = film.add_stream("ffv1", rate=24)
+        stream.height, stream.width, stream.pix_fmt = 12, 16, "yuv420p"
+        for seed in range(3):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(noisy(12, 16, channels=3, seed=seed))))
+        film.mux(stream.encode())
+    return (folder / "film.mkv").read_bytes()
+
+
+@pytest.mark.parametrize(("kind", "words"), [("zarr", "is a zip file"), ("film", "is a video")])
+def test_what_only_the_command_line_reads_is_422_whole_or_damaged(
+    service: Service, kind: str, words: str, tmp_path: Path
+) -> None:
+    whole = file_of_the_command_line(kind, tmp_path)
+    with httpx2.Client(base_url=service.url, timeout=30, trust_env=False) as client:
+        for number, data in enumerate([whole, *mutations(whole, np.random.default_rng(0))]):
+            answer = client.post(("/v1/denoise", "/v1/calibrate", "/v1/jobs")[number % 3], files={"image": data})
+            assert answer.status_code == 422, (number, answer.text)
+            assert len(answer.json()["detail"].splitlines()) == 1
+            assert number or words in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("kind", [*FORMATS, *EXTRAS])

@@ -25,8 +25,11 @@ from noiseless.service.options import Options
 
 Array = npt.NDArray[np.float32]
 
-TOGETHER = 1 << 19
-"""Pixels of the images that are computed together, at most; one of more pixels is computed alone."""
+SMALL = 1 << 19
+"""Pixels of an image, at most, that has its turn between the tiles of a larger one."""
+
+TOGETHER = 1 << 17
+"""Pixels of the small images that are computed together, at most: more gains nothing, and has others wait longer."""
 
 
 class TooLongError(WorkError):
@@ -115,7 +118,7 @@ class Engine:
             Its result; or an error: `Cancelled`, or what a `Denoiser` raises.
         """
         with self._changed:
-            (self._small if work.pixels <= TOGETHER else self._large).append(work)
+            (self._small if work.pixels <= SMALL else self._large).append(work)
             self._changed.notify()
         return work.future
 
@@ -195,7 +198,7 @@ class Engine:
 
     def _cancel(self, group: list[Work], deadline: float) -> Callable[[], bool]:
         """What is asked between tiles: whether to stop. Small images have their turn meanwhile."""
-        alone = group[0].pixels > TOGETHER
+        alone = group[0].pixels > SMALL
 
         def cancel() -> bool:
             if time.monotonic() > deadline:
