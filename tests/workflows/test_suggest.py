@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 import noiseless
+import noiseless.bundle
 import tiny_runs
 from noiseless.__main__ import main
 from noiseless.errors import DataError, MemoryLimitError, UnknownNameError
@@ -18,7 +20,7 @@ from noiseless.noise import parse
 from noiseless.training.config import RunConfig, from_mapping
 from noiseless.workflows import suggest as advice
 from noiseless.workflows import trial
-from noiseless.workflows.survey import Machine, Survey, look_at_images, look_at_machine
+from noiseless.workflows.survey import Kind, Machine, Survey, look_at_images, look_at_machine
 from noiseless.workflows.trial import Cost, Trial
 
 MACHINE = Machine(cores=2, memory=8 << 30)
@@ -91,7 +93,7 @@ def test_8_bit_colour_without_white_noise_is_a_photograph(tmp_path: Path) -> Non
 def test_the_wish_decides() -> None:
     chosen = {wish: advice.suggest(SURVEY, MACHINE, wish).choice for wish in advice.PRIORITIES}
     assert chosen["quality"].start == "gray-small"
-    assert (chosen["speed"].network, chosen["speed"].start) == ("unet_nano", "")
+    assert (chosen["speed"].network, chosen["speed"].start) == ("unet_nano", "gray-nano")
     assert chosen["explainable"].start == "photo-small"
     assert chosen["explainable"].arguments == {"channels": 1}
     assert any("filter" in reason for reason in chosen["explainable"].reasons)
@@ -107,9 +109,20 @@ def test_the_number_of_images_and_a_gpu_decide() -> None:
     gpu = replace(MACHINE, gpu="a GPU", gpu_memory=24 << 30)
     assert advice.suggest(many, gpu).choice.network == "unet_base"
     assert advice.suggest(many, MACHINE).choice.start == "gray-small"
-    few_pairs = advice.suggest(replace(few, kind="pairs"), MACHINE, "speed").choice
-    assert few_pairs.start == "gray-small"
-    assert "too few" in few_pairs.reasons[0]
+
+
+@pytest.mark.parametrize("wish", advice.PRIORITIES)
+@pytest.mark.parametrize("kind", ["noisy", "pairs", "clean"])
+def test_without_a_gpu_a_model_that_ships_is_adapted(wish: str, kind: Kind) -> None:
+    """Whatever there is of it: nothing that two cores can train from scratch comes near."""
+    for images in (10, 500):
+        for channels in (1, 3, 4):
+            survey = replace(SURVEY, kind=kind, images=images, channels=channels)
+            choice = advice.PRIORITIES[wish](survey, MACHINE)
+            base = noiseless.bundle.read(noiseless.bundle.shipped()[choice.start])
+            assert choice.network == base.network
+            assert choice.arguments.get("channels", base.spec.channels) == channels
+            assert choice.method == ("lora" if images == 10 and kind != "noisy" else "full")
 
 
 def test_a_network_that_finds_the_level_itself_is_what_explains() -> None:
@@ -141,8 +154,8 @@ def test_recipes_hold_what_a_run_knows() -> None:
             settings = advice.recipe(suggestion)
             config = from_mapping(FinetuningConfig if suggestion.choice.start else RunConfig, settings)
             assert config.training.patch_size == 48
-            assert (config.noise == "") == (survey.kind == "pairs")
-            wide = suggestion.choice.loss == "l1" and survey.kind != "pairs"
+            assert (config.noise == "") == (survey.kind != "clean")
+            wide = suggestion.choice.loss == "l1" and survey.kind == "clean"
             assert config.objective == ("balanced" if wide else "auto")
 
 
@@ -180,6 +193,25 @@ def test_the_recipe_runs_as_it_stands(
         assert (tmp_path / "runs" / wish / "last").is_dir()
         assert main(command) == 1
         assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("quick")
+def test_so_does_that_for_four_bands_of_noise_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "noisy").mkdir()
+    for number, each in enumerate(tiny_runs.pictures(4, 0, 96)):
+        bands = np.stack(noisy_of([each[0]] * 4, 12))
+        tifffile.imwrite(
+            tmp_path / "noisy" / f"{number}.tif", bands, photometric="minisblack", metadata={"axes": "CYX"}
+        )
+    assert main(["suggest", "--noisy", "noisy", "--priority", "speed", "-o", "bands.toml"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1].removeprefix("Run it: noiseless ")
+    assert line.startswith("finetune color-nano ")
+    quick_ones = ["--steps", "2", "--set", "training.batch_size=1", "--set", "training.validations=1"]
+    assert main([*shlex.split(line), *quick_ones, "--set", "training.accelerator=cpu"]) == 0
+    assert noiseless.load(tmp_path / "runs" / "bands").spec.channels == 4
 
 
 def test_bad_input_is_one_line(grey: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

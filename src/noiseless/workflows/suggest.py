@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from noiseless import bundle as bundles
 from noiseless import networks, tables
 from noiseless._version import __version__
-from noiseless.data import samples
 from noiseless.errors import ConfigError, MemoryLimitError, OutputError, UnknownNameError
 from noiseless.finetuning.config import RATES
 from noiseless.io.atomic import replacing
-from noiseless.training.config import write_toml
+from noiseless.training.config import UNREFERENCED_LOSS, UNREFERENCED_TRAINING, write_toml
 from noiseless.workflows.survey import Machine, Survey
 from noiseless.workflows.trial import Cost, Trial, measure
 
@@ -159,11 +159,9 @@ def _quality(survey: Survey, machine: Machine) -> Choice:
 
 
 def _speed(survey: Survey, machine: Machine) -> Choice:
-    if survey.images < FEW and survey.kind == "pairs":
-        reason = f"{survey.images} pairs are too few to train a small, fast network from scratch; this adapts a model."
-        return replace(choice := _adapted(survey, _nearest(survey), "l1"), reasons=(reason, *choice.reasons))
-    reason = "unet_nano restores an image with 0.38 times the multiply-adds of the models that ship, at some loss."
-    return Choice("unet_nano", "", "", "l1", 20_000, 16, 64, 2e-3, reasons=(reason,))
+    model = "gray-nano" if survey.channels == 1 else "color-nano"
+    reason = f"{model} restores an image with 0.38 times the multiply-adds of the larger models, at some loss."
+    return replace(choice := _adapted(survey, model, "l1"), reasons=(reason, *choice.reasons))
 
 
 def _explainable(survey: Survey, machine: Machine) -> Choice:
@@ -187,15 +185,20 @@ PRIORITIES: dict[str, Callable[[Survey, Machine], Choice]] = {
 
 def _adapted(survey: Survey, model: str, loss: str) -> Choice:
     """A model that ships, adapted: a small part of it where there are few images."""
-    few = survey.images < FEW
+    few = survey.images < FEW and survey.kind != "noisy"
     method, steps = ("lora", 600) if few else ("full", 1500)
-    reasons = [f"{model} has learned from many photographs already; {survey.images} images adapt it."]
+    rate, alone = RATES[method], []
+    if survey.kind == "noisy":
+        loss, steps, rate = UNREFERENCED_LOSS, 300, float(UNREFERENCED_TRAINING["lr"])
+        alone = ["Without clean images it learns from the noisy ones alone, and keeps nothing that seems no better."]
+    reasons = [f"{model} has learned from many photographs already; {survey.images} images adapt it.", *alone]
     if few:
         reasons.append(f"LoRA, since fewer than {FEW} images would let a fully trained network learn them by heart.")
-    channels = {} if survey.channels == _channels_of(model) else {"channels": survey.channels}
+    bundle = bundles.read(bundles.shipped()[model])
+    channels = {} if survey.channels == bundle.spec.channels else {"channels": survey.channels}
     if channels:
         reasons.append(f"Its first and last layers are fitted to {survey.channels} channels.")
-    return Choice("unet_small", model, method, loss, steps, 8, 64, RATES[method], channels, tuple(reasons))
+    return Choice(bundle.network, model, method, loss, steps, 8, 64, rate, channels, tuple(reasons))
 
 
 def _nearest(survey: Survey) -> str:
@@ -206,14 +209,11 @@ def _nearest(survey: Survey) -> str:
     return "photo-small" if real or survey.developed else "color-small"
 
 
-def _channels_of(model: str) -> int:
-    return 1 if model.startswith("gray") else 3
-
-
 def _trial(choice: Choice, survey: Survey) -> Trial:
     arguments = {**choice.arguments, "channels": survey.channels}
     constructor = tables.load("network", choice.network, networks.NETWORKS, networks.GROUP)
-    blind = choice.start == "photo-small" or (survey.kind == "pairs" and not choice.start)
+    start = bundles.read(bundles.shipped()[choice.start]) if choice.start else None
+    blind = survey.kind == "pairs" if start is None else start.spec.conditioning == "none"
     if blind and "conditioning" in networks.accepted_arguments(constructor):
         arguments["conditioning"] = "none"
     return Trial(choice.network, arguments, choice.method, choice.batch_size, choice.patch_size)
@@ -236,7 +236,7 @@ def recipe(suggestion: Suggestion) -> dict[str, Any]:
     """The settings, as a recipe holds them."""
     choice, survey = suggestion.choice, suggestion.survey
     plain: dict[str, Any] = {"loss": choice.loss, "steps": choice.steps}
-    if survey.kind != "pairs":
+    if survey.kind == "clean":
         plain["noise"] = survey.noise_model
         if choice.loss == "l1" and not survey.developed and survey.noise[1] > WIDE * max(survey.noise[0], 1):
             plain["objective"] = "balanced"
@@ -251,11 +251,10 @@ def recipe(suggestion: Suggestion) -> dict[str, Any]:
 
 
 def _data(survey: Survey) -> dict[str, Any]:
-    """Pairs or clean images as they are; for noisy images alone, the photographs that ship, with measured noise."""
+    """Pairs, clean images or noisy ones, as they are."""
     if survey.kind == "pairs":
         return {"pairs": [survey.noisy, survey.clean]}
-    clean = [survey.clean] if survey.clean else [str(path) for path in samples("train")]
-    return {"clean": clean}
+    return {survey.kind: [survey.noisy if survey.kind == "noisy" else survey.clean]}
 
 
 def write_recipe(suggestion: Suggestion, path: Path) -> None:
