@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from service_process import Service, file_of, noisy, running
+from service_process import Service, file_of, noisy
 
 pytest.importorskip("fastapi", reason="the service needs the extra serve")
 schemathesis = pytest.importorskip("schemathesis", reason="the schema test needs schemathesis")
@@ -41,12 +41,6 @@ EXTRAS = {"dicom": "pydicom", "nifti": "nibabel", "nifti.gz": "nibabel", "raw": 
 
 NO_IMAGES = {"zarr": "zarr", "film": "av"}
 """What only the command line reads, from a path: the service refuses it, whole or damaged. And what makes it."""
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service") / "state") as service:
-        yield service
 
 
 @pytest.fixture(scope="module")

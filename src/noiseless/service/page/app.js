@@ -96,7 +96,10 @@ function showProgress(result) {
 function showFacts(result, report) {
   const rows = [];
   if (report) {
-    const levels = (values) => [...new Set(values.map((level) => level?.toFixed(1) ?? "?"))].join(" · ");
+    const levels = (values) => {
+      const texts = values.map((level) => level?.toFixed(1) ?? "?");
+      return new Set(texts).size > 1 ? texts.join(" · ") : texts[0];
+    };
     rows.push([word("used-model"), report.model]);
     if (report.estimated) rows.push([word("estimated"), levels(report.estimated)]);
     if (report.told && report.noise !== "auto") rows.push([word("told"), levels(report.told)]);
@@ -130,6 +133,7 @@ function showTags() {
   const removed = viewer.view === "removed" && ready;
   const [before, after] = document.querySelectorAll(".tag");
   before.textContent = word(removed ? "removed" : "before");
+  before.hidden = !viewer.before;
   after.hidden = !ready || removed || viewer.peeking;
 }
 
@@ -144,7 +148,8 @@ function showStrip() {
     if (item.thumbnail) button.append(thumbnail(item.thumbnail));
     const line = make("span", "");
     line.className = "state";
-    line.style.width = item.result?.state === "done" ? "0" : `${100 * (item.result?.job?.progress ?? 0)}%`;
+    const share = { done: 0, failed: 1 }[item.result?.state] ?? item.result?.job?.progress ?? 0;
+    line.style.width = `${100 * share}%`;
     button.append(line);
     button.addEventListener("click", () => look(item));
     return button;

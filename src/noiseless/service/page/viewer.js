@@ -46,7 +46,10 @@ export class Viewer {
   }
 
   fit() {
-    if (!this.before || !this.canvas.width) return;
+    if (!this.before || !this.canvas.width) {
+      this.draw(); // nothing, so that no other image stays
+      return;
+    }
     const { width, height } = this.canvas;
     const margin = 0.96;
     this.scale = Math.min((margin * width) / this.before.width, (margin * height) / this.before.height);
