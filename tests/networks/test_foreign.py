@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,10 @@ def test_missing_and_left_over_tensors_are_listed() -> None:
     with pytest.raises(BundleError) as caught:
         recognise(state)
     assert "missing model.2.bias, model.3.running_var; left over model.99.bias" in str(caught.value)
+    first = under("model.", row(1, 1, width=4, depth=4, norm=False, bias=True))
+    del first["model.0.bias"]
+    with pytest.raises(BundleError, match=r"missing model\.0\.bias$"):
+        recognise(first)
 
 
 def test_tensors_of_another_shape_are_listed() -> None:
@@ -259,6 +264,17 @@ def test_pickled_code_is_refused_and_nothing_runs(
     torch.save(contents, "evil.pth", _use_new_zipfile_serialization=not legacy)
     with pytest.raises(BundleError, match=r"evil\.pth holds more than tensors.*pickled code.*Nothing in it was run"):
         read_checkpoint("evil.pth")
+    assert not Path("executed").exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_bare_pickle_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of what torch says to its own callers, such as how to run the code after all."""
+    monkeypatch.chdir(tmp_path)
+    Path("evil.pth").write_bytes(pickle.dumps(Payload()))
+    with pytest.raises(BundleError, match=r"not loaded: got pickled code\. Nothing in it was run") as caught:
+        read_checkpoint("evil.pth")
+    assert "weights_only" not in str(caught.value)
     assert not Path("executed").exists()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def read_checkpoint(path: str | Path) -> Any:
 
             return load_file(path)
         # a Namespace is the plain data of many training scripts: attributes and nothing that runs
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of another pickle protocol: what matters of it is refused below
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refusal(path, str(error)) from error
@@ -105,7 +107,7 @@ def _refusal(path: Path, reason: str) -> BundleError:
         return BundleError(f"{path} is not a whole checkpoint", got=reason.partition("\n")[0])
     return BundleError(
         f"{path} holds more than tensors and plain data and is not loaded",
-        got=f"pickled code, {code[1]}" if code else reason.partition("\n")[0],
+        got=f"pickled code, {code[1]}" if code else "pickled code",
         fix="Nothing in it was run. Ask its author for the state dict: torch.save(network.state_dict(), path).",
     )
 

@@ -59,7 +59,7 @@ def _row(state: State, prefix: str) -> Converted:
         "depth": len(weights),
         "kernel_size": first.shape[-1],
         "batch_norm": any(name.endswith(".running_mean") for name in row),
-        "bias": weights[0].replace("weight", "bias") in row,
+        "bias": any(name.replace("weight", "bias") in row for name in weights),
     }
     return arguments, row
 
