@@ -158,6 +158,7 @@ EXTRAS = {
     "zarr": "microscopy",
     "rasterio": "geo",
     "rawpy": "raw",
+    "OpenEXR": "exr",
     "av": "video",
 }
 """Each optional package, as it is imported, and the extra of noiseless that brings it."""

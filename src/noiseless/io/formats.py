@@ -140,6 +140,7 @@ FORMATS: dict[str, Format] = {
         "noiseless.io.raw",
         extra="raw",
     ),
+    "exr": Format("OpenEXR", (".exr",), _magic(rb"\x76\x2f\x31\x01"), "noiseless.io.exr", False, extra="exr"),
     "zarr": Format(
         "OME-Zarr",
         (".zarr",),
@@ -158,7 +159,6 @@ UNSUPPORTED: dict[str, re.Pattern[bytes]] = {
     "a JPEG XL": _magic(rb"\xff\x0a|\0\0\0\x0cJXL "),
     "a JPEG 2000": _magic(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
     "a Photoshop": _magic(rb"8BPS"),
-    "an OpenEXR": _magic(rb"\x76\x2f\x31\x01"),
     "a FITS": _magic(rb"SIMPLE  ="),
     "a NIfTI header without its pixels (.hdr and .img)": _magic(rb"(\x5c\x01\0\0|\0\0\x01\x5c).{340}ni1\0"),
     "an HDF5": _magic(rb"\x89HDF\r\n\x1a\n"),
