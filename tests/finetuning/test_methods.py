@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +14,8 @@ from noiseless import networks, tables
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.finetuning import METHODS, Adapter, MethodConfig, default_config, merge, unmerge
 from noiseless.finetuning.adalora import Triplets, settle_budget
-from noiseless.finetuning.adapter import extract
+from noiseless.finetuning.adapter import extract, write_adapter
+from noiseless.finetuning.base import find_base
 from noiseless.finetuning.config import GROUP
 from noiseless.finetuning.layers import call_order, plain_name, weights
 from noiseless.finetuning.lowrank import merged
@@ -163,3 +165,19 @@ def test_weights_are_those_the_network_computes_with() -> None:
     assert seen.keys() == plain.keys()
     for name, tensor in seen.items():
         torch.testing.assert_close(tensor, plain[name])
+
+
+@pytest.mark.parametrize("method", ["lora", "adapter"])
+@pytest.mark.parametrize("model", ["gray-small", "color-small", "photo-small", "gray-nano", "color-nano"])
+def test_adapters_of_shipped_models_are_small(model: str, method: str, tmp_path: Path) -> None:
+    """At most 5% of the numbers of a small model, 6% of a nano one, and less than 1 MB on the disk."""
+    base = find_base(model)
+    network = base.network()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    count = sum(parameter.numel() for parameter in network.parameters())
+    changed = tables.load("method", method, METHODS, GROUP)(network, default_config(method).method)
+    learned = sum(parameter.numel() for parameter in changed.parameters() if parameter.requires_grad)
+    assert learned <= (0.05 if model.endswith("small") else 0.06) * count
+    made = Adapter(method, {}, model, base.sha256, base.bundle.network, {}, None, extract(changed, before))
+    write_adapter(tmp_path / "adapter.safetensors", made)
+    assert (tmp_path / "adapter.safetensors").stat().st_size < 1e6
