@@ -42,7 +42,9 @@ CONTRASTS = """() => {
 
 CUT_OFF = """() => [...document.querySelectorAll("body *")]
   .filter((element) => element.checkVisibility() && !element.closest(".strip, .samples .frame, canvas, option"))
-  .filter((element) => element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).display !== "inline")
+  .filter((element) => getComputedStyle(element).display !== "inline")
+  .filter((element) => element.scrollWidth > element.clientWidth + 1
+    || (element.tagName === "BUTTON" && element.scrollHeight > element.clientHeight + 1))
   .map((element) => `${element.tagName} ${element.id} ${element.textContent.trim().slice(0, 40)}`)"""
 
 LOOKS = {

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+import noiseless.io
 from service_process import Service, file_of, noisy
 
 pytest.importorskip("fastapi", reason="the service needs the extra serve")
@@ -36,7 +37,7 @@ FORMATS = {
 }
 """Formats that need no extra, and a depth that each holds."""
 
-EXTRAS = {"dicom": "pydicom", "nifti": "nibabel", "nifti.gz": "nibabel", "raw": "rawpy"}
+EXTRAS = {"dicom": "pydicom", "nifti": "nibabel", "nifti.gz": "nibabel", "raw": "rawpy", "exr": "OpenEXR"}
 """Formats that need one, and what reads them."""
 
 NO_IMAGES = {"zarr": "zarr", "film": "av"}
@@ -116,10 +117,18 @@ def whole_file(kind: str) -> bytes:
         from dicom_files import dicom
 
         return dicom(noisy(12, 16, dtype="uint16"), WindowCenter=2000, WindowWidth=3000)
+    if kind == "exr":
+        from exr_files import exr, planes
+
+        return exr(planes("RGB"))
     from nifti_files import nifti
 
     data = nifti(noisy(12, 16, dtype="uint16"))
     return gzip.compress(data) if kind == "nifti.gz" else data
+
+
+def test_every_format_of_files_is_damaged() -> None:
+    assert {key for key, format_ in noiseless.io.FORMATS.items() if not format_.folder} <= {*FORMATS, *EXTRAS}
 
 
 def file_of_the_command_line(kind: str, folder: Path) -> bytes:

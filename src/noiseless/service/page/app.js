@@ -133,7 +133,7 @@ function showTags() {
   const removed = viewer.view === "removed" && ready;
   const [before, after] = document.querySelectorAll(".tag");
   before.textContent = word(removed ? "removed" : "before");
-  before.hidden = !viewer.before;
+  before.hidden = !ready;
   after.hidden = !ready || removed || viewer.peeking;
 }
 
