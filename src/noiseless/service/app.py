@@ -23,7 +23,8 @@ from noiseless.service.logs import Log
 from noiseless.service.measures import Measures
 from noiseless.service.models import Models
 from noiseless.service.parts import Parts
-from noiseless.service.pipeline import Pipeline
+from noiseless.service.pipeline import Pipeline, sentence
+from noiseless.service.queue import Queue
 from noiseless.service.settings import ServiceSettings
 from noiseless.service.store import QUEUED, RUNNING, Store
 
@@ -39,9 +40,6 @@ STATUS: tuple[tuple[type[NoiselessError], int], ...] = (
 )
 """How errors are answered, the first that fits; others are 500."""
 
-READ_FROM = "the stream"
-"""What `noiseless.io` calls a file without a name."""
-
 
 def create_app(settings: ServiceSettings, log: Log | None = None) -> FastAPI:
     """The service as an ASGI application.
@@ -56,28 +54,12 @@ def create_app(settings: ServiceSettings, log: Log | None = None) -> FastAPI:
     """
     settings.checked()
     log = log or Log()
-    measures = Measures()
-    models = Models(settings.models, settings.threads)
+    measures, models = Measures(), Models(settings.models, settings.threads)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = Engine(models, settings.time_limit)
-        pipeline = Pipeline(settings, engine)
-        store = Store(settings.folder)
-        jobs = Jobs(settings, store, pipeline, log, measures)
-        queue = pipeline.queue
-        measures.watch("direct_requests", "Requests with an image that are here.", lambda: queue.here)
-        measures.watch("expected_wait_seconds", "Until the direct requests are done.", lambda: queue.wait)
-        measures.watch("pixels_per_second", "Of direct requests, while there are any.", lambda: queue.rate)
-        measures.watch("jobs_waiting", "Jobs that wait.", lambda: store.count(QUEUED))
-        measures.watch("jobs_running", "Jobs in hand.", lambda: store.count(RUNNING))
-        app.state.parts = Parts(settings, log, measures, models, engine, pipeline, store, jobs)
-        jobs.start()
-        yield
-        await jobs.stop()
-        engine.stop()
-        pipeline.close()
-        store.close()
+        async with _running(settings, log, measures, models) as app.state.parts:
+            yield
 
     app = FastAPI(title="noiseless", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     for part in (routes, job_routes, sample_routes):
@@ -88,6 +70,31 @@ def create_app(settings: ServiceSettings, log: Log | None = None) -> FastAPI:
         app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_headers=["Authorization"])
     app.add_middleware(Guard, settings=settings, log=log, measures=measures)
     return app
+
+
+@asynccontextmanager
+async def _running(settings: ServiceSettings, log: Log, measures: Measures, models: Models) -> AsyncIterator[Parts]:
+    """Everything that works, from the start of the service to its end."""
+    engine = Engine(models, settings.time_limit)
+    pipeline = Pipeline(settings, engine)
+    store = Store(settings.folder)
+    jobs = Jobs(settings, store, pipeline, log, measures)
+    _watch(measures, pipeline.queue, store)
+    jobs.start()
+    yield Parts(settings, log, measures, models, engine, pipeline, store, jobs)
+    await jobs.stop()
+    engine.stop()
+    pipeline.close()
+    store.close()
+
+
+def _watch(measures: Measures, queue: Queue, store: Store) -> None:
+    """What `/metrics` asks for when somebody looks."""
+    measures.watch("direct_requests", "Requests with an image that are here.", lambda: queue.here)
+    measures.watch("expected_wait_seconds", "Until the direct requests are done.", lambda: queue.wait)
+    measures.watch("pixels_per_second", "Of direct requests, while there are any.", lambda: queue.rate)
+    measures.watch("jobs_waiting", "Jobs that wait.", lambda: store.count(QUEUED))
+    measures.watch("jobs_running", "Jobs in hand.", lambda: store.count(RUNNING))
 
 
 def _add_page(app: FastAPI) -> None:
@@ -110,8 +117,7 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(NoiselessError)
     async def ours(request: Request, error: NoiselessError) -> JSONResponse:
         status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
-        sentence = str(error).replace(READ_FROM, "the upload")
-        return refused(request.scope, HTTPException(status, sentence))
+        return refused(request.scope, HTTPException(status, sentence(error)))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

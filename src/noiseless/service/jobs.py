@@ -23,7 +23,7 @@ from noiseless.service.engine import Restored, Work
 from noiseless.service.logs import Log
 from noiseless.service.measures import Measures
 from noiseless.service.options import Options
-from noiseless.service.pipeline import Answer, Pipeline, decode, encode, marked
+from noiseless.service.pipeline import Answer, Pipeline, decode, encode, marked, sentence
 from noiseless.service.preview import Preview, preview
 from noiseless.service.queue import busy
 from noiseless.service.report import report
@@ -214,8 +214,7 @@ class Jobs:
             await self._failed(job, error)
 
     async def _failed(self, job: Job, error: NoiselessError) -> None:
-        sentence = str(error).replace("the stream", "the upload")
-        await asyncio.to_thread(self._store.end, job.id, FAILED, sentence)
+        await asyncio.to_thread(self._store.end, job.id, FAILED, sentence(error))
         self._log("job", job=job.id, state="failed", error=type(error).__name__)
 
     async def _done(self, job: Job, running: Running) -> str:

@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from noiseless.errors import ImageError, OutputError
+from noiseless.errors import ImageError, NoiselessError, OutputError
 from noiseless.image import Image
 from noiseless.io import FORMATS, read, with_denoised_mark, write
 from noiseless.runtime.machine import processors
@@ -141,6 +141,11 @@ def encode(image: Image) -> Answer:
     key = str(image.metadata["format"])
     suffix = FORMATS[key].suffixes[0] if key in FORMATS else ""
     return Answer(buffer.getvalue(), MEDIA_TYPES.get(key, "application/octet-stream"), suffix)
+
+
+def sentence(error: NoiselessError) -> str:
+    """What is wrong, for whoever sent the image: `noiseless.io` calls a file without a name a stream."""
+    return str(error).replace("the stream", "the upload")
 
 
 def result_name(name: str, suffix: str) -> str:
