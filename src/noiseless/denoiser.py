@@ -146,8 +146,8 @@ class Denoiser:
 
         Args:
             array: two axes or more; any integer or float dtype.
-            noise: ``"auto"`` measures it in each plane and channel; else a noise model, its text, or
-                standard deviations in [0, 1] units that broadcast to (N, C, H, W). A blind network ignores it.
+            noise: ``"auto"`` measures it in each plane and channel, or is `bundle.told`; else a noise model, its text,
+                or standard deviations in [0, 1] units that broadcast to (N, C, H, W). A blind network ignores it.
             strength: 0 returns the input exactly, 1 the full result; an array of (H, W) holds for each pixel.
             channel_axis: axis of colours or channels. Without it a last axis of 3 or 4 is colour (and alpha).
             data_range: a number (0 to that) or a pair: the values that mean black and white. Without it an
@@ -235,7 +235,7 @@ class Denoiser:
         if noise is None:
             raise SigmaError(f"{self.name} must be told the noise level", fix='Give noise="auto" or "gaussian:25".')
         if isinstance(noise, str) and noise == "auto":
-            return calibration.told_level(planes)
+            noise = self.bundle.told or calibration.told_level(planes)
         from noiseless.noise import Noise, parse
 
         model = parse(noise) if isinstance(noise, str) else noise

@@ -15,7 +15,7 @@ from noiseless.data import PackedStore, replay_crops, samples
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.finetuning import FinetuningConfig, KeepConfig, default_config
 from noiseless.finetuning.base import Base, find_base
-from noiseless.finetuning.keeping import KEEPS, check, kept, kept_noise
+from noiseless.finetuning.keeping import KEEPS, check, kept, kept_noise, remember
 from noiseless.finetuning.run import run_finetuning
 from noiseless.noise import parse
 from noiseless.training.config import DataConfig, Stage
@@ -40,7 +40,7 @@ def term(known: Base, config: FinetuningConfig, folder: Path) -> Objective:
     def nothing(network: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         return torch.zeros(()), {}
 
-    return kept(nothing, known.network().requires_grad_(False), known, config, folder)
+    return kept(nothing, remember(known.network().requires_grad_(False), known, config, folder))
 
 
 def value(objective: Objective, network: nn.Module, seed: int = 0) -> torch.Tensor:
@@ -126,7 +126,6 @@ def test_what_cannot_be_kept_is_said_first(known: Base, data: DataConfig) -> Non
     with pytest.raises(ConfigError, match=r"not known which noise.*keep\.noise"):
         check(silent, settings(data, "replay"))
     check(silent, settings(data, "replay", noise="gaussian:30"))
-    check(silent, settings(data, "l2sp"))
 
 
 def test_a_sequence_keeps_all_that_went_before(base: Path, data: DataConfig, tmp_path: Path) -> None:

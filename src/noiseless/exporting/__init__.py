@@ -49,6 +49,7 @@ class BundleWriter:
         noise: Mapping[str, Any] | None,
         card: str,
         train: Mapping[str, Any],
+        told: str | None = None,
         dtype: str = "float16",
     ) -> Bundle:
         """Write the network as it is now. The folder appears whole or not at all.
@@ -61,6 +62,7 @@ class BundleWriter:
             noise: what it was trained for, as `Noise.to_dict` writes it.
             card: the model card, Markdown.
             train: how it was trained; plain data.
+            told: the noise that ``noise="auto"`` tells it, as an expression; measured in each image where ``None``.
             dtype: of the stored weights, ``"float16"`` or ``"float32"``; vectors (biases, norms) keep theirs.
 
         Raises:
@@ -74,6 +76,7 @@ class BundleWriter:
             arguments=dict(arguments),
             spec=self._network.spec,  # type: ignore[arg-type]
             noise=noise,
+            told=told,
             bytes_per_pixel=self._graph.bytes_per_pixel,
         )
         files = {

@@ -51,6 +51,7 @@ class Adapter:
         noise: the noise it was trained for, as `Noise.to_dict` writes it, where known.
         tensors: factors and differences by name, float32; those of prompts after the prompt's name and a slash.
         prompts: the noise that each prompt was trained for; empty for other methods.
+        told: the noise that ``noise="auto"`` tells the changed model, as of `noiseless.bundle.Bundle`.
     """
 
     method: str
@@ -62,6 +63,7 @@ class Adapter:
     noise: Mapping[str, Any] | None
     tensors: Mapping[str, Tensor]
     prompts: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    told: str | None = None
 
     def choose(self, prompt: str | None) -> Adapter:
         """The adapter of one of its prompts: the one that is named, or the only one.
@@ -145,15 +147,16 @@ def _added(adapter: Adapter, name: str, weight: Tensor, strength: float) -> Tens
         raise BundleError(f"the adapter's change of {name} does not fit", got=str(error)) from error
 
 
-def extract(network: nn.Module, before: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def extract(network: nn.Module, before: Mapping[str, Tensor], share: float = 1.0) -> dict[str, Tensor]:
     """The tensors of an adapter: the updates of a trained network, and what else in it differs from `before`.
 
     Args:
         network: as the method left it, trained.
         before: weights of the plain network before, by name.
+        share: of the change that is taken; other than 1 for updates and differences alone.
     """
     tensors = {
-        f"{plain_name(name)}.{ending}": tensor.detach().cpu().clone()
+        f"{plain_name(name)}.{ending}": tensor.detach().cpu() * (share if ending == "up" else 1)
         for name, layer in network.named_modules()
         if isinstance(layer, Change)
         for ending, tensor in layer.stored().items()
@@ -162,7 +165,7 @@ def extract(network: nn.Module, before: Mapping[str, Tensor]) -> dict[str, Tenso
     for name, tensor in merged(network).state_dict().items():
         old, new = before[name].cpu(), tensor.cpu()
         if name not in changed and new.is_floating_point() and not torch.equal(old, new):
-            tensors[name] = new - old
+            tensors[name] = share * (new - old)
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
@@ -182,6 +185,7 @@ def write_adapter(path: Path, adapter: Adapter) -> None:
         "arguments": json.dumps(dict(adapter.arguments)),
         "noise": json.dumps(adapter.noise),
         "prompts": json.dumps(dict(adapter.prompts)),
+        "told": json.dumps(adapter.told),
     }
     with replacing(path) as file:
         file.write(save(dict(adapter.tensors), facts))
@@ -202,7 +206,8 @@ def read_adapter(path: str | Path) -> Adapter:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
         plain = {key: json.loads(facts[key]) for key in ("settings", "arguments", "noise")}
         named = {key: facts[key] for key in ("method", "base", "base_sha256", "network")}
-        return Adapter(**plain, **named, tensors=tensors, prompts=json.loads(facts.get("prompts", "{}")))
+        later = {key: json.loads(facts[key]) for key in ("prompts", "told") if key in facts}
+        return Adapter(**plain, **named, **later, tensors=tensors)
     except FileNotFoundError as error:
         raise BundleError(f"no adapter at {file}", got="no such file") from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -250,7 +255,7 @@ def load_adapter(
     bundle = replace(base.bundle, spec=network.spec)  # type: ignore[arg-type]
     if strength:
         name, arguments = f"{bundle.name}+{adapter.method}", dict(adapter.arguments)
-        bundle = replace(bundle, name=name, arguments=arguments, noise=adapter.noise)
+        bundle = replace(bundle, name=name, arguments=arguments, noise=adapter.noise, told=adapter.told)
     choice = choose(bundle, engine="torch", precision=precision, device=device)
     runner = TorchEngine.of(
         network, bytes_per_pixel=bundle.bytes_per_pixel, precision=choice.precision, device=device, threads=threads

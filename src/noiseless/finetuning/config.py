@@ -63,6 +63,8 @@ class KeepConfig:
             empty that which the model was made for, and what it was held to while it learned that.
         batch_size: patches of them in a step.
         batches: how many batches ``ewc`` looks at, once, to see which weights matter.
+        most_lost: dB that may be lost on it; of a change that loses more a part is taken, see
+            `noiseless.finetuning.holding`.
     """
 
     name: str = "none"
@@ -71,6 +73,7 @@ class KeepConfig:
     noise: str = ""
     batch_size: int = 4
     batches: int = 16
+    most_lost: float = 0.05
 
 
 @dataclass(frozen=True)

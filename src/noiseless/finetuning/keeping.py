@@ -51,18 +51,17 @@ class Past:
     Attributes:
         network: as it was, frozen.
         config: of the run.
-        source: patches of what it was made for; ``None`` where the way to keep needs none.
+        source: patches of what it was made for.
         device: where the work is done.
     """
 
     network: nn.Module
     config: FinetuningConfig
-    source: PatchSource | None
+    source: PatchSource
     device: torch.device
 
     def batch(self, number: int) -> Batch:
         """Patches of what the network was made for, the same for the same number."""
-        assert self.source is not None
         stage = Stage(0.0, self.config.training.patch_size, self.config.keep.batch_size)
         made = make_batch(self.source, stage, KEEP_SEED, number, slice(None))
         sigma = None if made.sigma is None else made.sigma.to(self.device)
@@ -90,7 +89,7 @@ def ewc(past: Past) -> Penalty:
         batch = past.batch(number)
         restored = apply(network, batch.noisy, batch.sigma)
         size = loss(restored.detach(), batch.target)
-        width = _squares(restored.detach(), batch.target).sqrt().clamp_min(SMALLEST).reshape(-1, 1, 1, 1)
+        width = squares(restored.detach(), batch.target).sqrt().clamp_min(SMALLEST).reshape(-1, 1, 1, 1)
         signs = torch.randint(2, restored.shape, generator=torch.Generator().manual_seed(number)).to(restored) * 2 - 1
         network.zero_grad()
         (restored * signs / width).sum().backward()  # type: ignore[no-untyped-call]
@@ -126,10 +125,10 @@ def replay(past: Past) -> Penalty:
         batch = past.batch(_number(generator))
         with torch.no_grad():
             before = apply(past.network, batch.noisy, batch.sigma).float()
-            error = _squares(before, batch.target).clamp_min(SMALLEST)
+            error = squares(before, batch.target).clamp_min(SMALLEST)
             size = loss(before, batch.target)
         restored = apply(network, batch.noisy, batch.sigma).float()
-        changed = _squares(restored, before) + CLEAN_SHARE * _squares(restored, batch.target)
+        changed = squares(restored, before) + CLEAN_SHARE * squares(restored, batch.target)
         rehearsed: Tensor = size * (changed / error).mean()
         return rehearsed
 
@@ -147,16 +146,16 @@ def lwf(past: Past) -> Penalty:
         batch = past.batch(_number(generator))
         with torch.no_grad():
             before = apply(past.network, batch.noisy, batch.sigma).float()
-            error = (ERROR_SHARE * _squares(before, batch.noisy)).clamp_min(SMALLEST)
+            error = (ERROR_SHARE * squares(before, batch.noisy)).clamp_min(SMALLEST)
             size = ERROR_SHARE**0.5 * loss(before, batch.noisy)
         restored = apply(network, batch.noisy, batch.sigma).float()
-        distilled: Tensor = size * (_squares(restored, before) / error).mean()
+        distilled: Tensor = size * (squares(restored, before) / error).mean()
         return distilled
 
     return penalty
 
 
-def _squares(one: Tensor, other: Tensor) -> Tensor:
+def squares(one: Tensor, other: Tensor) -> Tensor:
     """Mean squared difference of each image: (B, C, H, W) to (B)."""
     return (one - other).square().mean(dim=(1, 2, 3))
 
@@ -186,15 +185,14 @@ def check(base: Base, config: FinetuningConfig) -> None:
     keep = config.keep
     if keep.name not in {*KEEPS, "none"}:
         raise UnknownNameError("way to keep", keep.name, [*KEEPS, "none"])
-    if keep.name not in ("none", "l2sp"):
+    if keep.name != "none":
         kept_noise(base, config)
 
 
-def kept(objective: Objective, network: nn.Module, base: Base, config: FinetuningConfig, folder: Path) -> Objective:
-    """An objective with the term that `config.keep` asks for.
+def remember(network: nn.Module, base: Base, config: FinetuningConfig, folder: Path) -> Past:
+    """What is to be kept.
 
     Args:
-        objective: of the run.
         network: as it was, frozen.
         base: the model it is of.
         config: of the run.
@@ -203,12 +201,18 @@ def kept(objective: Objective, network: nn.Module, base: Base, config: Finetunin
     Raises:
         DataError: no usable images.
     """
-    keep = config.keep
-    if keep.name == "none":
-        return objective
-    device = next(network.parameters()).device
-    source = None if keep.name == "l2sp" else _source(network, base, config, folder)
-    penalty = KEEPS[keep.name](Past(network, config, source, device))
+    return Past(network, config, _source(network, base, config, folder), next(network.parameters()).device)
+
+
+def kept(objective: Objective, past: Past) -> Objective:
+    """An objective with the term that `past.config.keep` asks for.
+
+    Args:
+        objective: of the run.
+        past: what is to be kept.
+    """
+    keep = past.config.keep
+    penalty = KEEPS[keep.name](past)
     strength = STRENGTHS[keep.name] if keep.strength is None else keep.strength
 
     def both(network: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:

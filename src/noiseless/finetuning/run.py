@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from noiseless import bundle as bundles
 from noiseless import tables
+from noiseless.bundle import Bundle
 from noiseless.errors import ConfigError
 from noiseless.finetuning.adalora import settle_budget
 from noiseless.finetuning.adapter import ADAPTER, Adapter, check_base, extract, read_adapter, write_adapter
 from noiseless.finetuning.base import Base, find_base, start_from
 from noiseless.finetuning.config import GROUP, METHODS, FinetuningConfig, MethodConfig
-from noiseless.finetuning.keeping import check, kept, kept_noise
+from noiseless.finetuning.holding import Holding
+from noiseless.finetuning.keeping import check, kept, kept_noise, remember
 from noiseless.finetuning.layers import call_order, plain_name
 from noiseless.finetuning.lowrank import merged
-from noiseless.noise import parse
 from noiseless.training.adaptation import Adaptation
+from noiseless.training.config import MEASURED
 from noiseless.training.objectives import Objective
 from noiseless.training.run import Listener, Outcome, run_training
 
@@ -115,8 +118,10 @@ def run_finetuning(
     base = find_base(model)
     check(base, config)
     config = start_from(base, config)
-    if config.keep.name not in ("none", "l2sp"):
+    if config.keep.name != "none":
         config = replace(config, keep=replace(config.keep, noise=kept_noise(base, config)))
+    if config.method.name == "prompt":
+        config = replace(config, told=MEASURED)  # one file serves several tasks
     have, want = base.bundle.spec.channels, config.arguments.get("channels")
     if want not in (None, have):
         listener.say(f"Channels {have} -> {want}: the first and the last layer take the weights of the others' mean")
@@ -164,11 +169,12 @@ class Work:
         self.trainable = self.parameters = 0
         self._before: dict[str, Tensor] = {}
         self._order: list[str] = []
+        self._holding: Holding | None = None
         self._beside = _prompts_beside(base, config.method)
 
     def adaptation(self) -> Adaptation:
         """What the training loop asks."""
-        return Adaptation(self.apply, merged, self.groups, self.objective, self.saved, settle_budget)
+        return Adaptation(self.apply, self.merged, self.groups, self.objective, self.saved, settle_budget)
 
     def apply(self, network: nn.Module) -> nn.Module:
         """Prepare the network for the method, in place."""
@@ -203,17 +209,35 @@ class Work:
 
     def objective(self, objective: Objective, network: nn.Module) -> Objective:
         """The objective, and beside it what holds the network to what it could do."""
-        return kept(objective, network, self.base, self.config, self.folder)
+        if self.config.keep.name == "none":
+            return objective
+        past = remember(network, self.base, self.config, self.folder)
+        if self.config.method.name != "prompt":  # that changes nothing of the model
+            before = {name: tensor.to(past.device) for name, tensor in self._before.items()}
+            self._holding = Holding(past, before, self.config.keep.most_lost)
+        return kept(objective, past)
+
+    def merged(self, network: nn.Module) -> nn.Module:
+        """The plain network, with as much of the change as `KeepConfig.most_lost` allows."""
+        plain = merged(network)
+        return plain if self._holding is None else self._holding(plain)
 
     def saved(self, network: nn.Module, folder: Path) -> None:
         """Write what was trained beside the best model."""
         if folder.name != "best":
             return
-        write_adapter(self.folder / ADAPTER, self._adapter(extract(network, self._before)))
+        written = bundles.read(folder)
+        share = 1.0 if self._holding is None else self._holding.share
+        write_adapter(self.folder / ADAPTER, self._adapter(extract(network, self._before, share), written))
 
-    def _adapter(self, tensors: dict[str, Tensor]) -> Adapter:
-        """What was trained as an adapter; a prompt beside those that there are."""
-        noise = parse(self.config.noise).to_dict() if self.config.noise else None
+    def _adapter(self, tensors: dict[str, Tensor], written: Bundle) -> Adapter:
+        """What was trained as an adapter; a prompt beside those that there are.
+
+        Args:
+            tensors: that were trained.
+            written: the merged model.
+        """
+        noise = written.noise
         made = Adapter(
             method=self.config.method.name,
             settings=asdict(self.config.method),
@@ -223,6 +247,7 @@ class Work:
             arguments=self.config.arguments,
             noise=noise,
             tensors=tensors,
+            told=written.told,
         )
         if self.config.method.name != "prompt":
             return made

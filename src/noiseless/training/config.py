@@ -135,6 +135,10 @@ class DataConfig:
     data_range: tuple[float, ...] = ()
 
 
+MEASURED = "measured"
+"""As `RunConfig.told`: in each image."""
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """A whole training run.
@@ -146,6 +150,9 @@ class RunConfig:
             they have; measured where empty.
         objective: a key of `noiseless.training.objectives.OBJECTIVES`, or ``auto``.
         loss: a loss expression, see `noiseless.losses.parse`.
+        told: what a network that is told the noise level is told of pairs: ``measured`` in each image, as
+            ``noise="auto"`` does, or a noise expression, which the model is then told by ``noise="auto"`` too; ``auto``
+            for the noise that the pairs show where that suits weights to start from clearly better.
         start: a bundle or run folder whose weights the network starts from; ``scratch`` for none, also where a
             run without clean images would start from a shipped model.
         steps: budget in optimiser steps.
@@ -162,6 +169,7 @@ class RunConfig:
     noise: str = ""
     objective: str = "auto"
     loss: str = "l1"
+    told: str = "auto"
     start: str | None = None
     adversarial: str = ""
     steps: int | None = None

@@ -27,8 +27,8 @@ from noiseless.data.augment import (
 )
 from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError
-from noiseless.noise import Noise
-from noiseless.training.config import Stage, TrainingConfig
+from noiseless.noise import Noise, parse
+from noiseless.training.config import MEASURED, Stage, TrainingConfig
 from noiseless.training.objectives import Batch
 
 
@@ -187,10 +187,18 @@ class MixedPatches:
         return (self.pairs if generator.random() < self.share else self.noisy).draw(generator, size)
 
 
-def pair_levels(noisy: Sequence[np.ndarray], spec: NetworkSpec) -> list[Told] | None:
-    """What the network is told of each image: what ``noise="auto"`` will tell it; ``None`` for one that works blind."""
+def pair_levels(noisy: Sequence[np.ndarray], spec: NetworkSpec, told: str = MEASURED) -> list[Told] | None:
+    """What the network is told of each image: what ``noise="auto"`` will tell it; ``None`` for one that works blind.
+
+    Args:
+        noisy: (C, H, W) each.
+        spec: of the network.
+        told: as of `RunConfig`, settled.
+    """
     if spec.conditioning == "none":
         return None
+    if told != MEASURED:
+        return [Told(parse(told), None)] * len(noisy)
     return [measure(to_channels(as_unit_float(image), spec.channels)) for image in noisy]
 
 

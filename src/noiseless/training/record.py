@@ -11,7 +11,7 @@ import torch
 
 from noiseless._version import __version__
 from noiseless.noise import parse
-from noiseless.training.config import RunConfig, to_mapping
+from noiseless.training.config import MEASURED, RunConfig, to_mapping
 from noiseless.training.images import TrainingImages
 from noiseless.training.known import KnownNoise
 from noiseless.training.state import Run
@@ -47,11 +47,15 @@ def describe(
         "best_psnr": run.progress.best,
         "curve": curve,
     }
+    told = None if config.told in ("auto", MEASURED) else config.told
+    spec = config.noise or (None if noise else told)
+    known = parse(spec) if spec else noise.noise if noise else None
     return {
         "name": config.name,
         "network_name": config.network,
         "arguments": dict(config.arguments),
-        "noise": parse(config.noise).to_dict() if config.noise else noise.noise.to_dict() if noise else None,
+        "noise": known and known.to_dict(),
+        "told": told,
         "card": _card(config, run, images, noise),
         "train": record,
     }
@@ -59,6 +63,7 @@ def describe(
 
 def _card(config: RunConfig, run: Run, images: TrainingImages, measured: KnownNoise | None) -> str:
     found = f"{measured.noise.spec}, measured" if measured else "that of the pairs"
+    found += f", {config.told}" if config.told not in ("auto", MEASURED) else ""
     noise, minutes = config.noise or found, run.progress.seconds / 60
     beside = f" and {len(images.unpaired)} without a clean side" if images.unpaired else ""
     estimated = "" if images.referenced else "; estimated from noisy images alone"

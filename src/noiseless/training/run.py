@@ -23,9 +23,9 @@ from noiseless.noise import parse
 from noiseless.training import adversarial, objectives
 from noiseless.training.adaptation import NO_ADAPTATION, Adaptation
 from noiseless.training.config import (
+    MEASURED,
     Precision,
     RunConfig,
-    TrainingConfig,
     from_mapping,
     read_recipe,
     to_mapping,
@@ -43,6 +43,7 @@ from noiseless.training.precision import faster_precision
 from noiseless.training.record import describe
 from noiseless.training.start import starting_weights
 from noiseless.training.state import Budget, Ending, Hooks, Run, Status
+from noiseless.training.told import settle_told
 from noiseless.training.track import Tracker
 from noiseless.training.validation import (
     Example,
@@ -156,6 +157,7 @@ def run_training(
     for line in plan.lines:
         listener.say(line)
     config = _settle(config, folder, images, plan, precision, resume=resume)
+    config = _settle_told(config, images, listener.say)
     run = _assemble(config, folder, fabric, images, plan, adaptation)
     resumed = resume and restore(run)
     listener.say(_opening(run, images, resumed=resumed))
@@ -180,6 +182,8 @@ def _check(config: RunConfig, folder: Path, resume: bool) -> None:
     adversarial.check_adversarial(config.adversarial, config.objective)
     if config.noise:
         parse(config.noise)  # a mistake in an expression or a name shows before any image is read
+    if config.told not in ("auto", MEASURED):
+        parse(config.told)
     losses.parse(config.loss)
     if config.objective not in ("auto", *objectives.OBJECTIVES):
         raise UnknownNameError("objective", config.objective, ["auto", *objectives.OBJECTIVES])
@@ -226,9 +230,18 @@ def _settle(
     saved = folder / "config.toml"
     if resume and saved.exists():
         before = from_mapping(type(config), read_recipe(saved))
-        settled = replace(settled, training=replace(training, precision=before.training.precision))
+        told = before.told if settled.told == "auto" else settled.told
+        settled = replace(settled, told=told, training=replace(training, precision=before.training.precision))
         _same(before, settled, saved)
     return settled
+
+
+def _settle_told(config: RunConfig, images: TrainingImages, say: Callable[[str], None]) -> RunConfig:
+    if config.told != "auto":
+        return config
+    if not _starts_from_weights(config):
+        return replace(config, told=MEASURED)
+    return settle_told(config, images, build_network(config), say)
 
 
 def _same(before: RunConfig, now: RunConfig, saved: Path) -> None:
@@ -301,8 +314,8 @@ def patch_source(config: RunConfig, images: TrainingImages, spec: NetworkSpec, p
         if not config.noise:
             raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
         return CleanPatches(views["clean"], parse(config.noise), spec.channels, training)
-    levels = pair_levels(views["noisy"], spec)
-    alone = _alone(images, spec, plan, training) if len(images.alone) else None
+    levels = pair_levels(views["noisy"], spec, config.told)
+    alone = _alone(images, spec, plan, config) if len(images.alone) else None
     if len(views) == 1:
         assert alone is not None
         return alone
@@ -311,11 +324,12 @@ def patch_source(config: RunConfig, images: TrainingImages, spec: NetworkSpec, p
     return pairs if alone is None else MixedPatches(pairs, alone, training.paired)
 
 
-def _alone(images: TrainingImages, spec: NetworkSpec, plan: Plan, training: TrainingConfig) -> PatchSource:
+def _alone(images: TrainingImages, spec: NetworkSpec, plan: Plan, config: RunConfig) -> PatchSource:
     if plan.neighbours:
         first, second = images.neighbours()
-        return PairPatches(first, second, spec.channels, training, pair_levels(first, spec), referenced=False)
-    return NoisyPatches(images.alone, spec.channels, pair_levels(images.alone, spec))
+        levels = pair_levels(first, spec, config.told)
+        return PairPatches(first, second, spec.channels, config.training, levels, referenced=False)
+    return NoisyPatches(images.alone, spec.channels, pair_levels(images.alone, spec, config.told))
 
 
 def _examples(config: RunConfig, images: TrainingImages, spec: NetworkSpec, plan: Plan) -> list[Example]:
@@ -325,7 +339,7 @@ def _examples(config: RunConfig, images: TrainingImages, spec: NetworkSpec, plan
         sides = list(views.values())
         return unreferenced_examples(sides, plan.noise, spec, size=size, multiple=multiple, seed=config.seed)
     if "noisy" in views:
-        return pair_examples(views["noisy"], views["clean"], spec, size=size, multiple=multiple)
+        return pair_examples(views["noisy"], views["clean"], spec, size=size, multiple=multiple, told=config.told)
     noise = parse(config.noise)
     return noisy_examples(views["clean"], noise, spec.channels, size=size, multiple=multiple, seed=config.seed)
 
@@ -341,7 +355,7 @@ def _work(
 ) -> Outcome:
     if not run.fabric.is_global_zero:
         if _starts_from_weights(config) and run.progress.step == 0:
-            _score_start(run, _never)
+            _score_start(run, lambda: (0.0, 0.0))
         quiet = Hooks(_never, _never, lambda status: None, lambda status, scores: None)
         ending = fit(run, quiet, stop_after=None)
         return Outcome(ending, run.folder, run.progress.best, 0.0, run.progress.step, run.progress.seconds)
@@ -354,8 +368,9 @@ def _work(
     curve: list[dict[str, float]] = []
     last: list[Scores] = []
 
-    def check(network: nn.Module) -> Scores:
-        return validate(network, examples, run.fabric.device, config.training.precision == "bf16")
+    def check(network: nn.Module, examples: list[Example] = examples) -> Scores:
+        bf16 = config.training.precision == "bf16"
+        return validate(adaptation.merged(network), examples, run.fabric.device, bf16)
 
     def save(network: nn.Module, which: Literal["best", "last"]) -> None:
         plain.load_state_dict(adaptation.merged(network).state_dict())
@@ -376,8 +391,10 @@ def _work(
     try:
         _draw_graph(tracker, plain, examples[0])
         if _starts_from_weights(config) and run.progress.step == 0:
-            _score_start(run, check)
-            if adaptation is NO_ADAPTATION:
+            measured = replace(config, told=MEASURED)
+            before = examples if config == measured else _examples(measured, images, spec, plan)
+            _score_start(run, lambda: (check(run.average, before).psnr, check(run.average).psnr))
+            if adaptation is NO_ADAPTATION or run.progress.best > run.progress.start:
                 save(run.average, "best")  # a run that gains nothing leaves what it started from
         ending = fit(run, Hooks(check, save, log, scored), stop_after=None if stop_after is None else 60 * stop_after)
     finally:
@@ -407,10 +424,9 @@ def measure_test(config: RunConfig, folder: Path) -> tuple[float, float] | None:
     return noisy, restored
 
 
-def _score_start(run: Run, check: Callable[[nn.Module], Scores]) -> None:
-    """Score the weights that a run starts from: what is to be beaten."""
-    score = check(run.average).psnr if run.fabric.is_global_zero else 0.0
-    run.progress.start = run.progress.best = run.fabric.broadcast(score)
+def _score_start(run: Run, scores: Callable[[], tuple[float, float]]) -> None:
+    """Score what a run starts from, as it was and told what it will be told: what is to be beaten."""
+    run.progress.start, run.progress.best = run.fabric.broadcast(scores())
 
 
 def _never(*arguments: Any) -> Any:

@@ -21,6 +21,7 @@ from noiseless.errors import DataError
 from noiseless.evaluation.risk import Risk, error_to_another_view, variance_of_views
 from noiseless.metrics import psnr, ssim
 from noiseless.noise import Noise
+from noiseless.training.config import MEASURED
 from noiseless.training.known import KnownNoise
 from noiseless.training.objectives import apply
 from noiseless.training.patches import pair_levels
@@ -89,16 +90,22 @@ def noisy_examples(
 
 
 def pair_examples(
-    noisy: Sequence[np.ndarray], clean: Sequence[np.ndarray], spec: NetworkSpec, *, size: int, multiple: int
+    noisy: Sequence[np.ndarray],
+    clean: Sequence[np.ndarray],
+    spec: NetworkSpec,
+    *,
+    size: int,
+    multiple: int,
+    told: str = MEASURED,
 ) -> list[Example]:
-    """The middles of noisy / clean pairs, with what is measured of their noise where the network is told one."""
+    """The middles of noisy / clean pairs, with what the network is told of their noise: see `pair_levels`."""
 
     def ready(image: np.ndarray) -> np.ndarray:
         return to_channels(as_unit_float(_middle(image, size, multiple)), spec.channels)
 
     numbers = _spread(len(clean))
     middles = [ready(noisy[number]) for number in numbers]
-    levels = pair_levels(middles, spec)
+    levels = pair_levels(middles, spec, told)
     return [
         Example(middle, ready(clean[number]), None if levels is None else levels[position](middle))
         for position, (number, middle) in enumerate(zip(numbers, middles, strict=True))

@@ -126,7 +126,7 @@ class FilmWork:
         """What the network is told, (1, C, H or 1, W or 1)."""
         planes = frame[np.newaxis]
         noise = self._task.noise if self._told is None else self._told
-        if not isinstance(noise, str) or noise != "auto":
+        if not isinstance(noise, str) or noise != "auto" or self._model.bundle.told is not None:
             self._estimated = self._estimate(planes) if needed and not self._model.takes_sigma else None
             return self._model.sigma(planes, noise)
         if not (self._model.takes_sigma or needed):

@@ -69,7 +69,7 @@ class Restorer:
         model = self._model_for(first, name)
         if model.spec.halo is None:
             return None
-        estimate = model.takes_sigma and not self._told and task.strength > 0
+        estimate = model.takes_sigma and model.bundle.told is None and not self._told and task.strength > 0
         first, found = windows.survey(rows, _measured if estimate else None, cancel)
         marked = with_denoised_mark(first, model.name, task.strength) if task.strength else first
         free_large_blocks_at_once()
@@ -80,7 +80,8 @@ class Restorer:
             sink = stack.enter_context(windows.Written(target, rows, marked))
             windows.denoise_windows(source, sink, work, first.channels)
         levels = [level for _, level in found]
-        sigma = np.stack(levels) if levels else None if self._varies else model.sigma(first.planes(), task.noise)
+        varies = self._varies or model.bundle.told is not None
+        sigma = np.stack(levels) if levels else None if varies else model.sigma(first.planes(), task.noise)
         return self._facts(model, sigma)
 
     def film(self, source: Path, target: Path, progress: Progress, cancel: Cancel) -> dict[str, Any]:
@@ -126,7 +127,7 @@ class Restorer:
         self, image: Image, model: Denoiser, progress: Progress, cancel: Cancel
     ) -> tuple[Image, npt.NDArray[np.float32] | None]:
         found = []
-        if model.takes_sigma and not self._told:
+        if model.takes_sigma and model.bundle.told is None and not self._told:
             found = [_measured(windows.sample_of(image, page)) for page in range(image.count)]
         sink = windows.Collected(image)
         with contextlib.ExitStack() as stack:
@@ -158,7 +159,7 @@ class Restorer:
             return task.strength if mask is None else task.strength * mask.strength(rows, columns)
 
         beside = sum(map_.row_bytes for map_ in (mask, told) if map_ is not None)
-        varies = self._varies or any(each.level is None for each in found)
+        varies = self._varies or model.bundle.told is not None or any(each.level is None for each in found)
         return windows.Work(model, level, strength, varies, beside, progress, cancel)
 
     @property

@@ -1,0 +1,93 @@
+"""Pairs whose noise a single image does not tell: a model that is told the noise level is told what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import noiseless
+import tiny_runs
+from noiseless.__main__ import main
+from noiseless.data.store import as_unit_float, write_store
+from noiseless.finetuning import default_config, load_adapter
+from noiseless.finetuning.run import FinetuningOutcome, run_finetuning
+from noiseless.metrics import psnr
+from noiseless.noise import parse
+from noiseless.training.config import DataConfig
+from noiseless.training.run import Listener
+
+BASE, NOISE = "gray-nano", "speckle:looks=10"
+
+
+def pairs(folder: Path, specs: Sequence[str]) -> DataConfig:
+    """Pairs with these noises in turn, to learn from and to validate on."""
+    generator = np.random.default_rng(0)
+    sides = []
+    for side, count in (("train", 6), ("validation", 4)):
+        clean = [as_unit_float(image) for image in tiny_runs.pictures(count, count, 96)]
+        noisy = [parse(specs[n % len(specs)]).sample(one, generator) for n, one in enumerate(clean)]
+        for role, images in (("noisy", noisy), ("clean", clean)):
+            write_store(folder / f"{side}-{role}", ((str(n), image, {}) for n, image in enumerate(images)))
+        sides.append((str(folder / f"{side}-noisy"), str(folder / f"{side}-clean")))
+    return DataConfig(pairs=sides[0], validation=sides[1])
+
+
+def tune(
+    data: DataConfig, folder: Path, say: Callable[[str], None] = lambda line: None, **options: Any
+) -> FinetuningOutcome:
+    """A run that learns nothing."""
+    config = default_config("lora")
+    training = replace(config.training, lr=0.0, validations=1, batch_size=1, accelerator="cpu", precision="float32")
+    config = replace(config, data=data, steps=2, training=training)
+    return run_finetuning(BASE, config, folder, listener=Listener(say=say), **options)
+
+
+def test_it_is_told_what_the_pairs_show(tmp_path: Path) -> None:
+    """Even where nothing is learned this is a gain, and the model and its adapter keep it."""
+    said: list[str] = []
+    outcome = tune(pairs(tmp_path, [NOISE]), tmp_path / "run", said.append)
+    assert outcome.gain > 1
+    assert any(line.startswith("The pairs show speckle:looks=") for line in said)
+    tuned, base = noiseless.load(tmp_path / "run"), noiseless.load(BASE)
+    told = tuned.bundle.told
+    assert told is not None
+    clean = as_unit_float(tiny_runs.pictures(1, 99, 96)[0])
+    noisy = parse(NOISE).sample(clean, np.random.default_rng(1))
+    assert float(told.partition("=")[2]) == pytest.approx(10, rel=0.05)
+    restored = tuned(noisy, channel_axis=0)
+    assert psnr(restored, clean) > psnr(base(noisy, channel_axis=0), clean) + 1
+    np.testing.assert_array_equal(tuned(noisy, channel_axis=0, noise=told), restored)
+    assert not np.array_equal(tuned(noisy, channel_axis=0, noise="gaussian:30"), restored)
+    adapted = load_adapter(tmp_path / "run")(noisy, channel_axis=0)
+    np.testing.assert_allclose(adapted, restored, atol=2e-3)
+    without = load_adapter(tmp_path / "run", strength=0)(noisy, channel_axis=0)
+    np.testing.assert_allclose(without, base(noisy, channel_axis=0), atol=1e-4)
+
+
+def test_what_is_measured_well_is_measured_on(tmp_path: Path) -> None:
+    """Pairs whose noise is now weak, now strong: no one noise is theirs."""
+    tune(pairs(tmp_path, ["gaussian:5", "gaussian:60"]), tmp_path / "run")
+    assert 'told = "measured"' in (tmp_path / "run" / "config.toml").read_text()
+    assert noiseless.load(tmp_path / "run").bundle.told is None
+
+
+def test_a_resumed_run_is_told_the_same(tmp_path: Path) -> None:
+    data = pairs(tmp_path, [NOISE])
+    tune(data, tmp_path / "run", stop_after=1e-9)
+    [told] = [line for line in (tmp_path / "run" / "config.toml").read_text().splitlines() if line.startswith("told =")]
+    outcome = tune(data, tmp_path / "run", resume=True)
+    assert (outcome.run.ending, outcome.run.step) == ("finished", 2)
+    assert told == f'told = "{noiseless.load(tmp_path / "run").bundle.told}"'
+
+
+def test_a_noise_that_is_none_is_said_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["finetune", BASE, "--pairs", "a", "b", "--steps", "1", "-o", str(tmp_path / "run")]
+    command += ["--set", "told=gausian:3"]
+    assert main(command) == 2
+    assert "Did you mean gaussian" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
