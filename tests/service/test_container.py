@@ -89,6 +89,26 @@ def test_the_composition_is_read_only_but_for_its_state_and_asks_for_a_token() -
     assert "user" not in service, "the image's own"
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_the_checks_install_the_browser_where_there_is_none(tmp_path: Path, there: bool) -> None:
+    line = next(line for line in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines() if "chromium" in line)
+    asked = tmp_path / "asked"
+    for name in ("apt-get", *(["chromium"] if there else [])):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
+        (tmp_path / name).chmod(0o755)
+    subprocess.run(["/bin/sh", "-c", line], check=True, env={"PATH": str(tmp_path)})
+    said = asked.read_text() if asked.exists() else ""
+    assert ("install -y -q chromium" in said) is not there
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_page_is_shown_in_the_readme(name: str) -> None:
+    shown = re.findall(r"docs/pictures/page-[\w-]+\.webp", (ROOT / name).read_text(encoding="utf-8"))
+    assert len(set(shown)) == 2
+    for picture in shown:
+        assert min(noiseless.read(ROOT / picture).array.shape[:2]) >= 760
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_command_serves_where_nothing_but_the_state_can_be_written(tmp_path: Path) -> None:

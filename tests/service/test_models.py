@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from noiseless import bundle as bundles
 from noiseless.bundle import Bundle
 from noiseless.errors import ConfigError, UnknownNameError
+from noiseless.runtime.machine import processors
+
+pytest.importorskip("fastapi", reason="the service needs the extra serve")
+
 from noiseless.service.models import Models
+from noiseless.service.pipeline import Pipeline
+from noiseless.service.settings import ServiceSettings
 
 
 def test_a_model_is_loaded_once_in_an_engine_that_stays(conditioned_bundle: Bundle) -> None:
@@ -18,6 +26,16 @@ def test_a_model_is_loaded_once_in_an_engine_that_stays(conditioned_bundle: Bund
         assert engine.name == "onnxruntime"
         assert not hasattr(engine, "prepare"), "no measurement in the middle of the work"
         assert models.get(name) is models.get(name)
+
+
+@pytest.mark.parametrize("threads", [None, 1, 3])
+def test_no_more_threads_work_than_there_are_cores(threads: int | None, tmp_path: Path) -> None:
+    wanted, settings = threads or processors(), ServiceSettings(state=str(tmp_path), threads=threads)
+    session = Models(threads=threads).get("gray-small").engine._session  # type: ignore[attr-defined]
+    assert session.get_session_options().intra_op_num_threads == wanted
+    pipeline = Pipeline(settings, None)  # type: ignore[arg-type]
+    assert pipeline._pool._max_workers == wanted
+    pipeline.close()
 
 
 def test_a_precision_that_there_is_not_is_said(conditioned_bundle: Bundle) -> None:

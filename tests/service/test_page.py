@@ -166,6 +166,22 @@ def test_the_estimated_noise_and_a_warning_of_having_been_denoised_are_shown(wat
     watched.ready()
 
 
+def test_noise_unlike_what_the_model_knows_is_said_in_the_language_of_the_page(watched: Watched) -> None:
+    page = watched.page
+    watched.drop(("a.png", file_of(noisy(64, 64))))
+    watched.ready()
+    assert "stronger" not in page.text_content("#warnings")
+    page.select_option("#noise", "given")
+    page.fill("#sigma", "120")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#warnings li", timeout=READY)
+    assert "The noise is stronger than this model has learned." in page.text_content("#warnings")
+    page.click("#language")
+    assert "噪声比该模型学过的更强" in page.text_content("#warnings")
+    page.click("#language")
+    watched.ready()
+
+
 def test_several_images_and_one_that_is_none(watched: Watched) -> None:
     page = watched.page
     files = [(f"{number}.png", file_of(noisy(64, 64, seed=number))) for number in range(2)]
