@@ -23,6 +23,7 @@ from fastapi.testclient import TestClient
 from PIL import Image as PillowImage
 
 from noiseless.errors import OutputError
+from noiseless.runtime.onnxruntime import OnnxRuntimeEngine
 from noiseless.service import jobs as job_module
 from noiseless.service import pipeline, routes
 from noiseless.service.app import create_app
@@ -124,7 +125,9 @@ def test_small_images_that_wait_are_computed_together(tmp_path: Path, monkeypatc
         def counted(group: list[Work]) -> Any:
             sizes.append(len(group))
             busy.set()
-            time.sleep(0.5)
+            until = time.monotonic() + 30
+            while len(sizes) == 1 and len(engine._small) < 5 and time.monotonic() < until:
+                time.sleep(0.01)
             return results(group)
 
         monkeypatch.setattr(engine, "_results", counted)
@@ -135,7 +138,16 @@ def test_small_images_that_wait_are_computed_together(tmp_path: Path, monkeypatc
     assert sizes == [1, 5]
 
 
-def test_events_tell_progress_and_the_time_left_and_small_images_need_not_wait(tmp_path: Path) -> None:
+def test_events_tell_progress_and_the_time_left_and_small_images_need_not_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = OnnxRuntimeEngine.run
+
+    def slow(self: OnnxRuntimeEngine, batch: Any, sigma: Any) -> Any:
+        time.sleep(0.7 if len(batch) > 1 else 0)
+        return run(self, batch, sigma)
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "run", slow)
     stack = np.stack([noisy(256, 256)] * 12)  # three batches
     with start(tmp_path) as client:
         job = send(client, file_of(stack))
