@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
 from noiseless.calibration.curve import Fit, fit_curve, no_fit, take_samples
+from noiseless.calibration.doubt import curve, gain_interval, jackknife, level_interval, read_interval
 from noiseless.calibration.exposures import check_one_scene, fit_exposures
 from noiseless.calibration.impulses import find_impulses, without_impulses
 from noiseless.calibration.patches import NOWHERE, find_limits, median, rounding_step
-from noiseless.calibration.report import Channel, CurvePoint, Interval, Seen
+from noiseless.calibration.report import Channel, Seen
 from noiseless.calibration.stripes import stripe_level, without_stripes
-from noiseless.calibration.texture import FLOOR, Texture, measure_texture, take_blocks
+from noiseless.calibration.texture import FLOOR, Texture, bend, measure_halved, measure_texture, take_blocks
 
 CORRELATED = 0.1
 """Correlation of neighbours from which noise is not white."""
@@ -31,18 +34,18 @@ EIGHT_BITS = 0.9 / 255
 UNEVEN = 1.6
 """How much the flattest blocks may differ and still pass for noise."""
 
+BENT = 1.15
+"""Rise of the spectrum towards coarse detail, over that of noise, from which it is a picture's. Noise of 5 to 10 of 255
+in photographs gives 0.9 to 1.1, at lengths from 2.5 pixels on at half the size; textures alone 1.2 to 2."""
+
 CERTAIN = 3.0
 """Standard errors that the gain must exceed."""
 
-HALF = 5.0
-"""Standard errors in the half of an interval: texture makes errors larger than their scatter over tiles says."""
+OFFSET = 5.0
+"""Standard errors that the gain must exceed for a black level to be told."""
 
 SLOPE = 0.05
 """Share of the variance that must change between dark and bright."""
-
-BIAS = 0.008
-CLIPPED_BIAS = 0.02
-"""What an estimate of the standard deviation is off by beyond its scatter, as measured on photographs."""
 
 LOOSE = (0.6, 1.6)
 """Ends of the interval of the level of correlated noise, over the level."""
@@ -50,7 +53,8 @@ LOOSE = (0.6, 1.6)
 NOTHING = 1e-9
 """Variance added to what is expected of the finest detail, which may be nothing at all."""
 
-VALUES = np.linspace(0, 1, 21)
+Halved: TypeAlias = Callable[[], Texture | None]
+"""Measures the texture of what is measured at half its size."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +97,15 @@ def measure_channel(planes: Sequence[np.ndarray], mask: np.ndarray | None) -> Me
     samples = take_samples(planes, mask)
     fit = fit_curve(samples)
     blocks = take_blocks(planes, samples.limits, mask)
+    halved = partial(measure_halved, planes, samples.limits, mask)
     if fit is None:
         texture = measure_texture(blocks, np.full_like(blocks.energies, NOTHING))
-        if not _is_correlated(texture, 0.0, samples.step):
+        if not _is_correlated(texture, 0.0, samples.step, halved):
             return _untold(defects)
         fit = no_fit()
     else:
         texture = measure_texture(blocks, fit.line.variance(blocks.means) + samples.step**2 / 12 + NOTHING)
-    return _measured(fit, texture, defects, clipped=samples.limits != NOWHERE, step=samples.step)
+    return _measured(fit, texture, defects, halved, clipped=samples.limits != NOWHERE, step=samples.step)
 
 
 def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
@@ -125,7 +130,8 @@ def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
         return _untold(defects)
     blocks = take_blocks(differences, NOWHERE, mask)
     texture = measure_texture(blocks, np.full_like(blocks.energies, _finest(differences) + NOTHING))
-    return _measured(fit, texture, defects, clipped=False, step=0.0)
+    halved = partial(measure_halved, differences, NOWHERE, mask)
+    return _measured(fit, texture, defects, halved, clipped=False, step=0.0)
 
 
 def _finest(differences: Sequence[np.ndarray]) -> float:
@@ -173,24 +179,25 @@ def _untold(defects: _Defects) -> Measured:
     return Measured(channel, told=False, dependent=False, correlated=False)
 
 
-def _measured(fit: Fit, texture: Texture | None, defects: _Defects, *, clipped: bool, step: float) -> Measured:
-    bias = CLIPPED_BIAS if clipped else BIAS
-    level, error = math.sqrt(fit.level), _jackknife(np.sqrt(np.maximum(fit.levels, 0)))
-    correlated = _is_correlated(texture, fit.level, step)
+def _measured(
+    fit: Fit, texture: Texture | None, defects: _Defects, halved: Halved, *, clipped: bool, step: float
+) -> Measured:
+    level = math.sqrt(fit.level)
+    correlated = _is_correlated(texture, fit.level, step, halved)
     developed = correlated and texture is not None and texture.floor <= FLOOR
-    sigma, interval = level, _interval(level, error, bias)
+    sigma, interval = level, level_interval(fit, clipped=clipped)
     if correlated and texture is not None:
         sigma, interval = texture.sigma, (LOOSE[0] * texture.sigma, LOOSE[1] * texture.sigma)
     gain, read = fit.line.gain, math.sqrt(fit.line.floor)
-    gain_error = _jackknife(fit.replicates[:, 0])
+    gain_error = jackknife(fit.replicates[:, 0])
     channel = Channel(
         sigma=sigma,
         sigma_interval=interval,
         gain=gain,
-        gain_interval=_interval(gain, gain_error, 2 * bias),
+        gain_interval=gain_interval(fit, clipped=clipped),
         read=read,
-        read_interval=_read_interval(fit, bias),
-        curve=_curve(fit, bias),
+        read_interval=read_interval(fit, clipped=clipped),
+        curve=curve(fit, clipped=clipped),
         seen=_seen(fit),
         autocorrelation_across=() if texture is None else texture.across,
         autocorrelation_down=() if texture is None else texture.down,
@@ -201,52 +208,32 @@ def _measured(fit: Fit, texture: Texture | None, defects: _Defects, *, clipped: 
         impulses=defects.impulses,
         clipped_low=defects.ends[0],
         clipped_high=defects.ends[1],
-        offset=_offset(fit) if gain > HALF * gain_error else 0.0,
+        offset=_offset(fit) if gain > OFFSET * gain_error else 0.0,
         flat=fit.flat,
     )
     change = gain * (fit.span[1] - fit.span[0]) / max(fit.level, 1e-12)
     return Measured(channel, True, gain > CERTAIN * gain_error and change > SLOPE, correlated, developed)
 
 
-def _is_correlated(texture: Texture | None, level: float, step: float) -> bool:
+def _is_correlated(texture: Texture | None, level: float, step: float, halved: Halved) -> bool:
     """Whether neighbours resemble each other, by noise and not by what the picture shows.
 
     Such noise lacks the finest detail, the more so the more neighbours correlate; texture comes on top of it. Noise
-    that lies over everything leaves no block flat. What is left of it in photographs of 8 bits, developed and smoothed
+    that lies over everything leaves no block flat; nor do grass and gravel, but their spectrum rises towards coarse
+    detail. What is left of it in photographs of 8 bits, developed and smoothed
     in camera, is told from the picture by being even.
     """
     if texture is None or texture.first_lag <= CORRELATED:
         return False
     if texture.floor > FLOOR:
-        return texture.excess > 1 + EXCESS * texture.first_lag
+        return texture.excess > 1 + EXCESS * texture.first_lag and _is_straight(texture, halved)
     smooth = math.sqrt(level) < FINEST < texture.sigma
     return smooth and step > EIGHT_BITS and texture.uneven <= UNEVEN
 
 
-def _jackknife(replicates: np.ndarray) -> float:
-    """Standard error from estimates that lack one of their parts each."""
-    count = len(replicates)
-    return math.sqrt((count - 1) / count * float(np.sum((replicates - replicates.mean()) ** 2)))
-
-
-def _interval(value: float, error: float, bias: float) -> Interval:
-    half = HALF * math.hypot(error, bias * value)
-    return max(value - half, 0.0), value + half
-
-
-def _read_interval(fit: Fit, bias: float) -> Interval:
-    darkest = fit.line.gain * max(fit.span[0], 0.0) + fit.line.floor
-    half = HALF * math.hypot(_jackknife(fit.replicates[:, 1]), 2 * bias * darkest)
-    return math.sqrt(max(fit.line.floor - half, 0.0)), math.sqrt(fit.line.floor + half)
-
-
-def _curve(fit: Fit, bias: float) -> tuple[CurvePoint, ...]:
-    sigma = np.sqrt(fit.line.variance(VALUES))
-    replicates = np.sqrt(np.maximum(fit.replicates[:, :1] * VALUES + fit.replicates[:, 1:], 0))
-    return tuple(
-        CurvePoint(float(value), float(each), _interval(float(each), _jackknife(column), bias))
-        for value, each, column in zip(VALUES, sigma, replicates.T, strict=True)
-    )
+def _is_straight(texture: Texture, halved: Halved) -> bool:
+    """Whether the spectrum is that of noise, whose correlation may be too long to be seen at full size."""
+    return bend(texture) <= BENT or ((smaller := halved()) is not None and bend(smaller) <= BENT)
 
 
 def _seen(fit: Fit) -> tuple[Seen, ...]:

@@ -132,6 +132,41 @@ def measure_texture(blocks: Blocks, expected: np.ndarray) -> Texture | None:
     return Texture(math.sqrt(energy / kept), across, down, length, octaves, uneven, math.sqrt(floor), excess)
 
 
+def measure_halved(
+    planes: Sequence[np.ndarray], limits: tuple[float, float], mask: np.ndarray | None = None
+) -> Texture | None:
+    """As `measure_texture`, of planes of half the size, for noise that is the same everywhere and twice as long.
+
+    Args:
+        planes: as of `take_blocks`.
+        limits: likewise.
+        mask: likewise, of the full size.
+    """
+    blocks = take_blocks([_halved(plane) for plane in planes], limits, None if mask is None else _halved(mask) == 1)
+    return measure_texture(blocks, np.ones_like(blocks.energies))
+
+
+def bend(texture: Texture) -> float:
+    """How the spectrum goes on towards coarse detail, over how that of noise of the same correlation length does.
+
+    About 1 for noise, whose spectrum is flat beyond its length; 1.3 and more for pictures, whose spectrum goes on
+    rising.
+    """
+    nearest = min(LENGTHS, key=lambda length: abs(length - texture.length))
+    return _rise(texture.octaves) / _rise(_octaves(_spectrum_of(nearest), 1.0))
+
+
+def _rise(octaves: tuple[float, ...]) -> float:
+    _, fine, middle, coarse = octaves
+    return fine * coarse / max(middle**2, TINY)
+
+
+def _halved(plane: np.ndarray) -> np.ndarray:
+    height, width = (size // 2 * 2 for size in plane.shape)
+    whole = plane[:height, :width].astype(np.float32)
+    return (whole[::2, ::2] + whole[1::2, ::2] + whole[::2, 1::2] + whole[1::2, 1::2]) / 4
+
+
 def _cut(plane: np.ndarray, most: int, limits: tuple[float, float], mask: np.ndarray | None) -> np.ndarray:
     windows = sliding_window_view(plane, (SIDE, SIDE))
     stride = max(STRIDE, math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / most)))
@@ -197,15 +232,9 @@ def _length_of(first_lag: float) -> tuple[float, float]:
 @lru_cache(maxsize=1)
 def _biases() -> tuple[np.ndarray, np.ndarray]:
     """For each of LENGTHS: the first lag, and the share of the variance, that are measured in flat blocks."""
-    places = np.arange(SIDE)
-    squares = (places[:, None] - places[None, :]) ** 2
-    basis = np.concatenate([np.full((SIDE * SIDE, 1), 1 / SIDE), _SLOPES], axis=1).astype(np.float64)
     lags, shares = [], []
     for length in LENGTHS:
-        one = np.exp(-squares / (2 * length**2))
-        covariance = np.kron(one, one)
-        across = covariance @ basis
-        left = covariance - basis @ across.T - across @ basis.T + basis @ (basis.T @ across) @ basis.T
+        left = _covariance_of(length)
         blocks = left.reshape(SIDE, SIDE, SIDE, SIDE)
         neighbours = np.einsum("abab->ab", blocks[:, 1:, :, :-1])
         trace = float(np.trace(left))
@@ -213,6 +242,25 @@ def _biases() -> tuple[np.ndarray, np.ndarray]:
         spread = math.sqrt(2 * float(np.sum(left**2))) / trace
         shares.append(trace / (SIDE * SIDE - 3) * max(1 - _CHOSEN * spread, 0.3))
     return np.array(lags), np.array(shares)
+
+
+def _covariance_of(length: float) -> np.ndarray:
+    """Covariance, (SIDE * SIDE, SIDE * SIDE), of the pixels of a block of noise that has lost its mean and slope."""
+    places = np.arange(SIDE)
+    one = np.exp(-((places[:, None] - places[None, :]) ** 2) / (2 * length**2))
+    covariance = np.kron(one, one)
+    basis = np.concatenate([np.full((SIDE * SIDE, 1), 1 / SIDE), _SLOPES], axis=1).astype(np.float64)
+    across = covariance @ basis
+    return np.asarray(covariance - basis @ across.T - across @ basis.T + basis @ (basis.T @ across) @ basis.T)
+
+
+@lru_cache(maxsize=len(LENGTHS))
+def _spectrum_of(length: float) -> np.ndarray:
+    """Mean power spectrum of such blocks, zero-padded as in `measure_texture`: (2 * SIDE, SIDE + 1)."""
+    impulses = np.eye(SIDE * SIDE).reshape(-1, SIDE, SIDE)
+    waves = np.fft.rfft2(impulses, s=(2 * SIDE, 2 * SIDE)).reshape(SIDE * SIDE, -1)
+    power: np.ndarray = np.einsum("pk,pk->k", waves.conj(), _covariance_of(length) @ waves).real
+    return power.reshape(2 * SIDE, SIDE + 1)
 
 
 _CHOSEN = 0.5
