@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from noiseless.calibration import examine_planes
+from noiseless.calibration import Calibration, examine_planes
 from noiseless.calibration.exposures import check_one_scene
 from noiseless.data.sources import Item, NoisyImages, NoisyPairs
 from noiseless.data.store import as_unit_float
@@ -320,8 +320,24 @@ def know(noisy: np.ndarray, noise: Noise | str, name: str = "the image", *, told
     if found.kind == "none" and not told_only:
         fix = "Give --noise, or leave the image out."
         raise DataError(f"no noise can be measured in {name}, so that nothing can be said", fix=fix)
-    spans = [(each.sigma_interval[1] ** 2 - each.sigma_interval[0] ** 2) / 2 for each in found.channels]
-    return Known(first, first.told_map(noisy), found.noise.spec, float(np.mean(spans)))
+    return Known(first, first.told_map(noisy), found.noise.spec, _doubt(noisy, found))
+
+
+def _doubt(noisy: np.ndarray, found: Calibration) -> float:
+    """Half the 95% interval of the mean variance; of noise that grows with brightness, at that of the image."""
+    spans = []
+    for plane, channel in zip(noisy, found.channels, strict=True):
+        if found.kind == "poisson-gaussian" and channel.curve:
+            values, halves = zip(*((point.value, _half(point.interval)) for point in channel.curve), strict=True)
+            spans.append(float(np.interp(plane, values, halves).mean()))
+        else:
+            spans.append(_half(channel.sigma_interval))
+    return float(np.mean(spans))
+
+
+def _half(interval: tuple[float, float]) -> float:
+    """Half of the interval of a variance, from that of its root."""
+    return (interval[1] ** 2 - interval[0] ** 2) / 2
 
 
 def alone(model: Model, noisy: np.ndarray, known: Known, seed: int = 0) -> Measured:
