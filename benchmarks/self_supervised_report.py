@@ -71,6 +71,8 @@ docs/self_supervised.md`. A call that was stopped goes on where it was.
 - What is equal is processor time spent on learning, validation included, not wall time. It is little: methods that
   start from random weights, Noise2Void of CAREamics among them, gain more from more of it than those that start from
   a trained model.
+- CAREamics wants an environment of its own, several GB of it. Where there is none, as here, its row is empty; how it is
+  filled stands at the top of `benchmarks/self_supervised.py`.
 """
     return [*text.splitlines(), *([f"- {options.note}"] if options.note else []), ""]
 
