@@ -15,7 +15,7 @@ from pathlib import Path
 from noiseless.evaluation.history import Task, measure_history
 from noiseless.evaluation.history_page import write_history
 from noiseless.evaluation.report import text_table
-from noiseless.finetuning import KeepConfig, default_config
+from noiseless.finetuning import default_config
 from noiseless.finetuning.run import run_finetuning
 from noiseless.training.config import DataConfig
 from noiseless.training.run import Listener
@@ -55,13 +55,12 @@ def learn(asked: argparse.Namespace, keep: str, folder: Path) -> list[str]:
     """Learn the tasks one after another; the model before, and after each."""
     stages = [asked.model]
     for number, (name, noise) in enumerate(TASKS.items(), 1):
-        config = default_config(asked.method)
+        config = default_config(asked.method, keep)
         config = replace(
             config,
             data=DataConfig(clean=tuple(asked.clean)),
             noise=noise,
             steps=asked.steps,
-            keep=KeepConfig(keep),
             training=replace(config.training, validations=4),
         )
         run = folder / f"{number}-{name}"

@@ -27,7 +27,7 @@ import numpy as np
 import noiseless
 from noiseless.data.store import PackedStore, write_store
 from noiseless.errors import ConfigError, NoiselessError, SigmaError
-from noiseless.finetuning import FinetuningConfig, KeepConfig, default_config
+from noiseless.finetuning import FinetuningConfig, default_config
 from noiseless.finetuning.base import find_base
 from noiseless.finetuning.run import run_finetuning
 from noiseless.metrics import psnr
@@ -273,10 +273,9 @@ def adapted(work: Work, cell: Cell, folder: Path) -> dict[str, Any]:
 
 def configuration(work: Work, cell: Cell, folder: Path) -> FinetuningConfig:
     """The defaults of the method on the cell's pairs."""
-    config = default_config(cell.method)
+    config = default_config(cell.method, cell.keep)
     training = replace(config.training, validations=2, validation_size=SIDE)
-    data, keep = settings(work, cell, folder), KeepConfig(cell.keep)
-    return replace(config, data=data, minutes=work.seconds / 60, training=training, keep=keep)
+    return replace(config, data=settings(work, cell, folder), minutes=work.seconds / 60, training=training)
 
 
 MEASURES = {"base": base, "told": base, "scratch": scratch}

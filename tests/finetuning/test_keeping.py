@@ -15,6 +15,7 @@ from noiseless.data import PackedStore, replay_crops, samples
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.finetuning import FinetuningConfig, KeepConfig, default_config
 from noiseless.finetuning.base import Base, find_base
+from noiseless.finetuning.config import from_recipe
 from noiseless.finetuning.keeping import KEEPS, check, kept, kept_noise, remember
 from noiseless.finetuning.run import run_finetuning
 from noiseless.noise import parse
@@ -126,6 +127,16 @@ def test_what_cannot_be_kept_is_said_first(known: Base, data: DataConfig) -> Non
     with pytest.raises(ConfigError, match=r"not known which noise.*keep\.noise"):
         check(silent, settings(data, "replay"))
     check(silent, settings(data, "replay", noise="gaussian:30"))
+
+
+def test_what_is_kept_is_learned_beside_more_slowly() -> None:
+    """The low-rank methods, whose rate would make them forget; what a recipe says holds."""
+    for method, slower in (("lora", True), ("adapter", True), ("full", False)):
+        free, kept = default_config(method), default_config(method, "replay")
+        assert (kept.training.lr < free.training.lr) == slower
+        assert from_recipe({"method": {"name": method}, "keep": {"name": "replay"}}) == kept
+    recipe = {"keep": {"name": "replay"}, "training": {"lr": 0.5}}
+    assert from_recipe(recipe).training.lr == 0.5
 
 
 def test_a_sequence_keeps_all_that_went_before(base: Path, data: DataConfig, tmp_path: Path) -> None:

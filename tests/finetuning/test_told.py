@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 import noiseless
 import tiny_runs
@@ -20,6 +21,7 @@ from noiseless.metrics import psnr
 from noiseless.noise import parse
 from noiseless.training.config import DataConfig
 from noiseless.training.run import Listener
+from noiseless.workflows import restorer
 
 BASE, NOISE = "gray-nano", "speckle:looks=10"
 
@@ -47,7 +49,7 @@ def tune(
     return run_finetuning(BASE, config, folder, listener=Listener(say=say), **options)
 
 
-def test_it_is_told_what_the_pairs_show(tmp_path: Path) -> None:
+def test_it_is_told_what_the_pairs_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even where nothing is learned this is a gain, and the model and its adapter keep it."""
     said: list[str] = []
     outcome = tune(pairs(tmp_path, [NOISE]), tmp_path / "run", said.append)
@@ -63,10 +65,21 @@ def test_it_is_told_what_the_pairs_show(tmp_path: Path) -> None:
     assert psnr(restored, clean) > psnr(base(noisy, channel_axis=0), clean) + 1
     np.testing.assert_array_equal(tuned(noisy, channel_axis=0, noise=told), restored)
     assert not np.array_equal(tuned(noisy, channel_axis=0, noise="gaussian:30"), restored)
+    assert np.array_equal(by_command(noisy[0], tmp_path), tuned(noisy[0]))
+    monkeypatch.setattr(restorer, "LARGE_BYTES", 0)
+    np.testing.assert_allclose(by_command(noisy[0], tmp_path), tuned(noisy[0]), atol=1e-4)
     adapted = load_adapter(tmp_path / "run")(noisy, channel_axis=0)
     np.testing.assert_allclose(adapted, restored, atol=2e-3)
     without = load_adapter(tmp_path / "run", strength=0)(noisy, channel_axis=0)
     np.testing.assert_allclose(without, base(noisy, channel_axis=0), atol=1e-4)
+
+
+def by_command(noisy: np.ndarray, folder: Path) -> np.ndarray:
+    """What ``noiseless denoise`` makes of an image with the tuned model."""
+    tifffile.imwrite(folder / "noisy.tif", noisy)
+    command = ["denoise", str(folder / "noisy.tif"), "-o", str(folder / "out.tif"), "--model", str(folder / "run")]
+    assert main(command) == 0
+    return np.asarray(tifffile.imread(folder / "out.tif"))
 
 
 def test_what_is_measured_well_is_measured_on(tmp_path: Path) -> None:
