@@ -283,6 +283,7 @@ MEASURES = {"base": base, "told": base, "scratch": scratch}
 
 FIRST = [
     Cell("base"),
+    Cell("lora", 10),
     Cell("lora", 20),
     Cell("full", 20),
     Cell("adapter", 20),
