@@ -18,7 +18,7 @@ from noiseless import losses, networks
 from noiseless.bundle import NetworkSpec
 from noiseless.data import samples
 from noiseless.data.store import write_store
-from noiseless.errors import ConfigError, UnknownNameError
+from noiseless.errors import ConfigError, DataError, UnknownNameError
 from noiseless.evaluation.unreferenced import alone, know
 from noiseless.metrics import psnr
 from noiseless.noise import Noise, parse
@@ -129,6 +129,32 @@ def test_it_learns_from_two_noisy_views(tmp_path: Path) -> None:
     assert any(line.startswith("validation:") and line.endswith("from the other view of each scene") for line in said)
     assert outcome.psnr > outcome.noisy_psnr + 1
     assert gain_on_unseen(through(tmp_path / "run"), CORRELATED) > 1
+
+
+def test_pairs_that_are_not_of_one_scene(tmp_path: Path) -> None:
+    scenes, others = tiny_runs.pictures(6, seed=1), tiny_runs.pictures(6, seed=2)
+    noise, generator = parse(WHITE), np.random.default_rng(0)
+
+    def stored(name: str, pictures: list[np.ndarray]) -> str:
+        images = ((f"{number}", noise.sample(unit(each), generator), {}) for number, each in enumerate(pictures))
+        write_store(tmp_path / name, images)
+        return str(tmp_path / name)
+
+    first = stored("first", scenes)
+    data = DataConfig(noisy_pairs=(first, stored("others", others)))
+    with pytest.raises(DataError, match="these exposures are not of one scene"):
+        run(tmp_path / "a", settings(data, "auto", steps=1))
+    kept = tuple(stored(name, tiny_runs.pictures(2, seed=3)) for name in ("kept", "kept-again"))
+    data = DataConfig(noisy_pairs=(first, stored("some", [*scenes[:-1], others[-1]])), validation=kept)
+    _, said = run(tmp_path / "b", settings(data, "auto", steps=1))
+    assert "warning: 1 of 6 pairs that were looked at are not of one scene" in said
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_images_without_noise_teach_nothing(value: float, tmp_path: Path) -> None:
+    write_store(tmp_path / "flat", ((f"{n}", np.full((1, 64, 64), value, np.float32), {}) for n in range(3)))
+    with pytest.raises(DataError, match="no noise can be told in the images"):
+        run(tmp_path, settings(DataConfig(noisy=(str(tmp_path / "flat"),)), "auto", steps=1))
 
 
 def test_it_learns_on_the_one_image(tmp_path: Path) -> None:

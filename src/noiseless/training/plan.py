@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from noiseless.calibration.exposures import check_one_scene
 from noiseless.data.store import as_unit_float
-from noiseless.errors import ConfigError
+from noiseless.errors import ConfigError, DataError
 from noiseless.noise import parse
 from noiseless.training.config import RunConfig
 from noiseless.training.found import Found, find_noise
@@ -22,6 +23,9 @@ SCRATCH = "scratch"
 
 SHIPPED = {1: "gray-small", 3: "color-small"}
 SHIPPED_NETWORK = "unet_small"
+PAIRS = 12
+"""Pairs of noisy views that are looked at: are they of one scene?"""
+
 FRAMES = 8
 """How many pairs of neighbouring planes are looked at."""
 
@@ -71,7 +75,7 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
         )
     lines = [f"noise: {noise.noise.spec}{_told(found)}"]
     lines += [f"objective: {name}, {why}"] if why else []
-    lines += [f"warning: {line}" for line in warnings(name, situation)]
+    lines += [f"warning: {line}" for line in [*warnings(name, situation), *_strangers(images)]]
     lines += _estimated(images)
     start = config.start or _default_start(config, channels)
     if start and start != config.start:
@@ -79,6 +83,27 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
     referenced = "supervised" if config.objective not in REFERENCED else config.objective
     objective, alone = (referenced, name) if images.unpaired else (name, "")
     return Plan(objective, alone, noise, start, name == "noise2noise" and not situation.views, tuple(lines))
+
+
+def _strangers(images: TrainingImages) -> list[str]:
+    """A warning where some of the pairs of noisy views are not of one scene.
+
+    Raises:
+        DataError: most are not.
+    """
+    if "noisy-again" not in images.train:
+        return []
+    first, second = images.train.values()
+    numbers, found = np.unique(np.linspace(0, len(first) - 1, min(len(first), PAIRS)).round().astype(int)), []
+    for number in numbers:
+        try:
+            for both in zip(as_unit_float(first[number]), as_unit_float(second[number]), strict=True):
+                check_one_scene(np.stack(both))
+        except DataError as error:
+            found.append(error)
+    if 2 * len(found) > len(numbers):
+        raise found[0]
+    return [f"{len(found)} of {len(numbers)} pairs that were looked at are not of one scene"] if found else []
 
 
 def _estimated(images: TrainingImages) -> list[str]:
