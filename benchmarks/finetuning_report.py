@@ -93,7 +93,8 @@ def introduction(measured: Sequence[Measured], options: argparse.Namespace) -> l
 
         The images are real, **the noise is synthetic**: no real pairs may be learned from. Images are {SIDE}x{SIDE}
         pixels; each pair has one draw of the noise. Nothing but the pairs is known while learning and measuring:
-        `noise="auto"` measures the level in each image, as `noiseless denoise` does. The original task is eight
+        `noise="auto"` measures the level in each image or, for a model that was tuned where that is clearly worse, is
+        what the pairs showed, as with `noiseless denoise`. The original task is eight
         crops of photographs (clic2025) at `{ORIGINAL}`, the level told. PSNR is the mean over the images, clipped to
         [0, 1]. The best of two validations is kept; where none is better than the base model, the base model is
         (marked \\*). With so short a budget the figures are a lower bound of what the command reaches in minutes.
