@@ -36,6 +36,10 @@ what is found below this is put half way up, on a logarithmic scale."""
 HIGHEST = 6 / 255
 """More than this is texture, in a photograph whose flattest areas hold next to nothing."""
 
+GREY = 0.6
+"""Share of that which is told of a grey photograph. In colour, noise that the channels share needs a higher level; on
+real photographs in grey, told so, `gray-small` gains 1.9 dB, and 1.7 dB told all of it."""
+
 SILENT = 0.05 / 255
 """A channel with less noise than this, as JPEG leaves flat areas, has no voice in what kind of noise it is."""
 
@@ -216,6 +220,7 @@ def _correlated(channels: Sequence[Measured]) -> Noise:
     sigmas = np.minimum(found, 1.5 * typical)
     if any(each.developed for each in channels):
         sigmas = np.minimum(np.maximum(sigmas, np.sqrt(sigmas * DEVELOPED)), HIGHEST)
+        sigmas = sigmas * GREY if len(channels) == 1 else sigmas
     return Correlated(_value(sigmas.tolist()), round(length, 3))
 
 
