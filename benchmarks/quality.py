@@ -33,6 +33,7 @@ from noiseless.evaluation.plot import quality_plot
 from noiseless.networks import create
 from noiseless.networks.foreign import read_checkpoint, recognise
 from noiseless.networks.spec import multiply_adds
+from noiseless.runtime.machine import processors
 
 DATA = Path(os.environ.get("NOISELESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SIGMAS = (15, 25, 50)
@@ -148,6 +149,7 @@ def section(name: str, models: dict[str, str], reports: dict[str, Report]) -> li
         ]
     title = f"## {SETS[name].title}: {'all' if count == SIZES.get(name) else 'the first'} {count} images"
     protocol = [f"- {title}: {'; '.join(report.lines())}" for title, report in reports.items()]
+    protocol.append(f"- seconds: wall time of {processors()} core(s), mean over the noise levels")
     return [title, "", *table(head, rows), "", *protocol, ""]
 
 
@@ -174,8 +176,8 @@ INTRODUCTION = """\
 # The shipped models against the field
 
 Made by `python benchmarks/quality.py -o docs/benchmark.md`. PSNR in dB and SSIM at noise of standard deviation 15, 25
-and 50 on the 0-255 scale, means over images; seconds are wall time on one machine in one run, mean over
-the noise levels; multiply-adds are for a 256x256 image. Figures marked published are from the papers, for orientation.
+and 50 on the 0-255 scale, means over images; all methods of a section ran in one run on one machine; multiply-adds are
+for a 256x256 image. Figures marked published are from the papers, for orientation.
 
 ![PSNR against seconds an image](pictures/quality-against-time.svg)
 
