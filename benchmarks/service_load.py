@@ -5,9 +5,10 @@
 
 Clients send images of mixed sizes on loopback, one after another each, and come again when a full queue says so. The
 command line denoises a folder of the same images before and after, so that both meet the same machine; its start, that
-of an empty run, is taken off. The clients share their processors with the service. Goals: no error but 429; memory at
-the end within 10% of that after the warm-up; 90% of the command line's pixels a second. Beside it stands the time of
-processors that a pixel takes: what else runs on the machine does not change it, and it is the service's alone.
+of an empty run, is taken off, as is the service's. The clients share their processors with the service. Goals: no error
+but 429; memory at the end within 10% of that after the warm-up; 90% of the command line's pixels a second. Beside it
+stands the time of processors that a pixel takes: what else runs on the machine does not change it, and it is the
+service's alone.
 """
 
 from __future__ import annotations
@@ -190,6 +191,7 @@ def processor_seconds_of(process: int) -> float:
 async def load(url: str, process: int, images: dict[Path, int], given: argparse.Namespace) -> Seen:
     """All clients at once, and what they saw."""
     files = [Sent(request_of(path), pixels) for path, pixels in images.items()]
+    await (await Line.to(url)).ask(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")  # waits until it has started
     before, own = processor_seconds_of(process), time.process_time()
     seen = Seen(time.monotonic())
     until = seen.began + given.seconds

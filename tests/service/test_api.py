@@ -309,7 +309,8 @@ def test_who_would_wait_too_long_is_sent_away_before_and_after_the_upload(
     app = create_app(settings(tmp_path, longest_wait=5), Log(io.StringIO()))
     with TestClient(app, base_url=LOCAL) as client:
         queue, data = app.state.parts.pipeline.queue, file_of(noisy())
-        pixels = round(30 * queue.rate)
+        queue.expect(100_000)
+        pixels = 3_000_000
         with queue.work(pixels):
             answer = post(client, data)
             assert answer.status_code == 429

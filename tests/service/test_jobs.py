@@ -25,7 +25,7 @@ from PIL import Image as PillowImage
 from noiseless.errors import OutputError
 from noiseless.runtime.onnxruntime import OnnxRuntimeEngine
 from noiseless.service import jobs as job_module
-from noiseless.service import pipeline, routes
+from noiseless.service import pipeline, queue, routes
 from noiseless.service.app import create_app
 from noiseless.service.engine import Restored, Work
 from noiseless.service.logs import Log
@@ -210,6 +210,14 @@ def test_jobs_count_among_the_images_that_were_denoised(tmp_path: Path) -> None:
         counted = client.get("/metrics").text
     assert 'noiseless_images_total{model="gray-small"} 2.0' in counted
     assert f'noiseless_pixels_total{{model="gray-small"}} {2.0 * 40 * 48}' in counted
+
+
+def test_the_model_of_most_images_is_loaded_and_its_speed_seen_before_anybody_comes(tmp_path: Path) -> None:
+    with start(tmp_path) as client:
+        parts = client.app.state.parts  # type: ignore[attr-defined]
+        assert ("photo-small", "exact") in parts.models._loaded
+        assert parts.pipeline.queue.rate not in (0, queue.FIRST_RATE)
+        assert "noiseless_images_total{" not in client.get("/metrics").text
 
 
 def test_a_service_that_takes_up_no_jobs_is_not_ready(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ async def _running(settings: ServiceSettings, log: Log, measures: Measures, mode
     store = Store(settings.folder)
     jobs = Jobs(settings, store, pipeline, log, measures)
     _watch(measures, pipeline.queue, store)
+    await pipeline.warm_up()
     jobs.start()
     yield Parts(settings, log, measures, models, engine, pipeline, store, jobs)
     await jobs.stop()

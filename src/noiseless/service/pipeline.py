@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import PurePath
 from typing import Any, TypeVar
+
+import numpy as np
 
 from noiseless.errors import ImageError, NoiselessError, OutputError
 from noiseless.image import Image
@@ -30,6 +33,8 @@ decoded alone."""
 
 UPLOADS = 4
 """As many uploads of the largest size may be here at once."""
+
+WARM_UP_SIDE = 128
 
 MEDIA_TYPES = {
     "png": "image/png",
@@ -89,6 +94,14 @@ class Pipeline:
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a function in one of as many threads as there are processors."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+    async def warm_up(self) -> None:
+        """Load the model that most images are denoised with, and see how fast it is, before anybody waits for it."""
+        noise = np.random.default_rng(0).integers(0, 256, (WARM_UP_SIDE, WARM_UP_SIDE, 3), np.uint8)
+        work = [Work(Image.from_array(noise), Options()) for _ in range(2)]
+        with contextlib.suppress(NoiselessError):  # whoever asks for an image is told
+            await self.compute(work[0])
+            self.queue.expect(work[1].pixels / (await self.compute(work[1])).seconds)
 
     async def look(self, pixels: int, function: Callable[..., T], *arguments: Any) -> T:
         """Run a function that decodes an image of so many pixels, when others leave it the memory."""

@@ -9,11 +9,8 @@ from collections.abc import Callable, Iterator
 
 from starlette.exceptions import HTTPException
 
-FIRST_RATE, FIRST_SECONDS = 1_000_000.0, 1.0
-"""Pixels a second before any were measured, and for how long they count as seen.
-
-A guess that is too high has the first ones wait longer, once; one that is too low sends people away for nothing.
-"""
+FIRST_RATE = 300_000.0
+"""Pixels a second before anything is known."""
 
 HALF_LIFE = 10.0
 """Seconds of work after which what was measured counts half."""
@@ -39,8 +36,12 @@ class Queue:
     ) -> None:
         self._places, self._most_bytes, self._longest_wait, self._clock = places, most_bytes, longest_wait, clock
         self._here = self._bytes = self._images = self._pixels = 0
-        self._done, self._busy = FIRST_RATE * FIRST_SECONDS, FIRST_SECONDS
+        self.expect(FIRST_RATE)
         self._counted_until = self._promised = -math.inf
+
+    def expect(self, rate: float) -> None:
+        """Take so many pixels a second as seen, for a second."""
+        self._done, self._busy = rate, 1.0
 
     @property
     def here(self) -> int:
