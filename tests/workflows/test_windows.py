@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from noiseless.io import windows as io_windows
 from noiseless.io.windows import open_rows
 from noiseless.networks import create
 from noiseless.noise import parse
+from noiseless.runtime import PREFERRED, fastest
 from noiseless.runtime.onnxruntime import OnnxRuntimeEngine
 from noiseless.workflows import restorer, restoring, windows
 from noiseless.workflows.files import Job
@@ -302,3 +304,21 @@ def test_ome_zarr_in_windows_is_the_same_as_whole(tmp_path: Path, task: Task, mo
     )
     assert not summary.failures
     assert any("was denoised before" in line for line in said)
+
+
+@pytest.mark.parametrize(("limit", "measured"), [(None, True), (1 << 30, False)])
+def test_engines_are_not_measured_within_a_tight_limit(
+    limit: int | None, measured: bool, tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measuring loads all engines, in the middle of work whose memory is planned."""
+    if len([name for name in PREFERRED["exact"] if find_spec(name)]) < 2:
+        pytest.skip("only one engine is installed")
+    calls: list[list[str]] = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(fastest, "WORTH_MEASURING", 0.0)
+    monkeypatch.setattr(fastest, "measure", lambda bundle, names, open_named: calls.append(names) or {})
+    monkeypatch.setattr(restoring, "STREAMED_BYTES", 0)
+    save(tmp_path / "a.tif", 200, 320)
+    options = task.options | {"controls": Controls(tile=48, max_memory=limit)}
+    assert not work(tmp_path / "a.tif", tmp_path / "b.tif", replace(task, options=options)).failures
+    assert bool(calls) == measured

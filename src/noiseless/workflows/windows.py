@@ -143,7 +143,7 @@ def _at_once(model: Denoiser, side: int) -> Denoiser:
     """The model for windows whose memory was planned; where it does not suffice after all, they are cut further."""
     from noiseless.denoiser import Denoiser
 
-    return Denoiser(model.bundle, model.engine, replace(model.controls, tile=2 * side, max_memory=None))
+    return Denoiser(model.bundle, model.engine, replace(model.controls, tile=2 * side))
 
 
 def _denoise_window(source: Source, sink: Sink, work: Work, page: int, tile: tuple[Span, Span]) -> None:
