@@ -117,6 +117,20 @@ def test_a_seed_that_made_the_noise_may_measure_it() -> None:
     assert errors[0] == pytest.approx(np.mean(errors[1:]), rel=0.5)
 
 
+def test_told_noise_gives_an_interval_as_wide_as_chance(tmp_path: Path) -> None:
+    """The same photograph with other noise again and again: the estimates scatter as their intervals say."""
+    clean, spec = crops(1, 192) * 6, "gaussian:10"
+    noisy = noisy_versions(clean, spec)
+    made = estimate("color-nano", NoisyImages.find(save(tmp_path / "noisy", noisy)), noise=spec).models["color-nano"]
+    model = noiseless.load("color-nano")
+    errors = [
+        each.psnr - true_psnr(model, *both, spec)
+        for each, both in zip(made, zip(clean, noisy, strict=True), strict=True)
+    ]
+    halves = [(each.high - each.low) / 2 for each in made]
+    assert 0.2 < np.sqrt(np.mean(np.square(errors))) / (np.mean(halves) / 1.96) < 1.8
+
+
 def test_two_exposures_need_no_noise_model(tmp_path: Path) -> None:
     clean, spec = crops(4), "correlated:sigma=0.06,length=1"
     sides = [noisy_versions(clean, spec, seed) for seed in (1, 2)]
