@@ -111,12 +111,12 @@ def test_white_noise_over_texture_is_not_called_correlated() -> None:
     assert examine(np.clip(noisy_rough, 0, 1)).kind != "correlated"
 
 
-@pytest.mark.parametrize("power", [1.25, 1.5])
-def test_texture_everywhere_is_not_called_correlated(power: float) -> None:
+@pytest.mark.parametrize("seed", [0, 1])
+def test_texture_everywhere_is_not_called_correlated(seed: int) -> None:
     """Like grass or gravel: no block is flat, and the spectrum falls with a power of the frequency, as in pictures."""
     frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.rfftfreq(256)[None, :])
     frequency[0, 0] = 1
-    spectrum = np.fft.rfft2(np.random.default_rng(0).standard_normal((256, 256))) / frequency**power
+    spectrum = np.fft.rfft2(np.random.default_rng(seed).standard_normal((256, 256))) / frequency**1.5
     texture = np.fft.irfft2(spectrum)
     texture = 0.5 + 0.15 * (texture - texture.mean()) / texture.std()
     assert examine(as_8_bit(texture)).kind == "gaussian"
