@@ -25,7 +25,6 @@ router = APIRouter()
 
 T = TypeVar("T")
 
-LOOK_SECONDS = 1.0
 GONE = 499
 """Status in the log of a client that did not wait for the answer."""
 
@@ -122,14 +121,21 @@ async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         HTTPException: the client went away; the work is cancelled.
     """
-    task = asyncio.ensure_future(work)
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
     try:
-        while not (await asyncio.wait({task}, timeout=LOOK_SECONDS))[0]:
-            if await request.is_disconnected():
-                raise HTTPException(GONE, "the client went away")
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise HTTPException(GONE, "the client went away")
         return task.result()
     finally:
         task.cancel()
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    """Wait until the client goes away; its request is received already."""
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
 
 
 def wants_numbers(request: Request) -> bool:
