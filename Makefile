@@ -52,6 +52,7 @@ benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/training_throughput.py
+	$(BIN)/python benchmarks/service_load.py
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
