@@ -35,13 +35,12 @@ UNEVEN = 1.6
 """How much the flattest blocks may differ and still pass for noise."""
 
 EVEN = 1.25
-"""How much they differ where noise lies over everything; blocks of grass, gravel and tissue differ by 1.3 and more."""
+"""How much they differ, at most, where noise covers everything; blocks of grass, gravel and tissue differ by 1.3 and
+more."""
 
 BENT = 1.15
-BENT_IF_EVEN = 1.3
-"""Rise of the spectrum towards coarse detail, over that of noise, from which it is a picture's. Noise of 5 to 10 of 255
-in photographs gives 0.9 to 1.1, at lengths from 2.5 pixels on at half the size, and up to 1.3 where shades are soft;
-textures alone 1.2 to 2."""
+"""Rise of the spectrum towards coarse detail, over that of noise, from which uneven blocks are a picture's. Noise of 5
+to 10 of 255 in photographs gives 0.9 to 1.1, at lengths from 2.5 pixels on at half the size; textures give 1.2 to 2."""
 
 CERTAIN = 3.0
 """Standard errors that the gain must exceed."""
@@ -224,9 +223,9 @@ def _is_correlated(texture: Texture | None, level: float, step: float, halved: H
     """Whether neighbours resemble each other, by noise and not by what the picture shows.
 
     Such noise lacks the finest detail, the more so the more neighbours correlate; texture comes on top of it. Noise
-    that lies over everything leaves no block flat; nor do grass and gravel, but their spectrum rises towards coarse
-    detail. What is left of it in photographs of 8 bits, developed and smoothed in camera, is told from the picture by
-    being even.
+    that lies over everything leaves no block flat; nor do grass and gravel, but their blocks differ, and their spectrum
+    rises towards coarse detail. What is left of it in photographs of 8 bits, developed and smoothed in camera, is told
+    from the picture by being even.
     """
     if texture is None or texture.first_lag <= CORRELATED:
         return False
@@ -237,8 +236,8 @@ def _is_correlated(texture: Texture | None, level: float, step: float, halved: H
 
 
 def _is_noise(texture: Texture, halved: Halved) -> bool:
-    """Whether the spectrum is that of noise, whose correlation may be too long to be seen at full size."""
-    if bend(texture) <= (BENT_IF_EVEN if texture.uneven <= EVEN else BENT):
+    """Whether blocks are alike, or their spectrum is that of noise, which may be too long to be seen at full size."""
+    if texture.uneven <= EVEN or bend(texture) <= BENT:
         return True
     smaller = halved()
     return smaller is not None and bend(smaller) <= BENT
