@@ -70,7 +70,7 @@ def test_train_on_a_folder(example: Load, tmp_path: Path, capsys: pytest.Capture
 
 def test_finetune_with_lora(example: Load, tmp_path: Path) -> None:
     program = example("finetune_with_lora")
-    program.adapt(tmp_path / "run", steps=12, batch_size=2, validation_size=64)
+    program.adapt(tmp_path / "run", steps=30, batch_size=4, validation_size=64)
     reached = program.compare(tmp_path / "run", size=64)
     assert list(reached) == [0.0, 0.5, 1.0]
     assert reached[0.0] != reached[1.0]

@@ -23,12 +23,15 @@ import noiseless
 ROOT = Path(__file__).resolve().parents[2]
 
 READ_ONLY = """
-mount -t tmpfs tmpfs /mnt && mkdir /mnt/state && mount --bind "$1" /mnt/state && mount -t tmpfs tmpfs /tmp || exit 99
+mount -t tmpfs tmpfs /mnt && mkdir /mnt/state /mnt/tmp && mount --bind "$1" /mnt/state || exit 99
 mount -o remount,bind,ro / && ! touch "$HOME/written" 2>/dev/null || exit 99
 shift
 exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
-"""What `compose.yaml` asks for: nothing can be written but /tmp and the state, and there are no capabilities."""
+"""What `compose.yaml` asks for: nothing can be written but what is temporary and the state, without capabilities.
+
+The temporary folder lies elsewhere than in a container, since these tests may run from below /tmp.
+"""
 
 
 def instructions(name: str) -> list[str]:
@@ -121,7 +124,7 @@ def test_the_command_serves_where_nothing_but_the_state_can_be_written(tmp_path:
     command = [{"8000": port, "/state": "/mnt/state"}.get(word, word) for word in json.loads(instructions("CMD")[-1])]
     isolated = ["unshare", "--mount", "--propagation", "private", "sh", "-c", READ_ONLY, "sh", str(state)]
     asked = dict(word.split("=", 1) for word in shlex.split(instructions("ENV")[0]))
-    environment = {**os.environ, **asked, "NOISELESS_TOKEN": "secret", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **asked, "NOISELESS_TOKEN": "secret", "OMP_NUM_THREADS": "1", "TMPDIR": "/mnt/tmp"}
     whole = [*isolated, sys.executable, "-m", *command]
     with subprocess.Popen(whole, env=environment, cwd="/", stderr=subprocess.PIPE, text=True) as service:
         try:
