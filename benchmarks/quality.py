@@ -223,7 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", help="shipped models, run folders or checkpoints instead of all")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS, metavar="SET")
-    parser.add_argument("--slow", type=int, default=8, help="images of each set for the slow methods; 0 for none")
+    parser.add_argument("--slow", type=int, default=3, help="images of each set for the slow methods; 0 for none")
     parser.add_argument("--limit", type=int, help="the first images of each set only, as many as this")
     parser.add_argument("--parts", type=Path, default=Path("runs/quality"), help="where finished sections are kept")
     parser.add_argument("-o", "--output", type=Path, help="the report, Markdown; its plot goes to pictures/ beside it")
