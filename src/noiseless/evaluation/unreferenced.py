@@ -32,7 +32,7 @@ from noiseless.noise.chain import Chain
 CLIPPED = 0.2
 """Half of the 95% interval of what clipping takes of the variance, over it: found on photographs."""
 
-INEXACT = 0.06
+INEXACT = 0.08
 """Half of the 95% interval of what Stein's formula is off by beyond chance, over the error that it gives: a derivative
 by a small change, clean values by means of windows. Found on photographs."""
 
