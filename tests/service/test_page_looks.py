@@ -97,7 +97,7 @@ def test_the_keyboard_alone_suffices(watched: Watched) -> None:
     watched.ready()
     tab_to("#divider")
     page.keyboard.press("PageDown")
-    page.wait_for_function("document.getElementById('divider').getAttribute('aria-valuenow') === '40'")
+    page.locator("#divider[aria-valuenow='40']").wait_for(state="attached")
     tab_to("#strength")
     for _ in range(10):
         page.keyboard.press("ArrowLeft")
