@@ -306,6 +306,25 @@ def test_damaged_files_are_bundle_errors(legacy: bool, tmp_path: Path) -> None:
             continue
 
 
+@pytest.mark.parametrize("suffix", ["pth", "legacy.pth", "safetensors"])
+@pytest.mark.parametrize("share", [0, 0.02, 0.5, 0.99])
+def test_a_truncated_checkpoint_says_so_in_one_line(suffix: str, share: float, tmp_path: Path) -> None:
+    whole, cut = tmp_path / f"whole.{suffix}", tmp_path / f"cut.{suffix}"
+    state = {"weight": torch.zeros(100_000)}  # large enough that torch's reader fails in each of its ways
+    if suffix == "safetensors":
+        save_file(state, whole)
+    else:
+        torch.save(state, whole, _use_new_zipfile_serialization=suffix == "pth")
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
+    with pytest.raises(BundleError) as caught:
+        read_checkpoint(cut)
+    size = f"{cut.stat().st_size:,}"
+    assert str(caught.value) == (
+        f"{cut} is not a whole checkpoint: got {size} bytes, cut short or damaged, "
+        "expected what torch.save or safetensors wrote, all of it. Fetch or copy it again."
+    )
+
+
 @pytest.mark.parametrize("name", ["text.pth", "text.safetensors", "absent.pth", "."])
 def test_what_is_no_checkpoint_is_a_bundle_error(name: str, tmp_path: Path) -> None:
     for suffix in ("pth", "safetensors"):

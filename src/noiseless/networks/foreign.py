@@ -57,7 +57,7 @@ def read_checkpoint(path: str | Path) -> Any:
     except pickle.UnpicklingError as error:
         raise _refusal(path, str(error)) from error
     except Exception as error:  # damaged bytes make the unpickler raise whatever they happen to lead to
-        raise BundleError(f"{path} is not a whole checkpoint", got=str(error).partition("\n")[0]) from error
+        raise _damaged(path) from error
 
 
 def state_dict(checkpoint: Any) -> State:
@@ -101,10 +101,20 @@ def recognise(checkpoint: Any) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     return layout.network, arguments, {name: mapped[name].contiguous() for name in wanted}
 
 
+def _damaged(path: Path) -> BundleError:
+    # what the readers say of it hangs on where it was cut, and is of their insides
+    return BundleError(
+        f"{path} is not a whole checkpoint",
+        got=f"{path.stat().st_size:,} bytes, cut short or damaged",
+        expected="what torch.save or safetensors wrote, all of it",
+        fix="Fetch or copy it again.",
+    )
+
+
 def _refusal(path: Path, reason: str) -> BundleError:
     code = _CODE.search(reason)
     if not code and "weights_only" not in reason and "Unsupported" not in reason:
-        return BundleError(f"{path} is not a whole checkpoint", got=reason.partition("\n")[0])
+        return _damaged(path)
     return BundleError(
         f"{path} holds more than tensors and plain data and is not loaded",
         got=f"pickled code, {code[1]}" if code else "pickled code",
