@@ -89,6 +89,17 @@ def test_what_is_measured_well_is_measured_on(tmp_path: Path) -> None:
     assert noiseless.load(tmp_path / "run").bundle.told is None
 
 
+def test_pairs_of_several_kinds_of_noise_show_no_one_level(tmp_path: Path) -> None:
+    """By one level the pairs gain in the mean, for their lost pixels; correlated noise would be told far too little."""
+    kinds = ["gaussian:15", "gaussian:10+salt-and-pepper:amount=0.04"]
+    outcome = tune(pairs(tmp_path, kinds), tmp_path / "run")
+    tuned, base = noiseless.load(outcome.run.folder / "last"), noiseless.load(BASE)
+    assert tuned.bundle.told is None
+    clean = as_unit_float(tiny_runs.pictures(1, 99, 96)[0])
+    noisy = parse("correlated:sigma=0.06,length=1.5").sample(clean, np.random.default_rng(1))
+    assert psnr(tuned(noisy, channel_axis=0), clean) > psnr(base(noisy, channel_axis=0), clean) - 0.01
+
+
 def test_a_resumed_run_is_told_the_same(tmp_path: Path) -> None:
     data = pairs(tmp_path, [NOISE])
     tune(data, tmp_path / "run", stop_after=1e-9)
