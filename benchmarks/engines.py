@@ -83,8 +83,8 @@ class Rate:
         precision: exact, fast or int8.
         pace: seconds a megapixel.
         gain: times as fast as the base.
-    behind: time over that of the fastest engine in this precision.
-    chosen: the engine that it stands for, where it is the automatic one.
+        behind: time over that of the fastest engine in this precision.
+        chosen: the engine that it stands for, where it is the automatic one.
         share: of the rate of a matrix product.
         psnr: of the result, dB.
     """
@@ -112,7 +112,9 @@ def measure(model: Bundle, side: int, turns: int, threads: int) -> list[Rate]:
     works: dict[tuple[str, str], Callable[[], object]] = {
         key: lambda engine=engine: engine.run(noisy, sigma) for key, engine in engines.items()
     }
-    works |= {PRODUCT_FLOAT: matrix_product(torch.float32), PRODUCT_BF16: matrix_product(torch.bfloat16)}
+    works |= {PRODUCT_FLOAT: matrix_product(torch.float32)}
+    if any(precision == "fast" for _, precision in engines):  # minutes where the processor only imitates bf16
+        works |= {PRODUCT_BF16: matrix_product(torch.bfloat16)}
     times = in_turns({key: partial(seconds, work) for key, work in works.items()}, turns)
     adds = multiply_adds(load_network(model), 256) * (noisy[0, 0].size / 256**2)
     return [rate_of(key, engines[key].name, times, adds, noisy[0, 0].size, quality[key]) for key in engines]

@@ -10,7 +10,7 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from exr_files import RANDOM, exr, opened, planes, several, with_levels
+from exr_files import RANDOM, exr, opened, planes, several, with_levels, written
 from noiseless.__main__ import main
 from noiseless.errors import ImageError, ValueRangeError
 from noiseless.image import Image
@@ -175,6 +175,15 @@ def test_channels_of_half_the_size_are_refused() -> None:
     half = data[:sampling] + b"\2\0\0\0\2\0\0\0" + data[sampling + 8 :]
     with pytest.raises(ImageError, match="half the size"):
         read_from(half)
+
+
+def test_a_deep_file_is_refused_with_what_to_do() -> None:
+    samples = np.empty((4, 5), dtype=object)
+    for place in np.ndindex(samples.shape):
+        samples[place] = np.array([0.5, 0.6], "f4")
+    header = {"compression": OpenEXR.ZIPS_COMPRESSION, "type": OpenEXR.deepscanline}
+    with pytest.raises(ImageError, match=r"^deep OpenEXR files are not supported. Flatten it first\.$"):
+        read_from(written(header, {"Z": OpenEXR.Channel(samples)}))
 
 
 def test_layers_count_against_the_limit_of_pixels() -> None:
