@@ -77,9 +77,7 @@ def evaluate(
 
     Rare controls go through --set: border, metrics, quantise, told.
     """
-    from noiseless.evaluation import evaluate as measure
-    from noiseless.evaluation.pictures import Pictures
-    from noiseless.evaluation.report import check_writable, text_table
+    from noiseless.evaluation.report import check_writable
 
     outputs: list[str | Path] = [*([json] if json else []), *([Path(report) / PAGE] if report else [])]
     for path in outputs:
@@ -91,28 +89,35 @@ def evaluate(
         _check_alone([option for option, given in others.items() if given], both=bool(noisy and noisy_pairs))
         told = {"noise": noise, "limit": limit, "seed": chosen.seed}
         return _estimate(models, noisy, noisy_pairs, told, json, report)
+    options = asdict(chosen) | {"group": group, "limit": limit}
     if history:
-        _history(models, history, asdict(chosen) | {"group": group, "limit": limit}, json, report)
+        _history(models, history, options, json, report)
         return 0
-    source = _source(clean, pairs)
+    _measure(models, _source(clean, pairs), options | {"noise": noise, "attack": attack}, json, report)
+    return 0
+
+
+def _measure(models: list[str], source: Source, options: dict[str, Any], json: str | None, report: str | None) -> None:
+    """Measure against clean images and print the tables."""
+    from noiseless.evaluation import evaluate as measure
+    from noiseless.evaluation.pictures import Pictures
+    from noiseless.evaluation.report import text_table
+
     print(source.report())
-    count = min(len(source), limit or len(source))
     pictures = Pictures()
-    with progress("Measuring", count * len(models)) as step:
+    with progress("Measuring", min(len(source), options["limit"] or len(source)) * len(models)) as step:
 
         def watch(name: str, *result: object) -> None:
             step(1, note=name)
             if report:
                 pictures.add(name, *result)  # type: ignore[arg-type]
 
-        options = asdict(chosen) | {"group": group, "limit": limit, "attack": attack}
-        made = measure(models, source, noise=noise, watch=watch, **options)
+        made = measure(models, source, watch=watch, **options)
     for rows in (made.rows(), made.group_rows()):
         if rows:
             print("\n".join(["", *text_table(rows)]))
     print("\n".join(["", *made.lines()]))
     _write(made, pictures, json, report)
-    return 0
 
 
 def _history(models: list[str], file: str, options: dict[str, Any], json: str | None, report: str | None) -> None:
