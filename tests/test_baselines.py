@@ -102,6 +102,15 @@ def test_what_a_method_is_told() -> None:
     assert not baselines.MEDIAN.sigma(planes, "gaussian:25").any()
 
 
+def test_correlated_noise_is_seen_where_nobody_says_its_level() -> None:
+    """As of a developed photograph: its finest detail, where white noise is measured, holds next to none."""
+    clean, _ = scene(colour=False, size=256)
+    noisy = noise.parse("correlated:sigma=0.05,length=1.2").sample(np.float32(clean), np.random.default_rng(1))
+    assert baselines.TV.sigma(noisy[None], "auto")[0, 0] == pytest.approx(0.05, rel=0.25)
+    restored = load("nlm")(noisy, channel_axis=0, data_range=1.0)
+    assert psnr(restored, clean) > psnr(noisy, clean) + 2
+
+
 def test_levels_that_say_nothing() -> None:
     image = np.zeros((16, 16), np.float32)
     with pytest.raises(SigmaError, match="range"):

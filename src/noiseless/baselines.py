@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noiseless import tables
-from noiseless.calibration.level import estimate_sigma
+from noiseless.calibration.telling import pixel_level
 from noiseless.errors import EXTRAS, Cancelled, ConfigError, MissingExtraError, SigmaError
 from noiseless.image import DataRange, Image
 from noiseless.inference import Cancel, Progress
@@ -173,7 +173,7 @@ def load(name: str) -> Baseline:
 def _sigma_map(name: str, planes: Array, noise: NoiseLevel) -> npt.NDArray[Any]:
     """Standard deviations that broadcast to the planes."""
     if isinstance(noise, str) and noise == "auto":
-        return estimate_sigma(planes)
+        return pixel_level(planes)
     from noiseless.noise import Noise, parse
 
     model = parse(noise) if isinstance(noise, str) else noise
