@@ -100,6 +100,20 @@ def test_pairs_of_several_kinds_of_noise_show_no_one_level(tmp_path: Path) -> No
     assert psnr(tuned(noisy, channel_axis=0), clean) > psnr(base(noisy, channel_axis=0), clean) - 0.01
 
 
+@pytest.mark.slow
+def test_correlated_pairs_gain(tmp_path: Path) -> None:
+    """Above the model that measures their level in each image, on an image that nothing was learned from."""
+    spec = "correlated:sigma=0.06,length=1.5"
+    config = default_config("full")
+    training = replace(config.training, validations=2, patch_size=32, accelerator="cpu", precision="float32")
+    config = replace(config, data=pairs(tmp_path, [spec]), steps=60, training=training)
+    assert run_finetuning(BASE, config, tmp_path / "run").gain > 0.5
+    clean = as_unit_float(tiny_runs.pictures(1, 99, 96)[0])
+    noisy = parse(spec).sample(clean, np.random.default_rng(1))
+    tuned, base = noiseless.load(tmp_path / "run"), noiseless.load(BASE)
+    assert psnr(tuned(noisy, channel_axis=0), clean) > psnr(base(noisy, channel_axis=0), clean) + 0.5
+
+
 def test_a_resumed_run_is_told_the_same(tmp_path: Path) -> None:
     data = pairs(tmp_path, [NOISE])
     tune(data, tmp_path / "run", stop_after=1e-9)
