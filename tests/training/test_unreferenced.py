@@ -167,6 +167,20 @@ def test_it_learns_on_the_one_image(tmp_path: Path) -> None:
     assert outcome.psnr == pytest.approx(psnr(restored, scene), abs=1)  # the estimate is near the truth
 
 
+@pytest.mark.slow
+def test_it_learns_on_a_large_image_within_its_minutes(tmp_path: Path) -> None:
+    """As a person does with three minutes: what is judged is the budget, whatever the machine."""
+    scene, minutes = unit(tiny_runs.pictures(1, seed=5, size=512)[0]), 0.25
+    noisy = parse(WHITE).sample(scene, np.random.default_rng(5))
+    noiseless.write(tmp_path / "one.tif", noiseless.Image.from_array(noisy[0]))
+    data = DataConfig(noisy=(str(tmp_path / "one.tif"),))
+    outcome, _ = run(tmp_path, settings(data, "zero-shot", steps=None, minutes=minutes))
+    assert outcome.ending == "finished"
+    assert 0.9 < outcome.seconds / (60 * minutes) < 1.5
+    restored = through(tmp_path / "run")(noisy)
+    assert psnr(restored.clip(0, 1), scene) > psnr(noisy.clip(0, 1), scene) + 5
+
+
 def test_planes_of_a_stack_are_views_of_one_scene(tmp_path: Path) -> None:
     generator, scenes = np.random.default_rng(0), tiny_runs.pictures(3, seed=1)
     for number, scene in enumerate(scenes):
