@@ -28,7 +28,10 @@ def test_calibrated_gains_three_quarters_of_the_best_fixed_level_on_canon_crops(
         whole = noiseless.read(path).array
         clean = noiseless.read(path.with_name(path.name.replace("_real", "_mean"))).array[MIDDLE, MIDDLE]
         noisy = whole[MIDDLE, MIDDLE]
-        told = [noiseless.calibrate(whole), *(f"gaussian:{level}" for level in FIXED)]
+        told: list[noiseless.noise.Noise | str] = [
+            noiseless.calibrate(whole),
+            *(f"gaussian:{level}" for level in FIXED),
+        ]
         before, *after = (psnr(each, clean) for each in (noisy, *(denoiser(noisy, noise=each) for each in told)))
         gains.append([each - before for each in after])
     calibrated, *fixed = np.mean(gains, axis=0)
