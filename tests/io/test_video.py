@@ -11,7 +11,8 @@ import pytest
 
 from noiseless.errors import ImageError, MissingExtraError, OutputError, UnknownNameError
 from noiseless.io import video
-from noiseless.io.video import Depiction, is_film, rewriting
+from noiseless.io.video import Depiction, rewriting
+from noiseless.io.video_source import is_film
 
 av = pytest.importorskip("av")
 

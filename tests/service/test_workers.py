@@ -20,7 +20,9 @@ from noiseless.service.logs import Log
 from noiseless.service.measures import Measures
 from noiseless.service.settings import ServiceSettings
 from noiseless.service.store import CANCELLED, FAILED, Store
+from noiseless.service.uploads import Content
 
+X = Content(b"x", "d", 9)
 JOB: dict[str, Any] = {"name": "a", "options": {}, "blend": False, "digest": "d", "pixels": 9, "client": "c"}
 
 
@@ -60,7 +62,7 @@ async def state_of(store: Store, job: str, wanted: str) -> None:
 def test_a_job_cancelled_while_it_waits_for_others(tmp_path: Path) -> None:
     async def use(jobs: Jobs, store: Store) -> None:
         async with jobs._in_hand.take(IN_HAND):
-            job = await jobs.add(b"x", JOB)
+            job = await jobs.add(X, JOB)
             await state_of(store, job.id, "running")
             await jobs.cancel(store.get(job.id))
         await asyncio.sleep(0.1)
@@ -75,7 +77,7 @@ def test_a_fault_fails_its_job_and_the_next_is_taken_up(tmp_path: Path, monkeypa
 
     async def use(jobs: Jobs, store: Store) -> None:
         for _ in range(2):
-            job = await jobs.add(b"x", JOB)
+            job = await jobs.add(X, JOB)
             await state_of(store, job.id, FAILED)
             assert "its log says why" in str(store.get(job.id).error)
 
@@ -86,10 +88,10 @@ def test_a_full_disk_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
     claim, expire, full = Store.claim, Store.expire, [True]
 
-    def refused(store: Store, *arguments: Any) -> Any:
+    def refused(store: Store, *arguments: Any, **named: Any) -> Any:
         if full[0]:
             raise OutputError("the disk is full")
-        return claim(store) if not arguments else expire(store, *arguments)
+        return expire(store, *arguments) if arguments else claim(store, **named)
 
     monkeypatch.setattr(Store, "claim", refused)
     monkeypatch.setattr(Store, "expire", refused)
@@ -97,7 +99,7 @@ def test_a_full_disk_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     async def use(jobs: Jobs, store: Store) -> None:
         await asyncio.sleep(0.1)
         full[0] = False
-        job = await jobs.add(b"x", JOB)
+        job = await jobs.add(X, JOB)
         await state_of(store, job.id, FAILED)
 
     tried(tmp_path, use)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from noiseless.errors import ImageError, NoiselessError, OutputError, UnknownNameError, missing_extra
 from noiseless.io.atomic import replacing
 from noiseless.io.limits import check_pixels, pixel_limit
+from noiseless.io.video_source import opened
 
 CONTAINERS = {
     ".mkv": "matroska",
@@ -31,23 +32,6 @@ CONTAINERS = {
     ".ts": "mpegts",
 }
 """What a film can be written as, by its suffix, and FFmpeg's name for it."""
-
-SIGNATURES = (
-    (4, b"ftyp"),
-    (0, b"\x1aE\xdf\xa3"),
-    (8, b"AVI "),
-    (0, b"FLV"),
-    (0, b"OggS"),
-    (0, b"\x30\x26\xb2\x75"),
-    (0, b"\0\0\1\xba"),
-    (0, b"\6\x0e\x2b\x34"),
-    (0, b"YUV4MPEG2"),
-)
-"""Where films have which bytes: MP4, Matroska, AVI, Flash, Ogg, ASF, MPEG, MXF, Y4M; see also `_is_stream`."""
-
-STILLS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"crx ")
-PACKET = 188
-HEAD = 3 * PACKET
 
 ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     "h264": ("libx264", {"crf": "16"}),
@@ -76,18 +60,6 @@ UNSPECIFIED = (0, 2)
 FULL_RANGE = 2
 
 Array = npt.NDArray[np.float32]
-
-
-def is_film(path: Path) -> bool:
-    """Whether a file begins like a film."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-    except OSError:
-        return False
-    if head[4:8] == b"ftyp" and head[8:12] in STILLS:
-        return False
-    return any(head[place:].startswith(sign) for place, sign in SIGNATURES) or _is_stream(head)
 
 
 def container_of(path: Path) -> str:
@@ -211,6 +183,8 @@ class Film:
         self._target.mux(self._out.encode())
 
     def _taken(self, frame: Any) -> Array:
+        if (frame.height, frame.width) != (self._out.height, self._out.width):
+            raise ImageError("the pictures of the film change their size", got=f"{frame.width} x {frame.height}")
         frame = _in_format(frame, self._format)
         planes = _planes(frame)
         depiction = _depiction(frame, self._in.codec_context)
@@ -249,13 +223,11 @@ def rewriting(source: Path, target: Path) -> Iterator[Film]:
         raise missing_extra("denoising a film", error) or error from None
     with contextlib.ExitStack() as stack:
         with _saying_what_is_wrong(source, av):
-            opened = stack.enter_context(av.open(str(source)))
-            if not opened.streams.video:
-                raise ImageError(f"{source} holds no pictures", got="sound alone")
+            read = stack.enter_context(opened(source))
         file = stack.enter_context(replacing(target))
         stack.enter_context(_saying_what_is_wrong(source, av))
         written = stack.enter_context(av.open(file, "w", format=kind))
-        film = Film(opened, written)
+        film = Film(read, written)
         yield film
         film.finish()
 
@@ -272,11 +244,6 @@ def _saying_what_is_wrong(path: Path, av: Any) -> Iterator[None]:
         raise ImageError(f"cannot read {path}", got=f"a damaged or unusual film ({error.strerror})") from error
     except av.error.FFmpegError as error:
         raise OutputError(f"cannot rewrite the film {path}", got=error.strerror) from error
-
-
-def _is_stream(head: bytes) -> bool:
-    """MPEG transport streams: a mark at the beginning of each packet."""
-    return len(head) == HEAD and all(head[place] == 0x47 for place in range(0, HEAD, PACKET))
 
 
 def _worked_on(name: str) -> str:

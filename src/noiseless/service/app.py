@@ -14,7 +14,15 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from noiseless import __version__
-from noiseless.errors import Cancelled, InputError, MemoryLimitError, NoiselessError, OutputError, TooManyPixelsError
+from noiseless.errors import (
+    Cancelled,
+    InputError,
+    MemoryLimitError,
+    MissingExtraError,
+    NoiselessError,
+    OutputError,
+    TooManyPixelsError,
+)
 from noiseless.service import job_routes, routes, sample_routes
 from noiseless.service.engine import Engine, TooLongError
 from noiseless.service.guard import Guard, refused
@@ -35,6 +43,7 @@ STATUS: tuple[tuple[type[NoiselessError], int], ...] = (
     (InputError, 422),
     (MemoryLimitError, 413),
     (OutputError, 507),
+    (MissingExtraError, 422),
     (Cancelled, 503),
     (TooLongError, 503),
 )

@@ -1,7 +1,7 @@
 """One engine for all requests: a thread that computes, small images together, large ones by turns with them.
 
 An image that waits here is decoded, so few may wait; `noiseless.service.pipeline` sees to that. While a large image is
-computed, small ones have their turn between its tiles.
+computed, small ones have their turn between its tiles; while a film is, all images have.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +95,21 @@ class Work:
         return choose_model(self.image, told=self.options.told, whole=True)[0]
 
 
+@dataclass(eq=False)
+class Long:
+    """Work of many steps, such as a film.
+
+    Attributes:
+        run: does it with the models, asking between two steps whether to stop; gives the result.
+        cancelled: as of `Work`.
+        future: as of `Work`.
+    """
+
+    run: Callable[[Models, Callable[[], bool]], dict[str, Any]]
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    future: Future[dict[str, Any]] = field(default_factory=Future)
+
+
 class Engine:
     """Computes what `submit` is given, in a thread of its own.
 
@@ -106,6 +122,7 @@ class Engine:
         self._models, self._time_limit = models, time_limit
         self._small: deque[Work] = deque()
         self._large: deque[Work] = deque()
+        self._long: deque[Long] = deque()
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
@@ -119,6 +136,13 @@ class Engine:
         """
         with self._changed:
             (self._small if work.pixels <= SMALL else self._large).append(work)
+            self._changed.notify()
+        return work.future
+
+    def submit_long(self, work: Long) -> Future[dict[str, Any]]:
+        """Do something long when nothing else is to be done, as `submit`."""
+        with self._changed:
+            self._long.append(work)
             self._changed.notify()
         return work.future
 
@@ -137,13 +161,24 @@ class Engine:
     def _loop(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._small or self._large or self._stopping)
+                self._changed.wait_for(lambda: self._small or self._large or self._long or self._stopping)
                 if self._stopping:
                     break
-                group = [self._large.popleft()] if self._large else []
-            self._compute(group or self._small_group())
-        for work in (*self._small, *self._large):
+            group = self._group()
+            if group:
+                self._compute(group)
+            else:
+                self._run(self._long.popleft())
+        left: list[Work | Long] = [*self._small, *self._large, *self._long]
+        for work in left:
             _settle(work, Cancelled("the service stops"))
+
+    def _group(self) -> list[Work]:
+        """What is computed next: a large image, or small ones."""
+        with self._changed:
+            if self._large:
+                return [self._large.popleft()]
+        return self._small_group()
 
     def _small_group(self) -> list[Work]:
         """The small image that waits longest, with others of its kind."""
@@ -171,6 +206,31 @@ class Engine:
             results = [WorkError("the engine failed", got=f"{type(error).__name__}: {error}")] * len(group)
         for work, result in zip(group, results, strict=True):
             _settle(work, result)
+
+    def _run(self, work: Long) -> None:
+        """Do something long; images have their turn between its steps, and their time is not counted."""
+        if not work.future.set_running_or_notify_cancel():
+            return
+        deadline = time.monotonic() + self._time_limit
+
+        def cancel() -> bool:
+            nonlocal deadline
+            begun = time.monotonic()
+            if begun > deadline:
+                raise TooLongError("the film took too long", expected=f"at most {self._time_limit:g} seconds")
+            if not self._stopping:
+                self._compute(self._group())
+            deadline += time.monotonic() - begun
+            return self._stopping or work.cancelled.is_set()
+
+        try:
+            if cancel():
+                raise Cancelled("nobody waits for this film any more")
+            _settle(work, work.run(self._models, cancel))
+        except NoiselessError as error:
+            _settle(work, error)
+        except Exception as error:  # the engine serves everybody: one film must not end it
+            _settle(work, WorkError("the engine failed", got=f"{type(error).__name__}: {error}"))
 
     def _results(self, group: list[Work]) -> list[Restored | NoiselessError]:
         first, started = group[0], time.monotonic()
@@ -221,11 +281,12 @@ def _together(levels: list[Array | None], planes: list[Array]) -> Array | None:
     return np.concatenate(full)
 
 
-def _settle(work: Work, result: Restored | NoiselessError) -> None:
+def _settle(work: Work | Long, result: Restored | dict[str, Any] | NoiselessError) -> None:
+    future: Future[Any] = work.future
     try:
         if isinstance(result, NoiselessError):
-            work.future.set_exception(result)
+            future.set_exception(result)
         else:
-            work.future.set_result(result)
+            future.set_result(result)
     except InvalidStateError:  # cancelled in the meantime
         return

@@ -13,10 +13,9 @@ from starlette.responses import JSONResponse, StreamingResponse
 
 from noiseless.service.options import Options
 from noiseless.service.parts import HasParts, Parts, client_of
-from noiseless.service.routes import accepted, image_response, new_job
+from noiseless.service.routes import accepted, arrived, image_response, new_job
 from noiseless.service.schema import ERRORS, EVENTS, IMAGES, JOB, PREVIEW, SUBMIT, Responses, error
 from noiseless.service.store import DONE, UNFINISHED, Job
-from noiseless.service.uploads import inspect, received, size_of
 
 router = APIRouter(tags=["jobs"])
 
@@ -55,18 +54,24 @@ DoneJob = Annotated[Job, Depends(done_job)]
 
 
 @router.post(
-    "/v1/jobs", summary="Send an image as a job", status_code=202, responses={202: JOB, **ERRORS}, openapi_extra=SUBMIT
+    "/v1/jobs",
+    summary="Send an image or a film as a job",
+    status_code=202,
+    responses={202: JOB, **ERRORS},
+    openapi_extra=SUBMIT,
 )
 async def submit(request: Request, parts: HasParts) -> JSONResponse:
-    """The answer comes at once; the job is done when it is its turn, even if the service restarts in between."""
-    with parts.pipeline.queue.place(size_of(request, parts.settings.max_upload)):
-        async with received(request, parts.settings.upload_limit) as upload:
-            fields = dict(upload.fields)
-            blend = fields.pop("blend", "").strip().lower() in ("true", "1", "yes", "on")
-            options = Options.from_form(fields, parts.models.names)
-            content = await parts.pipeline.run(inspect, upload.file, parts.settings.max_pixels)
-        job = new_job(upload.name, options, content, client_of(request), blend=blend)
-        return await accepted(parts, await parts.jobs.add(content.data, job))
+    """The answer comes at once; the job is done when it is its turn, even if the service restarts in between.
+
+    A film can be sent too; its strength is settled here, since `blend` does not hold for films.
+    """
+    async with arrived(request, parts) as (upload, content):
+        fields = dict(upload.fields)
+        blend = fields.pop("blend", "").strip().lower() in ("true", "1", "yes", "on") and content.film is None
+        job = new_job(
+            upload.name, Options.from_form(fields, parts.models.names), content, client_of(request), blend=blend
+        )
+        return await accepted(parts, await parts.jobs.add(content, job))
 
 
 @router.get("/v1/jobs/{job}", summary="How far a job is", responses={200: JOB, **NOT_THERE})
@@ -99,7 +104,7 @@ async def result(
         float | None, Query(ge=0, le=1, allow_inf_nan=False, description="For a job that was sent with blend.")
     ] = None,
 ) -> Response:
-    """The image in its own format and depth, with its metadata."""
+    """The image or film in its own format and depth, with its metadata."""
     return image_response(await parts.jobs.result(job, strength), job.name)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,12 @@ from noiseless.image import Image
 from noiseless.inference import blended
 from noiseless.io import with_denoised_mark
 from noiseless.io.atomic import replacing
+from noiseless.service import films
 from noiseless.service.budget import Budget
-from noiseless.service.engine import Restored, Work
+from noiseless.service.engine import Long, Restored, Work
 from noiseless.service.logs import Log
 from noiseless.service.measures import Measures
+from noiseless.service.models import Models
 from noiseless.service.options import Options
 from noiseless.service.pipeline import Answer, Pipeline, decode, encode, marked, sentence
 from noiseless.service.preview import Preview, preview
@@ -29,12 +33,13 @@ from noiseless.service.queue import busy
 from noiseless.service.report import report
 from noiseless.service.settings import ServiceSettings
 from noiseless.service.store import CANCELLED, FAILED, INPUT, OUTCOME, PLANES, QUEUED, RESULT, UNFINISHED, Job, Store
+from noiseless.service.uploads import Content
 
 WORKERS = 4
-"""Jobs in hand at once; one of them is computed, or several small ones together."""
+"""Images in hand at once; one of them is computed, or several small ones together. One film is in hand besides."""
 
 IN_HAND = 16 << 20
-"""Pixels of the jobs in hand; a larger one is alone."""
+"""Pixels of the images in hand; a larger one is alone."""
 
 EXPIRY_SECONDS = 60.0
 
@@ -48,10 +53,12 @@ class Running:
 
     Attributes:
         share: that is done.
+        frames: of a film that are done; ``None`` for an image.
         cancelled: set where nobody wants it any more.
     """
 
     share: float = 0.0
+    frames: int | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -72,7 +79,7 @@ class Jobs:
         self._settings, self._store, self._pipeline = settings, store, pipeline
         self._log, self._measures = log, measures
         self._running: dict[str, Running] = {}
-        self._more = asyncio.Event()
+        self._more = {film: asyncio.Event() for film in (False, True)}
         self._in_hand = Budget(IN_HAND)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -81,8 +88,8 @@ class Jobs:
         left = self._store.recover()
         if left:
             self._log("recovered", jobs=len(left))
-        self._more.set()
-        self._tasks = [asyncio.create_task(self._forever(step)) for step in (*[self._work] * WORKERS, self._expire)]
+        works = [self._work] * WORKERS
+        self._tasks = [asyncio.create_task(self._forever(step)) for step in (*works, self._work_on_films, self._expire)]
 
     @property
     def is_alive(self) -> bool:
@@ -108,16 +115,16 @@ class Jobs:
             if self._store.stored() > self._settings.max_stored:
                 raise busy(EXPIRY_SECONDS)
 
-    async def add(self, data: bytes, job: Mapping[str, Any]) -> Job:
-        """Keep a job and have it done.
+    async def add(self, content: Content, job: Mapping[str, Any]) -> Job:
+        """Keep a job for what was uploaded and have it done.
 
         Raises:
             HTTPException: 429, there is no place.
             OutputError: it cannot be kept.
         """
         await asyncio.to_thread(self.check_space)
-        added = await asyncio.to_thread(self._store.add, BytesIO(data), job)
-        self._more.set()
+        added = await asyncio.to_thread(self._store.add, content.film or BytesIO(content.data), job)
+        self._more[added.film].set()
         return added
 
     async def cancel(self, job: Job) -> None:
@@ -136,18 +143,20 @@ class Jobs:
         running = self._running.get(job.id)
         share = running.share if running is not None else float(job.state == "done")
         elapsed = time.time() - (job.started or time.time())
-        outcome = job.outcome or {}
+        report = (job.outcome or {}).get("report") or {}
         return {
             "id": job.id,
             "state": job.state,
             "progress": round(share, 4),
             "seconds_left": round(elapsed * (1 - share) / share, 1) if 0 < share < 1 else None,
+            "film": job.film,
+            "frames": running.frames if running is not None else report.get("image", {}).get("frames"),
             "ahead": ahead,
             "name": job.name,
             "options": dict(job.options),
             "created": job.created,
             "finished": job.finished,
-            "report": outcome.get("report"),
+            "report": report or None,
             "error": job.error,
         }
 
@@ -163,11 +172,14 @@ class Jobs:
             return await self._pipeline.look(job.pixels, self._blended, job, wanted)
         if strength is not None:
             raise ConfigError("this job keeps its result at one strength", fix="Send it with blend=true.")
-        data = await self._pipeline.run(self._store.path(job.id, RESULT).read_bytes)
-        return Answer(data, outcome["media_type"], outcome["suffix"])
+        return Answer(b"", outcome["media_type"], outcome["suffix"], file=self._store.path(job.id, RESULT))
 
     async def preview(self, job: Job, after: bool, plane: int) -> Preview:
-        """The input of a job, or its result at full strength, as a browser shows it."""
+        """The input of a job, or its result at full strength, as a browser shows it.
+
+        Raises:
+            ConfigError: a film.
+        """
         return await self._pipeline.look(job.pixels, self._shown, job, after, plane)
 
     async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
@@ -175,37 +187,42 @@ class Jobs:
         while True:
             try:
                 await step()
-            except Exception as error:
+            except Exception as error:  # see above; cancellation is no Exception, and ends the loop
                 self._log("error", error=type(error).__name__, detail=str(error))
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _work(self) -> None:
+    async def _work(self, *, film: bool = False) -> None:
         """Do the next job, or wait for one."""
-        job = await asyncio.to_thread(self._store.claim)
+        self._more[film].clear()
+        job = await asyncio.to_thread(self._store.claim, film=film)
         if job is None:
-            self._more.clear()
-            if await asyncio.to_thread(self._store.count, QUEUED) == 0:
-                await self._more.wait()
+            await self._more[film].wait()
             return
         running = self._running[job.id] = Running()
         try:
-            async with self._in_hand.take(job.pixels):
+            async with contextlib.nullcontext() if film else self._in_hand.take(job.pixels):
                 if not running.cancelled.is_set():  # while it waited
                     await self._do(job, running)
         except asyncio.CancelledError:
             self._store.put_back(job)
             raise
-        except Exception:
+        except (
+            Exception
+        ):  # a fault of ours, or no space: whoever sent the job is told, and `_forever` notes what it was
             await asyncio.to_thread(self._store.end, job.id, FAILED, "the service failed at this job; its log says why")
             raise
         finally:
             del self._running[job.id]
 
+    async def _work_on_films(self) -> None:
+        """As `_work`: films wait for films alone, since each takes minutes."""
+        await self._work(film=True)
+
     async def _do(self, job: Job, running: Running) -> None:
         """Do a job; whatever happens is said in its row."""
         try:
-            model = await self._done(job, running)
-            self._measures.count(model, job.pixels)
+            model, pixels = await (self._one_film(job, running) if job.film else self._one_image(job, running))
+            self._measures.count(model, pixels)
             self._log("job", job=job.id, state="done", model=model, digest=job.digest, client=job.client)
         except Cancelled:
             if not running.cancelled.is_set():  # the service stops
@@ -214,10 +231,12 @@ class Jobs:
             await self._failed(job, error)
 
     async def _failed(self, job: Job, error: NoiselessError) -> None:
-        await asyncio.to_thread(self._store.end, job.id, FAILED, sentence(error))
+        source = self._store.path(job.id, INPUT)
+        said = sentence(error).replace(str(source), "the upload").replace(str(source.parent), "its folder")
+        await asyncio.to_thread(self._store.end, job.id, FAILED, said)
         self._log("job", job=job.id, state="failed", error=type(error).__name__)
 
-    async def _done(self, job: Job, running: Running) -> str:
+    async def _one_image(self, job: Job, running: Running) -> tuple[str, int]:
         options = Options(**job.options)
         data = await self._pipeline.run(self._store.path(job.id, INPUT).read_bytes)
         image = await self._pipeline.run(decode, data, self._settings.max_pixels)
@@ -229,7 +248,30 @@ class Jobs:
         restored = await self._pipeline.compute(Work(image, asked, progress, running.cancelled))
         outcome = await self._pipeline.run(self._written, job, image, restored, options)
         await asyncio.to_thread(self._store.finish, job, outcome)
-        return restored.denoiser.name
+        return restored.denoiser.name, job.pixels
+
+    async def _one_film(self, job: Job, running: Running) -> tuple[str, int]:
+        options, source = Options(**job.options), self._store.path(job.id, INPUT)
+        running.frames = 0
+        suffix = await self._pipeline.run(films.suffix_of, source, job.name)
+        target = source.with_name(f"film{suffix}")
+
+        def progress(share: float, frames: int) -> None:
+            running.share, running.frames = max(running.share, share), frames
+
+        def restored(models: Models, cancel: Callable[[], bool]) -> dict[str, Any]:
+            return films.restore_film(source, target, options, progress, models, cancel)
+
+        said = await self._pipeline.compute_long(Long(restored, running.cancelled))
+        outcome = {"media_type": films.MEDIA_TYPES[suffix], "suffix": suffix, "report": said}
+        await self._pipeline.run(self._kept, target, outcome)
+        await asyncio.to_thread(self._store.finish, job, outcome)
+        return str(said["model"]), running.frames * job.pixels // films.HELD
+
+    def _kept(self, target: Path, outcome: Mapping[str, Any]) -> None:
+        """Give a film its place, then write the outcome."""
+        target.replace(target.with_name(RESULT))
+        self._tell(target.parent, outcome)
 
     def _written(self, job: Job, image: Image, restored: Restored, options: Options) -> dict[str, Any]:
         """Write what a job has made, its outcome last."""
@@ -244,9 +286,13 @@ class Jobs:
                 file.write(answer.data)
         said = report(image, image.planes(), restored, options)
         outcome = {"media_type": answer.media_type, "suffix": answer.suffix, "report": said}
+        self._tell(folder, outcome)
+        return outcome
+
+    def _tell(self, folder: Path, outcome: Mapping[str, Any]) -> None:
+        """Write the outcome of a job, whose other files are there."""
         with replacing(folder / OUTCOME) as file:
             file.write(json.dumps(outcome).encode())
-        return outcome
 
     def _blended(self, job: Job, strength: float) -> Answer:
         """The result at some strength: a share of the full effect, which was computed once."""
@@ -260,6 +306,8 @@ class Jobs:
         return encode(with_denoised_mark(image.with_planes(mixed), model, strength))
 
     def _shown(self, job: Job, after: bool, plane: int) -> Preview:
+        if job.film:
+            raise ConfigError("a film has no preview", fix="Fetch its result when it is done.")
         image = self._image(job)
         path = self._store.path(job.id, PLANES)
         return preview(image, np.load(path, mmap_mode="r") if after else image.planes(), plane)

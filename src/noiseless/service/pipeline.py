@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from noiseless.image import Image
 from noiseless.io import FORMATS, read, with_denoised_mark, write
 from noiseless.runtime.machine import processors
 from noiseless.service.budget import Budget
-from noiseless.service.engine import Engine, Restored, Work
+from noiseless.service.engine import Engine, Long, Restored, Work
 from noiseless.service.options import Options
 from noiseless.service.queue import Queue
 from noiseless.service.report import by_channel, report
@@ -60,6 +61,7 @@ class Answer:
         report: numbers and warnings, where they were asked for.
         headers: what goes along with the file.
         model: that made it.
+        file: where it lies, instead of `data`.
     """
 
     data: bytes
@@ -68,6 +70,7 @@ class Answer:
     report: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     model: str = ""
+    file: Path | None = None
 
 
 class Pipeline:
@@ -122,17 +125,25 @@ class Pipeline:
         """
         with self.queue.work(content.pixels):
             async with self._decoded.take(content.pixels):
-                image = await self.run(decode, content.data, self._settings.max_pixels)
+                image = await self.run(decode, content.image, self._settings.max_pixels)
                 restored = await self.compute(Work(image, options))
                 return await self.run(_answer, image, restored, options, numbers)
 
     async def compute(self, work: Work) -> Restored:
         """Have the engine compute; whoever stops to wait for it cancels it."""
-        try:
-            return await asyncio.wrap_future(self._engine.submit(work))
-        except asyncio.CancelledError:
-            work.cancelled.set()
-            raise
+        return await _awaited(self._engine.submit(work), work.cancelled)
+
+    async def compute_long(self, work: Long) -> dict[str, Any]:
+        """As `compute`, for something long."""
+        return await _awaited(self._engine.submit_long(work), work.cancelled)
+
+
+async def _awaited(future: Future[T], cancelled: threading.Event) -> T:
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        cancelled.set()
+        raise
 
 
 def decode(data: bytes, most_pixels: int) -> Image:
@@ -163,7 +174,7 @@ def sentence(error: NoiselessError) -> str:
 
 def result_name(name: str, suffix: str) -> str:
     """What to call a result: as the input, with a suffix of the format that it is in."""
-    known = next((each.suffixes for each in FORMATS.values() if suffix in each.suffixes), ())
+    known = next((each.suffixes for each in FORMATS.values() if suffix in each.suffixes), (suffix,))
     fits = not suffix or name.lower().endswith(known)
     return name if fits else f"{PurePath(name).stem}{suffix}"
 

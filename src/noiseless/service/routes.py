@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import FileResponse, JSONResponse
 
 from noiseless.calibration import examine
 from noiseless.service.measures import CONTENT_TYPE
@@ -19,7 +20,7 @@ from noiseless.service.pipeline import Answer, decode, result_name
 from noiseless.service.report import described, finite
 from noiseless.service.schema import CALIBRATE, DENOISE, ERRORS, IMAGES, JOB
 from noiseless.service.store import Job
-from noiseless.service.uploads import Content, inspect, received, size_of
+from noiseless.service.uploads import Content, Upload, inspect, received, size_of
 
 router = APIRouter()
 
@@ -41,17 +42,14 @@ async def denoise(request: Request, parts: HasParts) -> Response:
     """The image comes back in its own format and depth, with its metadata; or, where `Accept` asks for
     `application/json`, numbers about it: the model, the estimated noise, what was removed, warnings.
 
-    An image of many pixels becomes a job (202), whose address the answer and its header `Location` give.
+    An image of many pixels, or a film, becomes a job (202), whose address the answer and its header `Location` give.
     """
     parts.pipeline.queue.check()
-    with parts.pipeline.queue.place(size_of(request, parts.settings.max_upload)):
-        async with received(request, parts.settings.upload_limit) as upload:
-            options = Options.from_form(upload.fields, parts.models.names)
-            content = await parts.pipeline.run(inspect, upload.file, parts.settings.max_pixels)
-        client = client_of(request)
-        if content.pixels > parts.settings.direct_pixels:
+    async with arrived(request, parts) as (upload, content):
+        options, client = Options.from_form(upload.fields, parts.models.names), client_of(request)
+        if content.film is not None or content.pixels > parts.settings.direct_pixels:
             job = new_job(upload.name, options, content, client)
-            return await accepted(parts, await parts.jobs.add(content.data, job))
+            return await accepted(parts, await parts.jobs.add(content, job))
         work = parts.pipeline.denoise(content, options, numbers=wants_numbers(request))
         answer = await while_there(request, work)
     await asyncio.to_thread(parts.store.audit, client, answer.model, content.digest, options.to_dict())
@@ -68,10 +66,8 @@ async def denoise(request: Request, parts: HasParts) -> Response:
 )
 async def calibrate(request: Request, parts: HasParts) -> dict[str, Any]:
     """The noise of an image, in a form that the field `noise` of the other calls takes."""
-    with parts.pipeline.queue.place(size_of(request, parts.settings.max_upload)):
-        async with received(request, parts.settings.upload_limit) as upload:
-            content = await parts.pipeline.run(inspect, upload.file, parts.settings.max_pixels)
-        return await parts.pipeline.look(content.pixels, _calibrated, content, parts.settings.max_pixels)
+    async with arrived(request, parts) as (_, content):
+        return await parts.pipeline.look(content.pixels, _calibrated, content.image, parts.settings.max_pixels)
 
 
 @router.get("/v1/models", summary="The models there are", tags=["service"])
@@ -104,9 +100,38 @@ async def metrics(parts: HasParts) -> Response:
     return Response(await asyncio.to_thread(parts.measures.text), media_type=CONTENT_TYPE)
 
 
+@asynccontextmanager
+async def arrived(request: Request, parts: Parts) -> AsyncIterator[tuple[Upload, Content]]:
+    """Receive a form, when there is a place for it, and look at its file.
+
+    The place is kept for the block; so is the file on the disk where it is a film.
+
+    Args:
+        request: its body is not read yet.
+        parts: of the service.
+
+    Raises:
+        HTTPException: as `received`; or there is no place, or the image has more pixels than allowed.
+        NoiselessError: as `inspect` and `received`.
+    """
+    settings = parts.settings
+    with parts.pipeline.queue.place(size_of(request, settings.max_upload)):
+        async with AsyncExitStack() as stack:
+            upload = await stack.enter_async_context(received(request, settings.upload_limit))
+            content = await parts.pipeline.run(inspect, upload.file, settings.max_pixels)
+            if content.film is None:
+                await stack.aclose()
+            yield upload, content
+
+
 def new_job(name: str, options: Options, content: Content, client: str, *, blend: bool = False) -> dict[str, Any]:
     """What a store keeps of a job."""
-    said = {"options": options.to_dict(), "digest": content.digest, "pixels": content.pixels}
+    said = {
+        "options": options.to_dict(),
+        "digest": content.digest,
+        "pixels": content.pixels,
+        "film": content.film is not None,
+    }
     return {"name": name, "blend": blend, "client": client, **said}
 
 
@@ -145,10 +170,12 @@ def wants_numbers(request: Request) -> bool:
 
 
 def image_response(answer: Answer, name: str) -> Response:
-    """A denoised image, or the numbers about it."""
+    """A denoised image or film, or the numbers about it."""
     if answer.media_type == "application/json":
         return JSONResponse(answer.report)
     headers = {"Content-Disposition": attachment(result_name(name, answer.suffix)), **answer.headers}
+    if answer.file is not None:
+        return FileResponse(answer.file, media_type=answer.media_type, headers=headers)
     return Response(answer.data, media_type=answer.media_type, headers=headers)
 
 
@@ -158,8 +185,8 @@ def attachment(name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _calibrated(content: Content, most_pixels: int) -> dict[str, Any]:
-    image = decode(content.data, most_pixels)
+def _calibrated(data: bytes, most_pixels: int) -> dict[str, Any]:
+    image = decode(data, most_pixels)
     found = examine(image)
     sigma = [round(255 * channel.sigma, 2) for channel in found.channels]
     said: dict[str, Any] = finite({**found.to_dict(), "sigma": sigma, "lines": found.lines()})

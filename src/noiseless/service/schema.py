@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
 _OPTIONS: dict[str, Any] = {
-    "image": {"type": "string", "format": "binary", "description": "The image file."},
+    "image": {"type": "string", "format": "binary", "description": "The image file; a film becomes a job."},
     "model": {"type": "string", "default": "auto", "description": "See /v1/models."},
     "noise": {
         "type": "string",
@@ -67,6 +67,7 @@ IMAGES: dict[str, Any] = {
     "description": "The denoised image, or numbers about it.",
     "content": {
         "image/*": {"schema": {"type": "string", "format": "binary"}},
+        "video/*": {"schema": {"type": "string", "format": "binary"}},
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         "application/json": {"schema": {"type": "object"}},
     },
@@ -86,6 +87,8 @@ JOB: dict[str, Any] = {
                     "state": {"type": "string", "enum": ["queued", "running", "done", "failed", "cancelled"]},
                     "progress": {"type": "number", "minimum": 0, "maximum": 1},
                     "seconds_left": {"type": ["number", "null"]},
+                    "frames": {"type": ["integer", "null"], "description": "Of a film, that are done."},
+                    "film": {"type": "boolean"},
                     "ahead": {"type": "integer", "description": "Jobs that come before this one."},
                     "name": {"type": "string"},
                     "options": {"type": "object"},

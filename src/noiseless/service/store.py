@@ -30,7 +30,8 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, state TEXT NOT NULL, name TEXT NOT NULL, options TEXT NOT NULL, blend INTEGER NOT NULL,
     digest TEXT NOT NULL, pixels INTEGER NOT NULL, client TEXT NOT NULL, created REAL NOT NULL, started REAL,
-    finished REAL, attempts INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, outcome TEXT, error TEXT
+    finished REAL, attempts INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, outcome TEXT, error TEXT,
+    film INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created);
 CREATE TABLE IF NOT EXISTS audit (
@@ -60,6 +61,7 @@ class Job:
         bytes: of its files.
         outcome: media type, suffix and report of what is done.
         error: what went wrong.
+        film: whether it is one.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Job:
     bytes: int = 0
     outcome: Mapping[str, Any] | None = None
     error: str | None = None
+    film: bool = False
 
 
 COLUMNS = ", ".join(field.name for field in fields(Job))
@@ -98,6 +101,8 @@ class Store:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             self._connection = sqlite3.connect(folder / "service.sqlite", check_same_thread=False, isolation_level=None)
             self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + TABLES)
+            if "film" not in {row[1] for row in self._found("PRAGMA table_info(jobs)")}:  # of a service without films
+                self._connection.execute("ALTER TABLE jobs ADD COLUMN film INTEGER NOT NULL DEFAULT 0")
         except (OSError, sqlite3.Error) as error:
             raise OutputError(f"cannot keep jobs in {folder}", got=str(error)) from error
 
@@ -115,7 +120,7 @@ class Store:
 
         Args:
             file: the input, read from here on.
-            job: name, options, blend, digest, pixels and client.
+            job: name, options, blend, digest, pixels, client and, where it is one, film.
 
         Raises:
             OutputError: it cannot be kept; nothing is left of it.
@@ -129,10 +134,10 @@ class Store:
             size = (folder / INPUT).stat().st_size
             with self._transaction() as connection:
                 connection.execute(
-                    "INSERT INTO jobs (id, state, name, options, blend, digest, pixels, client, created, bytes)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO jobs (id, state, name, options, blend, digest, pixels, client, created, bytes, film)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (row.id, QUEUED, row.name, json.dumps(dict(row.options)), row.blend, row.digest)  # noqa: RUF005
-                    + (row.pixels, row.client, row.created, size),
+                    + (row.pixels, row.client, row.created, size, row.film),
                 )
         except (OutputError, OSError) as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -149,16 +154,18 @@ class Store:
         return self._number(f"SELECT COUNT(*) FROM jobs WHERE state IN ({_marks(states)})", *states)
 
     def ahead(self, job: Job) -> int:
-        """How many jobs come before one that waits."""
-        return self._number("SELECT COUNT(*) FROM jobs WHERE state = ? AND created < ?", QUEUED, job.created)
+        """How many jobs come before one that waits: films before films, images before images."""
+        query = "SELECT COUNT(*) FROM jobs WHERE state = ? AND created < ? AND film = ?"
+        return self._number(query, QUEUED, job.created, job.film)
 
-    def claim(self) -> Job | None:
-        """The job that waits longest, which is running from now on."""
+    def claim(self, *, film: bool = False) -> Job | None:
+        """The image, or film, that waits longest, which is running from now on."""
         with self._transaction() as connection:
             row = connection.execute(
                 f"UPDATE jobs SET state = ?, started = ?, attempts = attempts + 1 WHERE id ="
-                f" (SELECT id FROM jobs WHERE state = ? ORDER BY created LIMIT 1) RETURNING {COLUMNS}",
-                (RUNNING, time.time(), QUEUED),
+                f" (SELECT id FROM jobs WHERE state = ? AND film = ? ORDER BY created LIMIT 1)"
+                f" RETURNING {COLUMNS}",
+                (RUNNING, time.time(), QUEUED, film),
             ).fetchone()
         return _job(row) if row else None
 
@@ -267,7 +274,7 @@ class Store:
 def _job(row: tuple[Any, ...]) -> Job:
     values = dict(zip((field.name for field in fields(Job)), row, strict=True))
     plain = {name: json.loads(values[name]) if values[name] else None for name in ("options", "outcome")}
-    return Job(**{**values, **plain, "blend": bool(values["blend"])})
+    return Job(**{**values, **plain, "blend": bool(values["blend"]), "film": bool(values["film"])})
 
 
 def _marks(values: tuple[str, ...]) -> str:

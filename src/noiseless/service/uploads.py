@@ -15,13 +15,15 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from noiseless.errors import OutputError
+from noiseless.errors import ImageError, OutputError
 from noiseless.io import pixel_count
+from noiseless.io.video_source import HEAD, begins_like_a_film
 
 FIELD = "image"
 MOST_FIELDS = 8
 LONGEST_FIELD = 4096
 LONGEST_NAME = 120
+ZIP = b"PK\x03\x04"
 
 FORM = "multipart/form-data"
 
@@ -43,17 +45,30 @@ class Upload:
 
 @dataclass(frozen=True)
 class Content:
-    """The bytes of an image file, looked at but not decoded.
+    """The bytes of an image file or a film, looked at but not decoded.
 
     Attributes:
-        data: the bytes.
+        data: the bytes; none of a film.
         digest: their SHA-256.
-        pixels: of all planes together, as the header says.
+        pixels: of all planes together, as the header says; of a film those that are held at once.
+        film: a film's bytes, which are not read at once, from the beginning.
     """
 
     data: bytes
     digest: str
     pixels: int
+    film: BinaryIO | None = None
+
+    @property
+    def image(self) -> bytes:
+        """The bytes of an image.
+
+        Raises:
+            ImageError: a film.
+        """
+        if self.film is not None:
+            raise ImageError("the upload is a film", expected="an image", fix="Send one of its frames.")
+        return self.data
 
 
 @asynccontextmanager
@@ -100,21 +115,42 @@ def _upload(form: FormData) -> Upload:
 
 
 def inspect(file: BinaryIO, most_pixels: int) -> Content:
-    """Read an uploaded file and look at its header.
+    """Look at the header of an uploaded file; read an image.
 
     Args:
         file: from the beginning.
-        most_pixels: of an image.
+        most_pixels: of an image; of a film those that are held at once.
 
     Raises:
-        ImageError: not an image.
+        ImageError: neither image nor film.
         HTTPException: more pixels than allowed.
     """
+    head = file.read(HEAD)
+    file.seek(0)
+    if begins_like_a_film(head):
+        return _film(file, most_pixels)
+    if head.startswith(ZIP):
+        raise ImageError(
+            "the upload is a zip file, which is not supported",
+            fix="An OME-Zarr is a folder: denoise it with noiseless denoise image.zarr -o out.zarr, or send a TIFF.",
+        )
     data = file.read()
     pixels = pixel_count(BytesIO(data))
     if pixels > most_pixels:
         raise HTTPException(413, f"the image has {pixels} pixels; this service takes at most {most_pixels}")
     return Content(data, hashlib.sha256(data).hexdigest(), pixels)
+
+
+def _film(file: BinaryIO, most_pixels: int) -> Content:
+    from noiseless.service import films
+
+    digest = hashlib.sha256()
+    while part := file.read(1 << 20):
+        digest.update(part)
+    file.seek(0)
+    pixels = films.look(file, most_pixels)
+    file.seek(0)
+    return Content(b"", digest.hexdigest(), pixels, file)
 
 
 def size_of(request: Request, most: int) -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from noiseless.errors import ConfigError, ImageError, NoiselessError, UnknownNameError
 from noiseless.io import find_images, formats
-from noiseless.io.video import container_of, is_film
+from noiseless.io.video import container_of
+from noiseless.io.video_source import is_film
 
 PIPE = "-"
 """Stands for standard input or standard output."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,10 +37,13 @@ class Restorer:
         task: what to do.
         say: told a line where there is something to know.
         alone: there is one image only: its noise is measured while the model loads.
+        models: gives a model by its name, instead of `noiseless.load`.
     """
 
-    def __init__(self, task: Task, say: Say, *, alone: bool = False) -> None:
-        self._task, self._say, self._alone = task, say, alone
+    def __init__(
+        self, task: Task, say: Say, *, alone: bool = False, models: Callable[[str], Denoiser] | None = None
+    ) -> None:
+        self._task, self._say, self._alone, self._models = task, say, alone, models
         self._denoisers: dict[str, Denoiser] = {}
         self._said: set[str] = set()
         if task.adapter is not None or task.model != "auto":
@@ -193,6 +197,8 @@ class Restorer:
 
     def _open(self, name: str) -> Denoiser:
         task = self._task
+        if self._models is not None:
+            return self._models(name)
         if task.adapter is None:
             from noiseless.denoiser import load
 

@@ -16,7 +16,7 @@ from noiseless.errors import Cancelled, NoiselessError, OutputError
 from noiseless.image import Image
 from noiseless.io import check_fits, formats, read, write
 from noiseless.io.rows import open_rows
-from noiseless.io.video import is_film
+from noiseless.io.video_source import is_film
 from noiseless.workflows.files import Failure, Job
 from noiseless.workflows.interruption import Interruption, interruptible
 from noiseless.workflows.restorer import Restorer
