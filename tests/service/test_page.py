@@ -289,3 +289,26 @@ def test_the_documentation_of_the_api_lists_every_route(browser: Any, service: S
     assert {"/v1/denoise", "/v1/jobs", "/v1/jobs/{job}/events", "/healthz", "/metrics"} <= shown
     assert all(url.startswith(service.url) for url in asked)
     page.context.close()
+
+
+def test_a_film_becomes_a_job_and_is_offered_when_it_is_done(watched: Watched, tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="films need the extra video")
+    with av.open(str(tmp_path / "clip.mkv"), "w") as film:
+        stream = film.add_stream("ffv1", rate=24)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for seed in range(8):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(noisy(48, 64, channels=3, seed=seed))))
+        film.mux(stream.encode())
+    page = watched.page
+    watched.drop(("clip.mkv", (tmp_path / "clip.mkv").read_bytes()))
+    assert "a film is a job" in page.text_content("#busy-text")
+    watched.ready()
+    assert page.text_content("#busy-text") == "The film is done. Download it."
+    assert page.text_content("#file-facts") == "64 × 48 · 8 frames · MATROSKA"
+    assert page.is_hidden("#progress")
+    with page.expect_download() as waiting:
+        page.click("#download")
+    assert waiting.value.suggested_filename == "clip-noiseless.mkv"
+    waiting.value.save_as(tmp_path / "clean.mkv")
+    with av.open(str(tmp_path / "clean.mkv")) as clean:
+        assert sum(1 for _ in clean.decode(video=0)) == 8

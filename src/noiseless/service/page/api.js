@@ -89,9 +89,9 @@ export async function preview(id, which, plane, signal) {
 
 export const forget = (id) => call(`/v1/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
 
-// The result at some strength: the file, and what the service calls it.
-export async function result(id, strength) {
-  const answer = await call(`/v1/jobs/${id}/result?strength=${strength}`);
+// The result of a job, an image at some strength: the file, and what the service calls it.
+export async function result(job, strength) {
+  const answer = await call(`/v1/jobs/${job.id}/result${job.film ? "" : `?strength=${strength}`}`);
   const name = decodeURIComponent(answer.headers.get("Content-Disposition").split("filename*=UTF-8''")[1]);
   return { blob: await answer.blob(), name };
 }

@@ -22,6 +22,7 @@ function add(files) {
     return fits;
   });
   const added = taken.map((file) => new Item(file));
+  for (const item of added) item.strength = Number(element("strength").value) / 100;
   items.push(...added);
   if (added.length) look(added[0]);
   for (const item of added) item.ask(options(), changed);
@@ -64,9 +65,7 @@ function showCurrent() {
   element("file-name").textContent = current.file.name;
   element("file-facts").textContent = report ? factsOf(report.image) : "";
   element("download").disabled = result.state !== "done";
-  element("download-facts").textContent = report
-    ? word("kept", { format: formatOf(report.image), depth: depthOf(report.image) })
-    : "";
+  element("download-facts").textContent = report ? keptOf(report.image) : "";
   showProgress(result);
   showFacts(result, report);
   showWarnings(result, report);
@@ -75,19 +74,24 @@ function showCurrent() {
 }
 
 function showProgress(result) {
+  const film = result.item.isFilm || result.job?.film;
   const busy = !["done", "failed"].includes(result.state);
-  element("busy").hidden = !busy;
-  if (!busy) return;
+  element("busy").hidden = !busy && !(film && result.state === "done");
+  element("progress").hidden = !busy;
+  if (element("busy").hidden) return;
   const share = Math.floor(100 * (result.job?.progress ?? 0));
   const left = result.job?.seconds_left;
   const texts = {
     sending: () => word("sending"),
     full: () => word("full"),
     queued: () => (result.job.ahead ? word("waiting", { ahead: result.job.ahead }) : word("next")),
+    done: () => word("film-done"),
     running: () => (left ? word("left", { share, left: clock(left) }) : word(share ? "share" : "working", { share })),
     preparing: () => word("preparing"),
   };
-  element("busy-text").textContent = texts[result.state]();
+  const frames = result.job?.frames && busy ? ` · ${word("frames", { count: result.job.frames })}` : "";
+  const note = film && busy ? ` — ${word("film-note")}` : "";
+  element("busy-text").textContent = texts[result.state]() + frames + note;
   const progress = element("progress");
   if (result.state === "running" && share) progress.value = share / 100;
   else progress.removeAttribute("value");
@@ -101,9 +105,10 @@ function showFacts(result, report) {
       return new Set(texts).size > 1 ? texts.join(" · ") : texts[0];
     };
     rows.push([word("used-model"), report.model]);
-    if (report.estimated) rows.push([word("estimated"), levels(report.estimated)]);
+    const estimated = report.estimated ?? (report.noise === "auto" && report.told);
+    if (estimated) rows.push([word("estimated"), levels(estimated)]);
     if (report.told && report.noise !== "auto") rows.push([word("told"), levels(report.told)]);
-    rows.push([word("taken"), report.removed.toFixed(1)]);
+    if (!report.image.frames) rows.push([word("taken"), report.removed.toFixed(1)]);
     rows.push([word("seconds"), `${report.seconds.toFixed(1)} s`]);
     const [low, high] = result.before?.window ?? [];
     if (report.image.dtype !== "uint8" && low !== undefined) {
@@ -129,7 +134,7 @@ function showPlanes(report) {
 }
 
 function showTags() {
-  const ready = current?.result.state === "done";
+  const ready = current?.result.state === "done" && !current.result.job.film;
   const removed = viewer.view === "removed" && ready;
   const [before, after] = document.querySelectorAll(".tag");
   before.textContent = word(removed ? "removed" : "before");
@@ -174,9 +179,17 @@ function thumbnail(bitmap) {
 // --- words for numbers ---
 
 function factsOf(image) {
+  if (image.frames) {
+    return `${image.width} × ${image.height} · ${word("frames", { count: image.frames })} · ${formatOf(image)}`;
+  }
   const parts = [word("facts", { width: image.width, height: image.height, depth: depthOf(image), format: formatOf(image) })];
   if (image.planes > 1) parts.push(word("planes", { count: image.planes }));
   return parts.join(" · ");
+}
+
+function keptOf(image) {
+  const format = formatOf(image);
+  return image.frames ? word("film-kept", { format }) : word("kept", { format, depth: depthOf(image) });
 }
 
 const formatOf = (image) => ({ netpbm: "PPM", npy: "NumPy", webp: "WebP" })[image.format] ?? image.format.toUpperCase();
@@ -195,7 +208,7 @@ function make(name, text) {
 async function download() {
   const item = current;
   const strength = Number(element("strength").value) / 100;
-  const { blob, name } = await fetchResult(item.result.job.id, strength);
+  const { blob, name } = await fetchResult(item.result.job, strength);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name.replace(/(\.nii\.gz|\.[^.]*)?$/, (suffix) => `-noiseless${suffix}`);
@@ -251,6 +264,11 @@ function listen() {
     event.target.value = "";
   });
   element("strength").addEventListener("input", setStrength);
+  element("strength").addEventListener("change", () => {
+    if (!current?.isFilm) return;
+    current.strength = Number(element("strength").value) / 100;
+    look(current);
+  });
   element("gain").addEventListener("input", setGain);
   for (const input of document.querySelectorAll('input[name="view"]')) {
     input.addEventListener("change", () => setView(input.value));

@@ -3,17 +3,21 @@
 import { follow, forget, preview, submit } from "./api.js";
 
 const KEPT_BITMAPS = 6;
+const FILMS = /\.(mkv|mp4|m4v|mov|webm|avi|ts|flv|mpg|mpeg|ogv|wmv|mxf|y4m)$/i;
 
 export class Item {
   constructor(file) {
     this.file = file;
+    this.isFilm = file.type.startsWith("video/") || FILMS.test(file.name);
+    this.strength = 1; // of a film, which cannot be blended afterwards
     this.plane = 0;
     this.results = new Map(); // by what was asked for
     this.thumbnail = null;
   }
 
   // The result for these options; begun where it is not there yet. `onChange` is told of each step.
-  ask(options, onChange) {
+  ask(asked, onChange) {
+    const options = this.isFilm ? { ...asked, strength: this.strength } : asked;
     const key = JSON.stringify(options);
     this.current = key;
     if (!this.results.has(key)) {
@@ -44,15 +48,14 @@ class Result {
       const { signal } = this.abort;
       this.job = await submit(this.item.file, this.options, signal, () => this.change("full"));
       this.change("queued");
-      const shown = this.load("before").catch(() => {}); // seen while it waits
+      const shown = this.job.film || this.load("before").catch(() => {}); // seen while it waits
       this.job = await follow(this.job.id, signal, (job) => {
         this.job = job;
-        this.change(job.state === "done" ? "preparing" : job.state);
+        this.change(job.state === "done" && !job.film ? "preparing" : job.state);
       });
       await shown;
       if (this.job.state !== "done") throw new Error(this.job.error);
-      await this.load("before");
-      await this.load("after");
+      await this.showPlane();
       this.change("done");
     } catch (error) {
       if (this.abort.signal.aborted) return;
@@ -71,7 +74,9 @@ class Result {
     this.change(this.state);
   }
 
+  // A film has no preview: it is there to be downloaded.
   async showPlane() {
+    if (this.job.film) return;
     await this.load("before");
     await this.load("after");
   }
