@@ -71,6 +71,8 @@ class Bundle:
         spec: how to apply the network.
         noise: the noise it was trained for, as `noiseless.noise.Noise.to_dict` writes it.
         told: the noise that ``noise="auto"`` tells it, as a noise expression; measured in each image where ``None``.
+        ceiling: most that is removed around a pixel, as a multiple of what is usually removed from an image, see
+            `noiseless.ceiling`; no bound where ``None``.
         data_range: pixel values that the network takes for black and white.
         bytes_per_pixel: memory that float32 activations need at their peak for each pixel, where known.
         format_version: of the folder's layout.
@@ -84,6 +86,7 @@ class Bundle:
     spec: NetworkSpec
     noise: Mapping[str, Any] | None = None
     told: str | None = None
+    ceiling: float | None = None
     data_range: tuple[float, float] = (0.0, 1.0)
     bytes_per_pixel: float | None = None
     format_version: int = FORMAT_VERSION

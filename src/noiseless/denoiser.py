@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noiseless import bundle as bundles
-from noiseless import calibration
+from noiseless import calibration, ceiling
 from noiseless.bundle import Bundle, NetworkSpec
 from noiseless.errors import BundleError, ConfigError, ImageError, SigmaError, UnknownNameError
 from noiseless.image import DataRange, Image
@@ -249,6 +249,7 @@ class Denoiser:
         sigma: Array | None,
         *,
         strength: float | npt.ArrayLike = 1.0,
+        usual: float | None = None,
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> Array:
@@ -258,6 +259,7 @@ class Denoiser:
             planes: (N, C, H, W) float32, in [0, 1] units.
             sigma: standard deviations of the noise, from `sigma`.
             strength: as of `__call__`.
+            usual: removal that is usual in the image that the planes are a part of, see `noiseless.ceiling`.
             progress: told the share that is done, 0 to 1.
             cancel: asked between tiles whether to stop.
 
@@ -284,6 +286,9 @@ class Denoiser:
         if restored.size < planes.size:  # a single channel for several that are equal
             restored = np.repeat(restored, planes.shape[1], axis=1)
         restored = restored.reshape(planes.shape)
+        if self.bundle.ceiling is not None:
+            each = ceiling.usual_of(planes, restored) if usual is None else [usual]
+            restored = ceiling.held(planes, restored, [self.bundle.ceiling * level for level in each])
         return blended(planes, restored, share, luma=self.controls.luma, chroma=self.controls.chroma)
 
     def _fit_channels(self, planes: Array, sigma: Array | None) -> tuple[Array, Array | None]:
@@ -423,12 +428,7 @@ def denoise(
     Args:
         array: two axes or more; any integer or float dtype.
         model: as `load` takes it, or ``"auto"``: the shipped model for this kind of image, see `choose_model`.
-        noise: as of `Denoiser`, and so are the others.
-        strength: 0 returns the input exactly, 1 the full result.
-        channel_axis: axis of colours or channels.
-        data_range: the values that mean black and white.
-        progress: told the share that is done, 0 to 1.
-        cancel: asked between tiles whether to stop.
+        noise: as of `Denoiser.__call__`, and so are the others.
 
     Returns:
         The same shape and dtype.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +20,7 @@ import torch
 import noiseless
 import tiny_models
 import zarr_files
-from noiseless.bundle import Bundle
+from noiseless.bundle import CONFIG, Bundle
 from noiseless.denoiser import Controls
 from noiseless.errors import ImageError, OutputError, ValueRangeError
 from noiseless.image import Image
@@ -95,6 +97,20 @@ def test_streamed_equals_whole(
     stored = save(tmp_path / "a.tif", 133, 171, tile=(32, 48), compression="zlib", iccprofile=b"profile")
     whole, *others = both(replace(task, **change))
     assert np.array_equal(whole, stored) == (change.get("strength") == 0)
+    for other in others:
+        assert np.abs(whole.astype(int) - other).max() <= 1
+
+
+def test_a_ceiling_is_that_of_the_whole_page(
+    both: Callable[[Task], list[np.ndarray]], tmp_path: Path, task: Task, conditioned_bundle: Bundle
+) -> None:
+    save(tmp_path / "a.tif", 233, 271)
+    free, *_ = both(task)
+    folder = shutil.copytree(conditioned_bundle.path, tmp_path / "held")
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | {"ceiling": 0.9}))
+    whole, *others = both(replace(task, model=str(folder)))
+    assert np.abs(whole.astype(int) - free).max() > 100
     for other in others:
         assert np.abs(whole.astype(int) - other).max() <= 1
 

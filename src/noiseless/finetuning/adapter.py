@@ -255,7 +255,8 @@ def load_adapter(
     bundle = replace(base.bundle, spec=network.spec)  # type: ignore[arg-type]
     if strength:
         name, arguments = f"{bundle.name}+{adapter.method}", dict(adapter.arguments)
-        bundle = replace(bundle, name=name, arguments=arguments, noise=adapter.noise, told=adapter.told)
+        told = adapter.told
+        bundle = replace(bundle, name=name, arguments=arguments, noise=adapter.noise, told=told, ceiling=None)
     choice = choose(bundle, engine="torch", precision=precision, device=device)
     runner = TorchEngine.of(
         network, bytes_per_pixel=bundle.bytes_per_pixel, precision=choice.precision, device=device, threads=threads

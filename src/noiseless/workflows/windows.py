@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from noiseless import ceiling
 from noiseless.errors import Cancelled, ImageError, MemoryLimitError
 from noiseless.image import Image
 from noiseless.inference import LARGEST_CORE, padded_size, spare_memory
@@ -129,12 +130,15 @@ def denoise_windows(source: Source, sink: Sink, work: Work, channels: int) -> No
     down, across = (spans(length, core, halo, spec.multiple_of) for length in (height, width))
     done, total = 0, source.pages * len(down) * len(across)
     for page in range(source.pages):
+        usual = (
+            _usual_of(source, work, page) if work.model.bundle.ceiling is not None and total > source.pages else None
+        )
         for rows in down:
             source.leave(page, rows.window_start)
             for columns in across:
                 if work.cancel():
                     raise Cancelled("stopped before the image was done")
-                _denoise_window(source, sink, work, page, (rows, columns))
+                _denoise_window(source, sink, work, page, (rows, columns), usual)
                 done += 1
                 work.progress(done / total)
 
@@ -146,13 +150,42 @@ def _at_once(model: Denoiser, side: int) -> Denoiser:
     return Denoiser(model.bundle, model.engine, replace(model.controls, tile=2 * side))
 
 
-def _denoise_window(source: Source, sink: Sink, work: Work, page: int, tile: tuple[Span, Span]) -> None:
+def _usual_of(source: Source, work: Work, page: int) -> float:
+    """What is usually removed from a page, found in a few places of it."""
+    spec, height, width = work.model.spec, source.height, source.width
+    halo = round_up(max(spec.halo or 0, ceiling.WINDOW), spec.multiple_of)
+    found = []
+    for place in ceiling.places(height, width):
+        rows, columns = (
+            slice(
+                max(0, part.start // spec.multiple_of * spec.multiple_of - halo),
+                min(length, round_up(part.stop, spec.multiple_of) + halo),
+            )
+            for part, length in zip(place, (height, width), strict=True)
+        )
+        planes = source.window(page, rows, columns).planes()
+        restored = work.model.planes(
+            planes, work.level(page, rows, columns, planes), usual=math.inf, cancel=work.cancel
+        )
+        inner = tuple(
+            slice(part.start - around.start, part.stop - around.start)
+            for part, around in zip(place, (rows, columns), strict=True)
+        )
+        found.append(ceiling.removal(planes, restored)[0][inner])
+        source.leave(page, rows.stop)
+    return ceiling.usual(found)
+
+
+def _denoise_window(
+    source: Source, sink: Sink, work: Work, page: int, tile: tuple[Span, Span], usual: float | None
+) -> None:
     rows, kept_rows, inner_rows = _clipped(tile[0], source.height)
     columns, kept_columns, inner_columns = _clipped(tile[1], source.width)
     noisy = source.window(page, rows, columns)
     planes = noisy.planes()
     sigma = work.level(page, rows, columns, planes)
-    restored = work.model.planes(planes, sigma, strength=work.strength(rows, columns), cancel=work.cancel)
+    strength = work.strength(rows, columns)
+    restored = work.model.planes(planes, sigma, strength=strength, usual=usual, cancel=work.cancel)
     core = restored[..., inner_rows, inner_columns]
     sink.put(page, kept_rows, kept_columns, cut(noisy, inner_rows, inner_columns).with_planes(core))
 
