@@ -161,6 +161,23 @@ def test_what_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+def test_pictures_that_change_their_size_are_refused(tmp_path: Path) -> None:
+    source = tmp_path / "film.mkv"
+    with av.open(str(source), "w") as film:
+        stream = film.add_stream("mjpeg", rate=24)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuvj420p"
+        film.mux(stream.encode(drawn(0, 0, (48, 64), "yuvj420p")))
+        with av.open(str(tmp_path / "other.mkv"), "w") as other:
+            larger = other.add_stream("mjpeg", rate=24)
+            larger.height, larger.width, larger.pix_fmt = 480, 640, "yuvj420p"
+            for packet in larger.encode(drawn(1, 40, (480, 640), "yuvj420p")):
+                packet.stream = stream
+                film.mux(packet)
+    with pytest.raises(ImageError, match="change their size"), rewriting(source, tmp_path / "clean.mkv") as film:
+        list(film.pictures())
+    assert not (tmp_path / "clean.mkv").exists()
+
+
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingExtraError, match=r"noiseless\[video\]"), rewriting(tmp_path / "a", tmp_path / "b.mkv"):
