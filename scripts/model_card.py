@@ -41,6 +41,8 @@ LIMITS = {
 - It has learned the noise of developed photographs: correlated, mostly in brightness. White noise as strong as a raw
   file's or a synthetic test's is reduced and not removed (second row); a conditioned model is better there.
 - Strong noise takes fine texture with it (first row).
+- Some fine meshes look like noise to the network. What is taken out around a pixel is held to {ceiling:g} times what is
+  usual in the image, so that most of a mesh stays; one that fills the image is not protected.
 - No real pair of noisy and clean photographs was used: the noise is synthetic, and cameras differ.
 - It is not a medical device: measure on your own images before a decision depends on a result.""",
 }
@@ -129,10 +131,16 @@ def write_card(name: str, folder: Path, hours: float, machine: str, start: str, 
         numbers=_tables(numbers, name) or "Measured in the report of the project's `docs/`.",
         first=first,
         second=second,
-        limits=LIMITS[spec.conditioning].format(levels=_wrong_levels(denoiser) if spec.conditioning == "sigma" else ""),
+        limits=_limits(denoiser),
     )
     (folder / bundle.CARD).write_text(card, encoding="utf-8")
     draw_limits(denoiser, folder / PICTURE)
+
+
+def _limits(denoiser: noiseless.Denoiser) -> str:
+    if denoiser.takes_sigma:
+        return LIMITS["sigma"].format(levels=_wrong_levels(denoiser))
+    return LIMITS["none"].format(ceiling=denoiser.bundle.ceiling)
 
 
 def draw_limits(denoiser: noiseless.Denoiser, path: Path) -> None:
@@ -197,8 +205,7 @@ def _tables(files: list[Path], name: str) -> str:
             f"| {before} | {psnr_row['mean']:.2f} ({psnr_row['low']:.2f} to {psnr_row['high']:.2f}) "
             f"| {row['ssim']['mean']:.4f} |"
         )
+        values = "float input" if protocol["quantisation"] == "none" else "8-bit input and output"
     if len(lines) == 2:
         return ""
-    return "\n".join(
-        [*lines, "", "PSNR in dB, mean over images; float input, result clipped to [0, 1], no border cut."]
-    )
+    return "\n".join([*lines, "", f"PSNR in dB, mean over images; {values}, result clipped to [0, 1], no border cut."])

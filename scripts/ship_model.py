@@ -27,23 +27,26 @@ def main() -> None:
     parser.add_argument("--hours", type=float, required=True, help="of training, those of its start included")
     parser.add_argument("--machine", default="one core of a server processor (AMD EPYC)", help="that trained it")
     parser.add_argument("--start", default="", help="the model whose weights it started from")
+    parser.add_argument("--ceiling", type=float, help="of noiseless.ceiling; else the one that the bundle has")
     parser.add_argument("--numbers", type=Path, nargs="*", default=[], help="JSON files of noiseless evaluate")
     arguments = parser.parse_args()
     source, target = find(arguments.run), bundle.SHIPPED / arguments.name
     if source.resolve() != target.resolve():
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target)
-    _rename(target, arguments.name)
+    _settle(target, arguments.name, arguments.ceiling)
     quantise_bundle(target, say=print)
     write_card(arguments.name, target, arguments.hours, arguments.machine, arguments.start, arguments.numbers)
     size = sum(path.stat().st_size for path in target.iterdir()) / 1e6
     print(f"{target}: {size:.1f} MB")
 
 
-def _rename(folder: Path, name: str) -> None:
+def _settle(folder: Path, name: str, ceiling: float | None) -> None:
     path = folder / bundle.CONFIG
-    config = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**config, "name": name}, indent=2) + "\n", encoding="utf-8")
+    config = json.loads(path.read_text(encoding="utf-8")) | {"name": name}
+    if ceiling is not None:
+        config["ceiling"] = ceiling
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     bundle.read(folder)
 
 
