@@ -29,16 +29,20 @@ Pictures: TypeAlias = "npt.ArrayLike | Image | str | Path | Sequence[npt.ArrayLi
 """One image, or a list or tuple of images: arrays, `Image` objects or files."""
 
 FEW_FLAT = 300
-DEVELOPED = 4 / 255
-"""Typical noise of developed photographs. In-camera smoothing takes most of it from flat areas, where it is measured:
-what is found below this is put half way up, on a logarithmic scale."""
+DEVELOPED = (4 / 255, 8 / 255)
+"""Typical noise of developed photographs, of the LENGTHS below. In-camera smoothing takes most of it from flat areas,
+where it is measured: what is found below this is put half way up, on a logarithmic scale."""
+
+LENGTHS = (1.0, 1.2)
+"""Correlation lengths in pixels. Noise of cameras has 1 to 1.7 in photographs at full size. What is shorter is weaker
+noise of reduced photographs or, as often, the detail of those without noise."""
 
 HIGHEST = 6 / 255
 """More than this is texture, in a photograph whose flattest areas hold next to nothing."""
 
 GREY = 0.6
-"""Share of that which is told of a grey photograph. In colour, noise that the channels share needs a higher level; on
-real photographs in grey, told so, `gray-small` gains 1.9 dB, and 1.7 dB told all of it."""
+"""Share of that, at the lower of both, which is told of a grey photograph. In colour, noise that the channels share
+needs a higher level; on real photographs in grey, told so, `gray-small` gains 1.9 dB, and 1.7 dB told all of it."""
 
 SILENT = 0.05 / 255
 """A channel with less noise than this, as JPEG leaves flat areas, has no voice in what kind of noise it is."""
@@ -219,8 +223,9 @@ def _correlated(channels: Sequence[Measured]) -> Noise:
     found = [min(each.channel.sigma if each.correlated else typical, 1.0) for each in channels]
     sigmas = np.minimum(found, 1.5 * typical)
     if any(each.developed for each in channels):
-        sigmas = np.minimum(np.maximum(sigmas, np.sqrt(sigmas * DEVELOPED)), HIGHEST)
-        sigmas = sigmas * GREY if len(channels) == 1 else sigmas
+        grey = len(channels) == 1
+        usual = DEVELOPED[0] if grey else float(np.interp(length, LENGTHS, DEVELOPED))
+        sigmas = np.minimum(np.maximum(sigmas, np.sqrt(sigmas * usual)), HIGHEST) * (GREY if grey else 1)
     return Correlated(_value(sigmas.tolist()), round(length, 3))
 
 
