@@ -1,11 +1,11 @@
-# The service on an image without PyTorch. Everything is read-only but /state.
+# The service with the extras of the formats but geo, on an image without PyTorch. Everything is read-only but /state.
 #   docker build -t noiseless .
 #   docker run --read-only --tmpfs /tmp -v noiseless:/state -e NOISELESS_TOKEN=... -p 8000:8000 noiseless
 FROM python:3.11-slim
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY src src
-RUN pip install --no-cache-dir -c constraints.txt ".[serve]" && rm -rf /build \
+RUN pip install --no-cache-dir -c constraints.txt ".[serve,medical,raw,exr,video,microscopy]" && rm -rf /build \
     && useradd --system --uid 10001 noiseless && mkdir /state && chown noiseless /state
 WORKDIR /
 USER noiseless

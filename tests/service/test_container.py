@@ -45,6 +45,12 @@ def test_what_is_copied_exists_and_is_all_that_the_package_needs() -> None:
     assert {"pyproject.toml", "README.md", "LICENSE", "src", "constraints.txt"} <= copied
 
 
+def test_what_every_format_needs_is_installed_and_no_pytorch() -> None:
+    (extras,) = re.findall(r'"\.\[([\w,]+)\]"', instructions("RUN")[0])
+    needed = {format_.extra for format_ in noiseless.io.FORMATS.values() if format_.extra}
+    assert {*needed, "serve", "video"} == set(extras.split(","))
+
+
 def test_the_command_is_one_of_ours() -> None:
     command = json.loads(instructions("CMD")[-1])
     assert command[:2] == ["noiseless", "serve"]
