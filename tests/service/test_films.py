@@ -74,7 +74,7 @@ def test_a_film_is_what_the_command_line_makes_of_it(client: Any, suffix: str, t
     answer = client.post("/v1/denoise", files={"image": (f"clip{suffix}", data)}, data=OPTIONS)
     assert answer.status_code == 202
     job = answer.json()
-    assert job["film"]
+    assert job["kind"] == "film"
     assert answer.headers["location"] == f"/v1/jobs/{job['id']}"
     done = reached(client, job["id"], "done")
     assert (done["frames"], done["progress"], done["report"]["model"]) == (6, 1.0, "color-nano")

@@ -396,11 +396,11 @@ def test_a_state_folder_of_a_service_without_films_is_taken_up(tmp_path: Path) -
     job = store.add(io.BytesIO(b"x"), JOB)
     store.close()
     connection = sqlite3.connect(tmp_path / "service.sqlite")
-    connection.execute("ALTER TABLE jobs DROP COLUMN film")
+    connection.execute("ALTER TABLE jobs DROP COLUMN kind")
     connection.close()
     store = Store(tmp_path)
-    assert store.claim(film=True) is None
+    assert store.claim(image=False) is None
     claimed = store.claim()
     assert claimed is not None
-    assert (claimed.id, claimed.film) == (job.id, False)
+    assert (claimed.id, claimed.kind) == (job.id, "image")
     store.close()

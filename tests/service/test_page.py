@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -301,9 +302,9 @@ def test_a_film_becomes_a_job_and_is_offered_when_it_is_done(watched: Watched, t
         film.mux(stream.encode())
     page = watched.page
     watched.drop(("clip.mkv", (tmp_path / "clip.mkv").read_bytes()))
-    assert "a film is a job" in page.text_content("#busy-text")
+    assert "this is a job" in page.text_content("#busy-text")
     watched.ready()
-    assert page.text_content("#busy-text") == "The film is done. Download it."
+    assert page.text_content("#busy-text") == "It is done. Download it."
     assert page.text_content("#file-facts") == "64 × 48 · 8 frames · MATROSKA"
     assert page.is_hidden("#progress")
     with page.expect_download() as waiting:
@@ -312,3 +313,19 @@ def test_a_film_becomes_a_job_and_is_offered_when_it_is_done(watched: Watched, t
     waiting.value.save_as(tmp_path / "clean.mkv")
     with av.open(str(tmp_path / "clean.mkv")) as clean:
         assert sum(1 for _ in clean.decode(video=0)) == 8
+
+
+def test_a_zip_of_an_ome_zarr_is_offered_when_it_is_done(watched: Watched, tmp_path: Path) -> None:
+    pytest.importorskip("zarr", reason="OME-Zarr needs the extra microscopy")
+    from zarr_files import ome_zarr
+
+    made = ome_zarr(tmp_path / "cells.zarr", noisy(48, 64, dtype="uint16"), "YX")
+    data = Path(shutil.make_archive(str(tmp_path / "cells"), "zip", made)).read_bytes()
+    page = watched.page
+    watched.drop(("cells.zarr.zip", data))
+    watched.ready()
+    assert page.text_content("#busy-text") == "It is done. Download it."
+    assert "OME-Zarr" in (page.text_content("#file-facts") or "")
+    with page.expect_download() as waiting:
+        page.click("#download")
+    assert waiting.value.suggested_filename == "cells-noiseless.zarr.zip"

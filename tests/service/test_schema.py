@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,20 +125,6 @@ def whole_file(kind: str) -> bytes:
 
 def test_every_format_of_files_is_damaged() -> None:
     assert {key for key, format_ in noiseless.io.FORMATS.items() if not format_.folder} <= {*FORMATS, *EXTRAS}
-
-
-def test_an_ome_zarr_in_a_zip_is_422_whole_or_damaged_and_says_what_to_do(service: Service, tmp_path: Path) -> None:
-    pytest.importorskip("zarr", reason="OME-Zarr needs an extra")
-    from zarr_files import ome_zarr
-
-    made = ome_zarr(tmp_path / "image.zarr", noisy(12, 16, dtype="uint16"), "YX")
-    whole = Path(shutil.make_archive(str(tmp_path / "image"), "zip", made)).read_bytes()
-    with httpx2.Client(base_url=service.url, timeout=30, trust_env=False) as client:
-        for number, data in enumerate([whole, *mutations(whole, np.random.default_rng(0))]):
-            answer = client.post(("/v1/denoise", "/v1/calibrate", "/v1/jobs")[number % 3], files={"image": data})
-            assert answer.status_code == 422, (number, answer.text)
-            assert len(answer.json()["detail"].splitlines()) == 1
-            assert number or "noiseless denoise image.zarr" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("kind", [*FORMATS, *EXTRAS])

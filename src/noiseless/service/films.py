@@ -35,8 +35,8 @@ MEDIA_TYPES = {
     ".ts": "video/mp2t",
 }
 
-Progress = Callable[[float, int], None]
-"""Told the share that is done, 0 to 1, and how many frames."""
+Progress = Callable[[float, int | None], None]
+"""Told the share that is done, 0 to 1, and how many frames, where there are any."""
 
 
 def look(file: BinaryIO, most_pixels: int) -> int:
@@ -80,7 +80,7 @@ def suffix_of(source: Path, name: str) -> str:
     return next((suffix for suffix in usual if name.lower().endswith(suffix)), usual[0])
 
 
-def restore_film(
+def restore(
     source: Path, target: Path, options: Options, progress: Progress, models: Models, cancel: Callable[[], bool]
 ) -> dict[str, Any]:
     """Denoise a film.

@@ -16,6 +16,7 @@ from noiseless.service.parts import HasParts, Parts, client_of
 from noiseless.service.routes import accepted, arrived, image_response, new_job
 from noiseless.service.schema import ERRORS, EVENTS, IMAGES, JOB, PREVIEW, SUBMIT, Responses, error
 from noiseless.service.store import DONE, UNFINISHED, Job
+from noiseless.service.uploads import IMAGE
 
 router = APIRouter(tags=["jobs"])
 
@@ -55,7 +56,7 @@ DoneJob = Annotated[Job, Depends(done_job)]
 
 @router.post(
     "/v1/jobs",
-    summary="Send an image or a film as a job",
+    summary="Send an image, a film or a zip of an OME-Zarr as a job",
     status_code=202,
     responses={202: JOB, **ERRORS},
     openapi_extra=SUBMIT,
@@ -63,11 +64,11 @@ DoneJob = Annotated[Job, Depends(done_job)]
 async def submit(request: Request, parts: HasParts) -> JSONResponse:
     """The answer comes at once; the job is done when it is its turn, even if the service restarts in between.
 
-    A film can be sent too; its strength is settled here, since `blend` does not hold for films.
+    A film, or an OME-Zarr in a zip, can be sent too; its strength is settled here: `blend` holds for images alone.
     """
     async with arrived(request, parts) as (upload, content):
         fields = dict(upload.fields)
-        blend = fields.pop("blend", "").strip().lower() in ("true", "1", "yes", "on") and content.film is None
+        blend = fields.pop("blend", "").strip().lower() in ("true", "1", "yes", "on") and content.kind == IMAGE
         job = new_job(
             upload.name, Options.from_form(fields, parts.models.names), content, client_of(request), blend=blend
         )
@@ -104,7 +105,7 @@ async def result(
         float | None, Query(ge=0, le=1, allow_inf_nan=False, description="For a job that was sent with blend.")
     ] = None,
 ) -> Response:
-    """The image or film in its own format and depth, with its metadata."""
+    """The image, film or zip of an OME-Zarr in its own format and depth, with its metadata."""
     return image_response(await parts.jobs.result(job, strength), job.name)
 
 

@@ -20,7 +20,7 @@ from noiseless.image import Image
 from noiseless.inference import blended
 from noiseless.io import with_denoised_mark
 from noiseless.io.atomic import replacing
-from noiseless.service import films
+from noiseless.service import archives, films
 from noiseless.service.budget import Budget
 from noiseless.service.engine import Long, Restored, Work
 from noiseless.service.logs import Log
@@ -33,10 +33,10 @@ from noiseless.service.queue import busy
 from noiseless.service.report import report
 from noiseless.service.settings import ServiceSettings
 from noiseless.service.store import CANCELLED, FAILED, INPUT, OUTCOME, PLANES, QUEUED, RESULT, UNFINISHED, Job, Store
-from noiseless.service.uploads import Content
+from noiseless.service.uploads import FILM, IMAGE, ZARR, Content
 
 WORKERS = 4
-"""Images in hand at once; one of them is computed, or several small ones together. One film is in hand besides."""
+"""Images in hand at once; one of them is computed, or several small ones together. One film or OME-Zarr is besides."""
 
 IN_HAND = 16 << 20
 """Pixels of the images in hand; a larger one is alone."""
@@ -47,13 +47,34 @@ PAUSE_SECONDS = 1.0
 """After something went wrong, before it is tried again."""
 
 
+@dataclass(frozen=True)
+class Other:
+    """How a file that is no image is done.
+
+    Attributes:
+        suffix_of: what its result ends in.
+        restore: denoises it.
+        media_types: of results, by their suffix.
+    """
+
+    suffix_of: Callable[[Path, str], str]
+    restore: Callable[[Path, Path, Options, films.Progress, Models, Callable[[], bool]], dict[str, Any]]
+    media_types: Mapping[str, str]
+
+
+OTHERS = {
+    FILM: Other(films.suffix_of, films.restore, films.MEDIA_TYPES),
+    ZARR: Other(archives.suffix_of, archives.restore, archives.MEDIA_TYPES),
+}
+
+
 @dataclass(eq=False)
 class Running:
     """A job in hand.
 
     Attributes:
         share: that is done.
-        frames: of a film that are done; ``None`` for an image.
+        frames: of a film that are done.
         cancelled: set where nobody wants it any more.
     """
 
@@ -79,7 +100,7 @@ class Jobs:
         self._settings, self._store, self._pipeline = settings, store, pipeline
         self._log, self._measures = log, measures
         self._running: dict[str, Running] = {}
-        self._more = {film: asyncio.Event() for film in (False, True)}
+        self._more = {image: asyncio.Event() for image in (True, False)}
         self._in_hand = Budget(IN_HAND)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -88,8 +109,8 @@ class Jobs:
         left = self._store.recover()
         if left:
             self._log("recovered", jobs=len(left))
-        works = [self._work] * WORKERS
-        self._tasks = [asyncio.create_task(self._forever(step)) for step in (*works, self._work_on_films, self._expire)]
+        steps = (*[self._work] * WORKERS, self._work_on_others, self._expire)
+        self._tasks = [asyncio.create_task(self._forever(step)) for step in steps]
 
     @property
     def is_alive(self) -> bool:
@@ -123,8 +144,8 @@ class Jobs:
             OutputError: it cannot be kept.
         """
         await asyncio.to_thread(self.check_space)
-        added = await asyncio.to_thread(self._store.add, content.film or BytesIO(content.data), job)
-        self._more[added.film].set()
+        added = await asyncio.to_thread(self._store.add, content.file or BytesIO(content.data), job)
+        self._more[added.kind == IMAGE].set()
         return added
 
     async def cancel(self, job: Job) -> None:
@@ -149,7 +170,7 @@ class Jobs:
             "state": job.state,
             "progress": round(share, 4),
             "seconds_left": round(elapsed * (1 - share) / share, 1) if 0 < share < 1 else None,
-            "film": job.film,
+            "kind": job.kind,
             "frames": running.frames if running is not None else report.get("image", {}).get("frames"),
             "ahead": ahead,
             "name": job.name,
@@ -178,7 +199,7 @@ class Jobs:
         """The input of a job, or its result at full strength, as a browser shows it.
 
         Raises:
-            ConfigError: a film.
+            ConfigError: it is no image.
         """
         return await self._pipeline.look(job.pixels, self._shown, job, after, plane)
 
@@ -191,16 +212,16 @@ class Jobs:
                 self._log("error", error=type(error).__name__, detail=str(error))
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _work(self, *, film: bool = False) -> None:
+    async def _work(self, *, image: bool = True) -> None:
         """Do the next job, or wait for one."""
-        self._more[film].clear()
-        job = await asyncio.to_thread(self._store.claim, film=film)
+        self._more[image].clear()
+        job = await asyncio.to_thread(self._store.claim, image=image)
         if job is None:
-            await self._more[film].wait()
+            await self._more[image].wait()
             return
         running = self._running[job.id] = Running()
         try:
-            async with contextlib.nullcontext() if film else self._in_hand.take(job.pixels):
+            async with self._in_hand.take(job.pixels) if image else contextlib.nullcontext():
                 if not running.cancelled.is_set():  # while it waited
                     await self._do(job, running)
         except asyncio.CancelledError:
@@ -214,14 +235,15 @@ class Jobs:
         finally:
             del self._running[job.id]
 
-    async def _work_on_films(self) -> None:
-        """As `_work`: films wait for films alone, since each takes minutes."""
-        await self._work(film=True)
+    async def _work_on_others(self) -> None:
+        """As `_work`, for films and OME-Zarr: images do not wait for them, since each may take minutes."""
+        await self._work(image=False)
 
     async def _do(self, job: Job, running: Running) -> None:
         """Do a job; whatever happens is said in its row."""
         try:
-            model, pixels = await (self._one_film(job, running) if job.film else self._one_image(job, running))
+            one = self._one_image if job.kind == IMAGE else self._one_other
+            model, pixels = await one(job, running)
             self._measures.count(model, pixels)
             self._log("job", job=job.id, state="done", model=model, digest=job.digest, client=job.client)
         except Cancelled:
@@ -232,7 +254,10 @@ class Jobs:
 
     async def _failed(self, job: Job, error: NoiselessError) -> None:
         source = self._store.path(job.id, INPUT)
-        said = sentence(error).replace(str(source), "the upload").replace(str(source.parent), "its folder")
+        said = sentence(error)
+        for path in (*(source.with_name(name) for name in archives.FOLDERS), source):
+            said = said.replace(str(path), "the upload")
+        said = said.replace(str(source.parent), "its folder")
         await asyncio.to_thread(self._store.end, job.id, FAILED, said)
         self._log("job", job=job.id, state="failed", error=type(error).__name__)
 
@@ -250,26 +275,28 @@ class Jobs:
         await asyncio.to_thread(self._store.finish, job, outcome)
         return restored.denoiser.name, job.pixels
 
-    async def _one_film(self, job: Job, running: Running) -> tuple[str, int]:
+    async def _one_other(self, job: Job, running: Running) -> tuple[str, int]:
         options, source = Options(**job.options), self._store.path(job.id, INPUT)
-        running.frames = 0
-        suffix = await self._pipeline.run(films.suffix_of, source, job.name)
-        target = source.with_name(f"film{suffix}")
+        work = OTHERS[job.kind]
+        running.frames = 0 if job.kind == FILM else None
+        suffix = await self._pipeline.run(work.suffix_of, source, job.name)
+        target = source.with_name(f"made{suffix}")
 
-        def progress(share: float, frames: int) -> None:
+        def progress(share: float, frames: int | None) -> None:
             running.share, running.frames = max(running.share, share), frames
 
         def restored(models: Models, cancel: Callable[[], bool]) -> dict[str, Any]:
-            return films.restore_film(source, target, options, progress, models, cancel)
+            return work.restore(source, target, options, progress, models, cancel)
 
         said = await self._pipeline.compute_long(Long(restored, running.cancelled))
-        outcome = {"media_type": films.MEDIA_TYPES[suffix], "suffix": suffix, "report": said}
+        outcome = {"media_type": work.media_types[suffix], "suffix": suffix, "report": said}
         await self._pipeline.run(self._kept, target, outcome)
         await asyncio.to_thread(self._store.finish, job, outcome)
-        return str(said["model"]), running.frames * job.pixels // films.HELD
+        pixels = job.pixels if running.frames is None else running.frames * job.pixels // films.HELD
+        return str(said["model"]), pixels
 
     def _kept(self, target: Path, outcome: Mapping[str, Any]) -> None:
-        """Give a film its place, then write the outcome."""
+        """Give a result its place, then write the outcome."""
         target.replace(target.with_name(RESULT))
         self._tell(target.parent, outcome)
 
@@ -306,8 +333,8 @@ class Jobs:
         return encode(with_denoised_mark(image.with_planes(mixed), model, strength))
 
     def _shown(self, job: Job, after: bool, plane: int) -> Preview:
-        if job.film:
-            raise ConfigError("a film has no preview", fix="Fetch its result when it is done.")
+        if job.kind != IMAGE:
+            raise ConfigError("only images have a preview", fix="Fetch the result when it is done.")
         image = self._image(job)
         path = self._store.path(job.id, PLANES)
         return preview(image, np.load(path, mmap_mode="r") if after else image.planes(), plane)

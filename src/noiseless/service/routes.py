@@ -20,7 +20,7 @@ from noiseless.service.pipeline import Answer, decode, result_name
 from noiseless.service.report import described, finite
 from noiseless.service.schema import CALIBRATE, DENOISE, ERRORS, IMAGES, JOB
 from noiseless.service.store import Job
-from noiseless.service.uploads import Content, Upload, inspect, received, size_of
+from noiseless.service.uploads import IMAGE, Content, Upload, inspect, received, size_of
 
 router = APIRouter()
 
@@ -42,12 +42,13 @@ async def denoise(request: Request, parts: HasParts) -> Response:
     """The image comes back in its own format and depth, with its metadata; or, where `Accept` asks for
     `application/json`, numbers about it: the model, the estimated noise, what was removed, warnings.
 
-    An image of many pixels, or a film, becomes a job (202), whose address the answer and its header `Location` give.
+    An image of many pixels, a film, or an OME-Zarr in a zip becomes a job (202), whose address the answer and its
+    header `Location` give.
     """
     parts.pipeline.queue.check()
     async with arrived(request, parts) as (upload, content):
         options, client = Options.from_form(upload.fields, parts.models.names), client_of(request)
-        if content.film is not None or content.pixels > parts.settings.direct_pixels:
+        if content.kind != IMAGE or content.pixels > parts.settings.direct_pixels:
             job = new_job(upload.name, options, content, client)
             return await accepted(parts, await parts.jobs.add(content, job))
         work = parts.pipeline.denoise(content, options, numbers=wants_numbers(request))
@@ -104,7 +105,7 @@ async def metrics(parts: HasParts) -> Response:
 async def arrived(request: Request, parts: Parts) -> AsyncIterator[tuple[Upload, Content]]:
     """Receive a form, when there is a place for it, and look at its file.
 
-    The place is kept for the block; so is the file on the disk where it is a film.
+    The place is kept for the block; so is the file on the disk where it is no image.
 
     Args:
         request: its body is not read yet.
@@ -119,7 +120,7 @@ async def arrived(request: Request, parts: Parts) -> AsyncIterator[tuple[Upload,
         async with AsyncExitStack() as stack:
             upload = await stack.enter_async_context(received(request, settings.upload_limit))
             content = await parts.pipeline.run(inspect, upload.file, settings.max_pixels)
-            if content.film is None:
+            if content.file is None:
                 await stack.aclose()
             yield upload, content
 
@@ -130,7 +131,7 @@ def new_job(name: str, options: Options, content: Content, client: str, *, blend
         "options": options.to_dict(),
         "digest": content.digest,
         "pixels": content.pixels,
-        "film": content.film is not None,
+        "kind": content.kind,
     }
     return {"name": name, "blend": blend, "client": client, **said}
 

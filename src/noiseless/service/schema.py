@@ -7,7 +7,11 @@ from typing import Any, TypeAlias
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
 _OPTIONS: dict[str, Any] = {
-    "image": {"type": "string", "format": "binary", "description": "The image file; a film becomes a job."},
+    "image": {
+        "type": "string",
+        "format": "binary",
+        "description": "The image file; a film, or an OME-Zarr in a zip, becomes a job.",
+    },
     "model": {"type": "string", "default": "auto", "description": "See /v1/models."},
     "noise": {
         "type": "string",
@@ -68,6 +72,7 @@ IMAGES: dict[str, Any] = {
     "content": {
         "image/*": {"schema": {"type": "string", "format": "binary"}},
         "video/*": {"schema": {"type": "string", "format": "binary"}},
+        "application/zip": {"schema": {"type": "string", "format": "binary"}},
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         "application/json": {"schema": {"type": "object"}},
     },
@@ -88,7 +93,7 @@ JOB: dict[str, Any] = {
                     "progress": {"type": "number", "minimum": 0, "maximum": 1},
                     "seconds_left": {"type": ["number", "null"]},
                     "frames": {"type": ["integer", "null"], "description": "Of a film, that are done."},
-                    "film": {"type": "boolean"},
+                    "kind": {"type": "string", "enum": ["image", "film", "zarr"]},
                     "ahead": {"type": "integer", "description": "Jobs that come before this one."},
                     "name": {"type": "string"},
                     "options": {"type": "object"},

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 from noiseless.errors import OutputError
 from noiseless.io.atomic import replacing
+from noiseless.service.uploads import IMAGE
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 UNFINISHED = (QUEUED, RUNNING)
@@ -31,7 +32,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, state TEXT NOT NULL, name TEXT NOT NULL, options TEXT NOT NULL, blend INTEGER NOT NULL,
     digest TEXT NOT NULL, pixels INTEGER NOT NULL, client TEXT NOT NULL, created REAL NOT NULL, started REAL,
     finished REAL, attempts INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, outcome TEXT, error TEXT,
-    film INTEGER NOT NULL DEFAULT 0
+    kind TEXT NOT NULL DEFAULT 'image'
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created);
 CREATE TABLE IF NOT EXISTS audit (
@@ -61,7 +62,7 @@ class Job:
         bytes: of its files.
         outcome: media type, suffix and report of what is done.
         error: what went wrong.
-        film: whether it is one.
+        kind: of what was sent, see `noiseless.service.uploads`.
     """
 
     id: str
@@ -79,7 +80,7 @@ class Job:
     bytes: int = 0
     outcome: Mapping[str, Any] | None = None
     error: str | None = None
-    film: bool = False
+    kind: str = IMAGE
 
 
 COLUMNS = ", ".join(field.name for field in fields(Job))
@@ -101,8 +102,8 @@ class Store:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             self._connection = sqlite3.connect(folder / "service.sqlite", check_same_thread=False, isolation_level=None)
             self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + TABLES)
-            if "film" not in {row[1] for row in self._found("PRAGMA table_info(jobs)")}:  # of a service without films
-                self._connection.execute("ALTER TABLE jobs ADD COLUMN film INTEGER NOT NULL DEFAULT 0")
+            if "kind" not in {row[1] for row in self._found("PRAGMA table_info(jobs)")}:  # of a service without films
+                self._connection.execute("ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'image'")
         except (OSError, sqlite3.Error) as error:
             raise OutputError(f"cannot keep jobs in {folder}", got=str(error)) from error
 
@@ -120,7 +121,7 @@ class Store:
 
         Args:
             file: the input, read from here on.
-            job: name, options, blend, digest, pixels, client and, where it is one, film.
+            job: name, options, blend, digest, pixels, client and kind.
 
         Raises:
             OutputError: it cannot be kept; nothing is left of it.
@@ -134,10 +135,10 @@ class Store:
             size = (folder / INPUT).stat().st_size
             with self._transaction() as connection:
                 connection.execute(
-                    "INSERT INTO jobs (id, state, name, options, blend, digest, pixels, client, created, bytes, film)"
+                    "INSERT INTO jobs (id, state, name, options, blend, digest, pixels, client, created, bytes, kind)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (row.id, QUEUED, row.name, json.dumps(dict(row.options)), row.blend, row.digest)  # noqa: RUF005
-                    + (row.pixels, row.client, row.created, size, row.film),
+                    + (row.pixels, row.client, row.created, size, row.kind),
                 )
         except (OutputError, OSError) as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -154,18 +155,18 @@ class Store:
         return self._number(f"SELECT COUNT(*) FROM jobs WHERE state IN ({_marks(states)})", *states)
 
     def ahead(self, job: Job) -> int:
-        """How many jobs come before one that waits: films before films, images before images."""
-        query = "SELECT COUNT(*) FROM jobs WHERE state = ? AND created < ? AND film = ?"
-        return self._number(query, QUEUED, job.created, job.film)
+        """How many jobs come before one that waits: images before images, others before others."""
+        query = "SELECT COUNT(*) FROM jobs WHERE state = ? AND created < ? AND (kind = ?) = ?"
+        return self._number(query, QUEUED, job.created, IMAGE, job.kind == IMAGE)
 
-    def claim(self, *, film: bool = False) -> Job | None:
-        """The image, or film, that waits longest, which is running from now on."""
+    def claim(self, *, image: bool = True) -> Job | None:
+        """The image, or what is none, that waits longest, which is running from now on."""
         with self._transaction() as connection:
             row = connection.execute(
                 f"UPDATE jobs SET state = ?, started = ?, attempts = attempts + 1 WHERE id ="
-                f" (SELECT id FROM jobs WHERE state = ? AND film = ? ORDER BY created LIMIT 1)"
+                f" (SELECT id FROM jobs WHERE state = ? AND (kind = ?) = ? ORDER BY created LIMIT 1)"
                 f" RETURNING {COLUMNS}",
-                (RUNNING, time.time(), QUEUED, film),
+                (RUNNING, time.time(), QUEUED, IMAGE, image),
             ).fetchone()
         return _job(row) if row else None
 
@@ -274,7 +275,7 @@ class Store:
 def _job(row: tuple[Any, ...]) -> Job:
     values = dict(zip((field.name for field in fields(Job)), row, strict=True))
     plain = {name: json.loads(values[name]) if values[name] else None for name in ("options", "outcome")}
-    return Job(**{**values, **plain, "blend": bool(values["blend"]), "film": bool(values["film"])})
+    return Job(**{**values, **plain, "blend": bool(values["blend"])})
 
 
 def _marks(values: tuple[str, ...]) -> str:

@@ -25,6 +25,9 @@ LONGEST_FIELD = 4096
 LONGEST_NAME = 120
 ZIP = b"PK\x03\x04"
 
+IMAGE, FILM, ZARR = "image", "film", "zarr"
+"""What can be sent; all but images always become jobs."""
+
 FORM = "multipart/form-data"
 
 
@@ -45,29 +48,33 @@ class Upload:
 
 @dataclass(frozen=True)
 class Content:
-    """The bytes of an image file or a film, looked at but not decoded.
+    """The bytes of an image, a film or a zip of an OME-Zarr, looked at but not decoded.
 
     Attributes:
-        data: the bytes; none of a film.
+        data: the bytes of an image.
         digest: their SHA-256.
         pixels: of all planes together, as the header says; of a film those that are held at once.
-        film: a film's bytes, which are not read at once, from the beginning.
+        file: the bytes of what is no image, which are not read at once, from the beginning.
+        kind: IMAGE, FILM or ZARR.
     """
 
     data: bytes
     digest: str
     pixels: int
-    film: BinaryIO | None = None
+    file: BinaryIO | None = None
+    kind: str = IMAGE
 
     @property
     def image(self) -> bytes:
         """The bytes of an image.
 
         Raises:
-            ImageError: a film.
+            ImageError: it is none.
         """
-        if self.film is not None:
+        if self.kind == FILM:
             raise ImageError("the upload is a film", expected="an image", fix="Send one of its frames.")
+        if self.kind == ZARR:
+            raise ImageError("the upload is an OME-Zarr", expected="an image", fix="Send one of its planes as a TIFF.")
         return self.data
 
 
@@ -122,18 +129,15 @@ def inspect(file: BinaryIO, most_pixels: int) -> Content:
         most_pixels: of an image; of a film those that are held at once.
 
     Raises:
-        ImageError: neither image nor film.
+        ImageError: none of what can be sent.
         HTTPException: more pixels than allowed.
     """
     head = file.read(HEAD)
     file.seek(0)
     if begins_like_a_film(head):
-        return _film(file, most_pixels)
+        return _unread(file, most_pixels, FILM)
     if head.startswith(ZIP):
-        raise ImageError(
-            "the upload is a zip file, which is not supported",
-            fix="An OME-Zarr is a folder: denoise it with noiseless denoise image.zarr -o out.zarr, or send a TIFF.",
-        )
+        return _unread(file, most_pixels, ZARR)
     data = file.read()
     pixels = pixel_count(BytesIO(data))
     if pixels > most_pixels:
@@ -141,16 +145,17 @@ def inspect(file: BinaryIO, most_pixels: int) -> Content:
     return Content(data, hashlib.sha256(data).hexdigest(), pixels)
 
 
-def _film(file: BinaryIO, most_pixels: int) -> Content:
-    from noiseless.service import films
+def _unread(file: BinaryIO, most_pixels: int, kind: str) -> Content:
+    from noiseless.service import archives, films
 
+    look = {FILM: films.look, ZARR: archives.look}[kind]
     digest = hashlib.sha256()
     while part := file.read(1 << 20):
         digest.update(part)
     file.seek(0)
-    pixels = films.look(file, most_pixels)
+    pixels = look(file, most_pixels)
     file.seek(0)
-    return Content(b"", digest.hexdigest(), pixels, file)
+    return Content(b"", digest.hexdigest(), pixels, file, kind)
 
 
 def size_of(request: Request, most: int) -> int:

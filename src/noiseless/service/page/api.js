@@ -91,7 +91,7 @@ export const forget = (id) => call(`/v1/jobs/${id}`, { method: "DELETE", keepali
 
 // The result of a job, an image at some strength: the file, and what the service calls it.
 export async function result(job, strength) {
-  const answer = await call(`/v1/jobs/${job.id}/result${job.film ? "" : `?strength=${strength}`}`);
+  const answer = await call(`/v1/jobs/${job.id}/result${job.kind === "image" ? `?strength=${strength}` : ""}`);
   const name = decodeURIComponent(answer.headers.get("Content-Disposition").split("filename*=UTF-8''")[1]);
   return { blob: await answer.blob(), name };
 }

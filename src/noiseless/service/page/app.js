@@ -74,9 +74,9 @@ function showCurrent() {
 }
 
 function showProgress(result) {
-  const film = result.item.isFilm || result.job?.film;
+  const other = result.job ? result.job.kind !== "image" : result.item.isOther;
   const busy = !["done", "failed"].includes(result.state);
-  element("busy").hidden = !busy && !(film && result.state === "done");
+  element("busy").hidden = !busy && !(other && result.state === "done");
   element("progress").hidden = !busy;
   if (element("busy").hidden) return;
   const share = Math.floor(100 * (result.job?.progress ?? 0));
@@ -85,12 +85,12 @@ function showProgress(result) {
     sending: () => word("sending"),
     full: () => word("full"),
     queued: () => (result.job.ahead ? word("waiting", { ahead: result.job.ahead }) : word("next")),
-    done: () => word("film-done"),
+    done: () => word("other-done"),
     running: () => (left ? word("left", { share, left: clock(left) }) : word(share ? "share" : "working", { share })),
     preparing: () => word("preparing"),
   };
   const frames = result.job?.frames && busy ? ` · ${word("frames", { count: result.job.frames })}` : "";
-  const note = film && busy ? ` — ${word("film-note")}` : "";
+  const note = other && busy ? ` — ${word("other-note")}` : "";
   element("busy-text").textContent = texts[result.state]() + frames + note;
   const progress = element("progress");
   if (result.state === "running" && share) progress.value = share / 100;
@@ -108,7 +108,7 @@ function showFacts(result, report) {
     const estimated = report.estimated ?? (report.noise === "auto" && report.told);
     if (estimated) rows.push([word("estimated"), levels(estimated)]);
     if (report.told && report.noise !== "auto") rows.push([word("told"), levels(report.told)]);
-    if (!report.image.frames) rows.push([word("taken"), report.removed.toFixed(1)]);
+    if (report.removed !== undefined) rows.push([word("taken"), report.removed.toFixed(1)]);
     rows.push([word("seconds"), `${report.seconds.toFixed(1)} s`]);
     const [low, high] = result.before?.window ?? [];
     if (report.image.dtype !== "uint8" && low !== undefined) {
@@ -134,7 +134,7 @@ function showPlanes(report) {
 }
 
 function showTags() {
-  const ready = current?.result.state === "done" && !current.result.job.film;
+  const ready = current?.result.state === "done" && current.result.job.kind === "image";
   const removed = viewer.view === "removed" && ready;
   const [before, after] = document.querySelectorAll(".tag");
   before.textContent = word(removed ? "removed" : "before");
@@ -192,7 +192,7 @@ function keptOf(image) {
   return image.frames ? word("film-kept", { format }) : word("kept", { format, depth: depthOf(image) });
 }
 
-const formatOf = (image) => ({ netpbm: "PPM", npy: "NumPy", webp: "WebP" })[image.format] ?? image.format.toUpperCase();
+const formatOf = (image) => ({ netpbm: "PPM", npy: "NumPy", webp: "WebP", zarr: "OME-Zarr" })[image.format] ?? image.format.toUpperCase();
 const depthOf = (image) => (image.bits ? word("bits", { bits: image.bits }) : word("float"));
 const nice = (value) => Number(value.toPrecision(4)).toLocaleString("en", { useGrouping: false });
 const clock = (seconds) => (seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`);
@@ -211,7 +211,7 @@ async function download() {
   const { blob, name } = await fetchResult(item.result.job, strength);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = name.replace(/(\.nii\.gz|\.[^.]*)?$/, (suffix) => `-noiseless${suffix}`);
+  link.download = name.replace(/(\.nii\.gz|\.zarr\.zip|\.[^.]*)?$/, (suffix) => `-noiseless${suffix}`);
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
@@ -265,7 +265,7 @@ function listen() {
   });
   element("strength").addEventListener("input", setStrength);
   element("strength").addEventListener("change", () => {
-    if (!current?.isFilm) return;
+    if (!current?.isOther) return;
     current.strength = Number(element("strength").value) / 100;
     look(current);
   });

@@ -3,13 +3,14 @@
 import { follow, forget, preview, submit } from "./api.js";
 
 const KEPT_BITMAPS = 6;
-const FILMS = /\.(mkv|mp4|m4v|mov|webm|avi|ts|flv|mpg|mpeg|ogv|wmv|mxf|y4m)$/i;
+// What is no image: films, and OME-Zarr in zips.
+const OTHERS = /\.(zip|mkv|mp4|m4v|mov|webm|avi|ts|flv|mpg|mpeg|ogv|wmv|mxf|y4m)$/i;
 
 export class Item {
   constructor(file) {
     this.file = file;
-    this.isFilm = file.type.startsWith("video/") || FILMS.test(file.name);
-    this.strength = 1; // of a film, which cannot be blended afterwards
+    this.isOther = file.type.startsWith("video/") || OTHERS.test(file.name);
+    this.strength = 1; // of what is no image, which cannot be blended afterwards
     this.plane = 0;
     this.results = new Map(); // by what was asked for
     this.thumbnail = null;
@@ -17,7 +18,7 @@ export class Item {
 
   // The result for these options; begun where it is not there yet. `onChange` is told of each step.
   ask(asked, onChange) {
-    const options = this.isFilm ? { ...asked, strength: this.strength } : asked;
+    const options = this.isOther ? { ...asked, strength: this.strength } : asked;
     const key = JSON.stringify(options);
     this.current = key;
     if (!this.results.has(key)) {
@@ -48,10 +49,10 @@ class Result {
       const { signal } = this.abort;
       this.job = await submit(this.item.file, this.options, signal, () => this.change("full"));
       this.change("queued");
-      const shown = this.job.film || this.load("before").catch(() => {}); // seen while it waits
+      const shown = this.job.kind !== "image" || this.load("before").catch(() => {}); // seen while it waits
       this.job = await follow(this.job.id, signal, (job) => {
         this.job = job;
-        this.change(job.state === "done" && !job.film ? "preparing" : job.state);
+        this.change(job.state === "done" && job.kind === "image" ? "preparing" : job.state);
       });
       await shown;
       if (this.job.state !== "done") throw new Error(this.job.error);
@@ -74,9 +75,9 @@ class Result {
     this.change(this.state);
   }
 
-  // A film has no preview: it is there to be downloaded.
+  // Only an image has a preview: the rest is there to be downloaded.
   async showPlane() {
-    if (this.job.film) return;
+    if (this.job.kind !== "image") return;
     await this.load("before");
     await this.load("after");
   }
