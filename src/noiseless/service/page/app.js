@@ -126,7 +126,7 @@ function showWarnings(result, report) {
 }
 
 function showPlanes(report) {
-  const count = report?.image.planes ?? 1;
+  const count = current.result.job?.kind === "image" ? (report?.image.planes ?? 1) : 1; // others are not shown
   element("plane-field").hidden = count < 2;
   element("plane").max = count - 1;
   element("plane").value = current.plane;
