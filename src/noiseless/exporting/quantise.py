@@ -25,6 +25,9 @@ from onnx import helper, numpy_helper
 Array = npt.NDArray[np.float32]
 
 STEPS, LARGEST_WEIGHT = 255, 127
+NOTHING = 1e-30
+"""Values within so small a range are 0: a step of theirs would be too small for float32."""
+
 LEAST_SHARE = 0.25
 """A channel is taken to reach at least this share of the largest one: a rarely used one may exceed what was seen."""
 
@@ -75,7 +78,7 @@ class Seen:
         """
         values = self.values if divisors is None else self.values / divisors[:, np.newaxis]
         low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
-        if high == low:
+        if high - low < NOTHING:
             return np.float32(1), np.uint8(0)
         tried = [activation_scale(share * low, share * high) for share in SHARES]
         return min(tried, key=lambda pair: self._error(values, *pair))
