@@ -27,6 +27,7 @@ from noiseless.io.rows import open_rows
 from noiseless.service.films import Progress
 from noiseless.service.models import Models
 from noiseless.service.options import Options
+from noiseless.service.report import report_of_file
 from noiseless.workflows.restorer import Restorer
 from noiseless.workflows.restoring import STREAMED_BYTES
 from noiseless.workflows.task import Task
@@ -304,11 +305,7 @@ def _restored(
     if facts is None:
         done, facts = restorer(read(source), "the upload", progress, cancel)
         write(target, done)
-    notes = [{"code": "zarr", "text": line} for line in said if not line.startswith("model ")]
-    seconds = round(time.monotonic() - started, 3)
-    told = {"noise": options.noise, "strength": options.strength, "told": facts["sigma"], "seconds": seconds}
-    report = {"model": facts["model"], "precision": facts["precision"], **told}
-    return {**report, "image": _described(target), "warnings": notes}
+    return report_of_file("zarr", facts, said, options, time.monotonic() - started, _described(target))
 
 
 def _described(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from noiseless.io.video import CONTAINERS
 from noiseless.io.video_source import opened
 from noiseless.service.models import Models
 from noiseless.service.options import Options
+from noiseless.service.report import report_of_file
 from noiseless.workflows.restorer import Restorer
 from noiseless.workflows.task import Task
 
@@ -112,8 +113,4 @@ def restore(
     with opened(target) as film:
         context = film.streams.video[0].codec_context
         image = {"format": CONTAINERS[target.suffix], "width": context.width, "height": context.height}
-    told = {"noise": options.noise, "strength": options.strength, "told": facts["sigma"]}
-    notes = [{"code": "film", "text": line} for line in said if not line.startswith("model ")]
-    seconds = round(time.monotonic() - started, 3)
-    report = {"model": facts["model"], "precision": facts["precision"], **told, "seconds": seconds}
-    return {**report, "image": {**image, "frames": frames}, "warnings": notes}
+    return report_of_file("film", facts, said, options, time.monotonic() - started, {**image, "frames": frames})

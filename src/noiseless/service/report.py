@@ -27,6 +27,28 @@ HARDLY = 0.5 / 255
 """A level below which there is next to no noise, in [0, 1] units."""
 
 
+def report_of_file(
+    kind: str, facts: dict[str, Any], said: list[str], options: Options, seconds: float, image: dict[str, Any]
+) -> dict[str, Any]:
+    """Numbers and warnings about what was denoised from file to file, as the command line does it.
+
+    Args:
+        kind: film or zarr.
+        facts: of the restorer.
+        said: its lines.
+        options: what was asked for.
+        seconds: that it took.
+        image: what came of it.
+    """
+    return {
+        **{name: facts[name] for name in ("model", "precision")},
+        **{"noise": options.noise, "strength": options.strength, "told": facts["sigma"]},
+        "seconds": round(seconds, 3),
+        "image": image,
+        "warnings": [{"code": kind, "text": line} for line in said if not line.startswith("model ")],
+    }
+
+
 def report(image: Image, planes: Array, restored: Restored, options: Options) -> dict[str, Any]:
     """Numbers and warnings about an image; levels are on the scale of 0 to 255.
 
