@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -19,14 +20,15 @@ from noiseless.__main__ import main
 from noiseless.data import NoisyImages
 from noiseless.errors import ConfigError, DataError, ImageError
 from noiseless.noise import parse
-from noiseless.workflows.select import Candidate, choose, look, select, uncertainty
+from noiseless.workflows.select import DESCRIPTORS, Candidate, choose, look, select
 
 ODD = {
     "stripes": "gaussian:10+stripes:sigma=0.06,axis=rows",
     "impulses": "gaussian:10+salt-and-pepper:amount=0.06",
     "correlated": "correlated:sigma=0.08,length=1.5",
 }
-PLAIN = Candidate("a", "/a", "gaussian:10", "gaussian 10.0 of 255", 0.1, 0.1, (0.0,) * 10)
+PLAIN = Candidate("a", "/a", "gaussian:10", "gaussian 10.0 of 255", 0.0, (0.0,) * len(DESCRIPTORS))
+SCALES = np.array(list(DESCRIPTORS.values()))
 
 
 def save(path: Path, array: np.ndarray) -> None:
@@ -45,27 +47,43 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_the_odd_ones_come_first_and_the_files_say_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_kind_is_listed_once_before_any_again_and_the_files_say_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     numbers, paths = folder.parent / "made" / "numbers.json", folder.parent / "made" / "list.txt"
     command = ["select", "--noisy", str(folder), "--model", "gray-small", "-k", "4"]
     assert main([*command, "--json", str(numbers), "-o", str(paths)]) == 0
     printed = capsys.readouterr().out
     listed = [Path(line) for line in paths.read_text("utf-8").splitlines()]
-    assert {path.stem for path in listed[:3]} == set(ODD)
+    assert {path.stem.split("-")[0] for path in listed} == {"usual", *ODD}
     assert all(path.is_file() for path in listed)
-    assert len(listed) == 4
     plain = json.loads(numbers.read_text("utf-8"))
     assert [Path(row["path"]) for row in plain["selected"]] == listed
     assert [row["rank"] for row in plain["selected"]] == [1, 2, 3, 4]
     assert plain["images"] == 11
     assert plain["model"] == "gray-small"
-    assert plain["selected"][0]["distance"] is None
-    assert all(row["noise"] and len(row["descriptor"]) == 10 for row in plain["selected"])
+    for row in plain["selected"]:
+        assert row["noise"]
+        assert set(row["descriptor"]) == set(DESCRIPTORS)
+        assert (row["alike"] > 4) == ("usual" in row["name"])
     rows = printed.splitlines()
-    assert rows[0].split() == ["image", "uncertainty", "spread", "misfit", "distance", "noise"]
+    assert rows[0].split() == ["image", "short", "alike", "adds", "noise"]
     assert [row.split()[1] for row in rows[1:5]] == [f"noisy/{path.name}" for path in listed]
     assert main(command) == 0
     assert capsys.readouterr().out.splitlines()[:5] == rows[:5]
+
+
+def test_a_model_falls_short_on_noise_that_it_does_not_know(folder: Path) -> None:
+    """By more than a decibel, and not on white noise, however strong."""
+    denoiser = noiseless.load("gray-small")
+    strong = np.random.default_rng(5).normal(0.5, 0.2, (1, 96, 96)).astype(np.float32).clip(0, 1)
+    short = {
+        path.stem: look(noiseless.read(path).planes()[0], denoiser, path.stem, str(path)).short
+        for path in folder.iterdir()
+    }
+    assert min(short[kind] for kind in ODD) > 1
+    assert max(value for name, value in short.items() if name not in ODD) < 0.2
+    assert abs(look(strong, denoiser, "strong", "/strong").short) < 0.2
 
 
 def test_more_than_there_are_lists_all(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,9 +133,10 @@ def test_any_size_and_a_constant_image(size: tuple[int, int]) -> None:
     denoiser = noiseless.load("gray-small")
     for plane in (np.full((1, *size), 0.5, np.float32), np.random.default_rng(0).random((3, *size), np.float32)):
         seen = look(plane, denoiser, "a", "/a")
-        assert np.isfinite([seen.spread, seen.misfit, *seen.descriptor]).all()
+        assert np.isfinite([seen.short, *seen.descriptor]).all()
     constant = look(np.full((1, *size), 0.5, np.float32), denoiser, "a", "/a")
     assert constant.kind == "none"
+    assert constant.short == 0
 
 
 def test_a_stack_counts_by_its_middle_and_nan_is_refused(tmp_path: Path) -> None:
@@ -137,28 +156,52 @@ def test_a_stack_counts_by_its_middle_and_nan_is_refused(tmp_path: Path) -> None
         select(views, denoiser, 0)
 
 
+def at(distance: float) -> tuple[float, ...]:
+    """A descriptor so far from that of PLAIN, in the unit in which images are compared."""
+    return tuple((distance / len(SCALES) ** 0.5 * SCALES).tolist())
+
+
 def test_the_same_image_is_not_wanted_twice() -> None:
-    """Twins of the most uncertain image come after all others."""
-    twin = replace(PLAIN, name="twin", spread=9.0, misfit=9.0)
-    others = [replace(PLAIN, name=f"{number}", descriptor=(number / 10 + 1,) * 10) for number in range(5)]
-    order = [each.candidate.name for each in choose([twin, twin, twin, *others], 8)]
+    """Twins of the image of which the model falls shortest come after all others."""
+    twin = replace(PLAIN, name="twin", short=9.0)
+    others = [replace(PLAIN, name=f"{number}", descriptor=at(2.0 * number + 2)) for number in range(5)]
+    chosen = choose([twin, twin, twin, *others], 8)
+    order = [each.candidate.name for each in chosen]
     assert order[0] == "twin"
     assert order[-2:] == ["twin", "twin"]
+    assert [each.adds for each in chosen[-2:]] == [0, 0]
+
+
+def test_many_images_alike_outweigh_an_odd_one_that_is_not_much_worse() -> None:
+    frames = [replace(PLAIN, name=f"frame-{number}", short=1.0, descriptor=at(0.01 * number)) for number in range(10)]
+    odd = replace(PLAIN, name="odd", short=5.0, descriptor=at(9.0))
+    first, second, third = choose([odd, *frames], 3)
+    assert first.candidate.name.startswith("frame")
+    assert first.alike == pytest.approx(10, abs=0.05)
+    assert second.candidate == odd
+    assert second.alike == pytest.approx(1)
+    assert third.adds < 0.01 * second.adds
+
+
+def test_images_a_unit_apart_are_alike_by_sixty_one_percent() -> None:
+    chosen = choose([PLAIN, replace(PLAIN, name="b", descriptor=at(1.0))], 1)
+    assert chosen[0].alike == pytest.approx(1 + np.exp(-0.5))
 
 
 @settings(max_examples=50, deadline=None)
 @given(
-    numbers=st.lists(st.tuples(*[st.floats(0, 10, width=16)] * 4), min_size=1, max_size=12),
+    numbers=st.lists(st.tuples(*[st.floats(0, 10, width=16)] * 3), min_size=1, max_size=12),
     count=st.integers(1, 15),
 )
 def test_a_choice_is_the_beginning_of_a_larger_one(numbers: list[tuple[float, ...]], count: int) -> None:
     candidates = [
-        replace(PLAIN, name=str(index), spread=spread, misfit=misfit, descriptor=(one, other) * 5)
-        for index, (spread, misfit, one, other) in enumerate(numbers)
+        replace(PLAIN, name=str(index), short=short - 5, descriptor=(one, other, one) * 3)
+        for index, (short, one, other) in enumerate(numbers)
     ]
     all_of_them = choose(candidates, len(candidates))
     assert sorted(each.candidate.name for each in all_of_them) == sorted(each.name for each in candidates)
     assert choose(candidates, count) == all_of_them[:count]
-    assert all_of_them[0].uncertainty == uncertainty(candidates).max()
-    distances = [each.distance for each in all_of_them]
-    assert np.isfinite(distances[1:]).all()
+    adds = [each.adds for each in all_of_them]
+    assert all(later <= earlier + 1e-9 for earlier, later in itertools.pairwise(adds))
+    assert min(adds) >= 0
+    assert min(each.alike for each in all_of_them) >= 1

@@ -34,7 +34,7 @@ def select(
 ) -> None:
     """List the noisy images whose clean reference would help a model most.
 
-    Those that the model is least sure of, and that differ from each other. Rare controls go through --set: data_range.
+    Those that stand for most images on which the model falls short. Rare controls go through --set: data_range.
     """
     from noiseless.cli.denoise import data_range
     from noiseless.data import NoisyImages

@@ -1,14 +1,16 @@
 """Which noisy images to make a clean reference of, where only a few can be: those that teach a model most.
 
-Uncertainty says how badly the model does on an image. It is the sum of two things that need no reference, each over
-what is usual in the folder: the *spread* of the eight results for the turned and flipped image, in standard deviations
-of its noise, and the *misfit*, by how much what the model removed is stronger or weaker than the noise that was
-measured.
+Uncertainty is how far the model falls *short* on an image, in dB, and needs no reference: what it makes of the image
+serves as a clean one for once (a parametric bootstrap: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993).
+That gets the noise that was measured in the image, and in its place white noise of the same strength, and the model
+restores both. What comes out worse of the first is what a model that knew this noise might do better. Strong noise and
+rich texture, which no reference helps against, make both worse alike.
 
-Diversity keeps the choice from being the same image again and again. Images are chosen one after another by the greedy
-k-centre rule of Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", 2018:
-next comes the one farthest from all that are chosen, in a space of simple numbers (the measured noise, brightness,
-contrast, gradients). Here the distance is multiplied by the uncertainty, and the first is the most uncertain.
+Diversity is what a choice stands for. A reference teaches the model about images that are like its own, in the
+measured noise above all; of the shortfall of each image of the folder it makes up as much as the two are alike, if none
+before it did. Images are chosen one after another, each time the one that makes up most over the whole folder: greedy
+facility location, as of Wei, Iyer and Bilmes, "Submodularity in Data Subset Selection and Active Learning", 2015. So
+neither a hundred frames of one scene nor the one odd image that is like no other takes all references.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,9 +31,14 @@ from noiseless.denoiser import Denoiser
 from noiseless.errors import ConfigError, DataError
 from noiseless.evaluation.report import write_text
 from noiseless.image import DataRange, pair_of
-from noiseless.inference import turn, turn_back
 from noiseless.noise import Noise
 from noiseless.noise.chain import Chain
+from noiseless.noise.gaussian import Gaussian
+from noiseless.noise.salt_and_pepper import SaltAndPepper
+from noiseless.noise.values import mean
+
+if TYPE_CHECKING:
+    from noiseless.denoiser import NoiseLevel
 
 PARTS, PART, SEEN = 2, 256, 128
 """A large image is measured in so many parts along each side, of so many pixels; the model sees the middle of each."""
@@ -39,14 +46,17 @@ PARTS, PART, SEEN = 2, 256, 128
 FAINTEST = 0.5 / 255
 """Added to levels that are divided by, in [0, 1] units: less noise cannot be told."""
 
-LEAST = (0.02, 0.05)
-"""Spread and misfit that are taken for usual where most images have less, so that next to nothing is not compared."""
+FLOOR = 0.3
+"""dB that a reference is worth for an image in which the model does not fall short."""
 
 FEWEST_IMPULSES = 0.005
-"""Share of lost pixels from which they are worth a word."""
+"""Share of lost pixels from which they count."""
 
 DARK, BRIGHT = 0.2, 0.8
 """Where the curve of the noise is compared."""
+
+SEED = 15
+"""Of the noise that pictures are given."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +68,7 @@ class Candidate:
         path: of the file; for an image of a packed store, of the store.
         noise: what was measured, as a noise expression.
         kind: the same in words, for a table.
-        spread: of the eight results, in standard deviations of the noise.
-        misfit: logarithm of the strength of what was removed over that of the noise, without its sign.
+        short: dB by which the model does worse than on white noise of the same strength; below 0 where better.
         descriptor: what it is compared by; see `DESCRIPTORS`.
     """
 
@@ -67,24 +76,23 @@ class Candidate:
     path: str
     noise: str
     kind: str
-    spread: float
-    misfit: float
+    short: float
     descriptor: tuple[float, ...]
 
 
-DESCRIPTORS = (
-    "noise level",
-    "its growth with brightness",
-    "its correlation across",
-    "its correlation down",
-    "rows and columns",
-    "impulses",
-    "brightness",
-    "contrast",
-    "gradients",
-    "removed over measured",
-)
-"""What the numbers of `Candidate.descriptor` are; levels are logarithms."""
+DESCRIPTORS = {
+    "noise level": 1.0,
+    "its growth with brightness": 1.0,
+    "its correlation across": 0.3,
+    "its correlation down": 0.3,
+    "rows and columns": 0.6,
+    "impulses": 0.1,
+    "brightness": 0.8,
+    "contrast": 2.8,
+    "gradients": 2.8,
+}
+"""What the numbers of `Candidate.descriptor` are, levels as logarithms, and how far apart images in one of them are
+of which a reference of the one makes up 61% (a standard deviation of a bell curve) for the other."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +101,13 @@ class Chosen:
 
     Attributes:
         candidate: the image.
-        uncertainty: 1 is usual in the folder.
-        distance: to the nearest of those before it, 1 is a standard deviation of the folder in each number; infinite
-            for the first.
+        alike: images of the folder that it stands for, itself among them; one that is half alike counts half.
+        adds: what its reference is worth beside those before it: dB, mean over the folder.
     """
 
     candidate: Candidate
-    uncertainty: float
-    distance: float
+    alike: float
+    adds: float
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,7 @@ class Selection:
     """The images chosen, most wanted first.
 
     Attributes:
-        model: whose uncertainty counts.
+        model: that falls short.
         images: how many there were to choose from.
         chosen: in the order in which they were chosen.
     """
@@ -119,7 +126,7 @@ class Selection:
 
     def rows(self) -> list[list[str]]:
         """A table, its head first."""
-        head = ["", "image", "uncertainty", "spread", "misfit", "distance", "noise"]
+        head = ["", "image", "short", "alike", "adds", "noise"]
         return [head, *(_row(number, each) for number, each in enumerate(self.chosen, 1))]
 
     def to_json(self, path: str | Path) -> None:
@@ -129,8 +136,8 @@ class Selection:
             OutputError: the file cannot be written.
         """
         selected = [
-            {"rank": rank, "uncertainty": each.uncertainty, "distance": _finite(each.distance)}
-            | {key: value for key, value in asdict(each.candidate).items() if key != "descriptor"}
+            {"rank": rank, "alike": each.alike, "adds": each.adds}
+            | asdict(each.candidate)
             | {"descriptor": dict(zip(DESCRIPTORS, each.candidate.descriptor, strict=True))}
             for rank, each in enumerate(self.chosen, 1)
         ]
@@ -147,10 +154,9 @@ class Selection:
 
 
 EXPLANATION = (
-    "uncertainty: spread and misfit over what is usual in these images, 1 is usual",
-    "spread: of the results for the turned and flipped image, in standard deviations of the noise",
-    "misfit: what was removed, stronger or weaker than the noise measured (logarithm)",
-    "distance: how far the image is from those above it, in noise, brightness, contrast and gradients",
+    "short: dB by which the model does worse on such noise than on white noise of the same strength",
+    "alike: how many of the images this one stands for",
+    "adds: what its reference is worth beside those above it, in dB, mean over the images",
 )
 """What the columns of the table mean."""
 
@@ -217,49 +223,58 @@ def look(plane: np.ndarray, denoiser: Denoiser, name: str, path: str) -> Candida
     """
     parts = _parts(plane)
     found = examine_planes(parts)
+    told = denoiser.bundle.told or _told(found.noise)
     noisy = np.stack([_middle(part, SEEN) for part in parts])
-    restored, spread = _eight_ways(denoiser, noisy, _told(found.noise))
-    level = math.sqrt(float((found.noise.sigma_map(restored) ** 2).mean())) + FAINTEST
-    removed = math.log((float((noisy - restored).std()) + FAINTEST) / level)
-    descriptor = (*_noise_numbers(found), *_picture_numbers(restored), removed)
-    return Candidate(name, path, found.noise.spec, _in_words(found), spread / level, abs(removed), descriptor)
+    restored = denoiser.planes(noisy, denoiser.sigma(noisy, told))
+    short = _shortfall(denoiser, restored, found.noise, told)
+    descriptor = (*_noise_numbers(found), *_picture_numbers(restored))
+    return Candidate(name, path, found.noise.spec, _in_words(found), short, descriptor)
 
 
 def choose(candidates: Sequence[Candidate], count: int) -> list[Chosen]:
     """The greedy choice; see the top of the module. Where two are equal, the one that comes first."""
-    uncertain = uncertainty(candidates)
-    places = _standardised(np.array([each.descriptor for each in candidates]))
-    distances = np.full(len(candidates), np.inf)
-    wanted, chosen = uncertain.copy(), []
+    worth = FLOOR + np.maximum([each.short for each in candidates], 0.0)
+    alike = _likeness(np.array([each.descriptor for each in candidates]))
+    made_up, chosen = np.zeros(len(candidates)), []
+    wanted = np.ones(len(candidates), dtype=bool)
     for _ in range(min(count, len(candidates))):
-        next_one = int(np.argmax(wanted))
-        chosen.append(Chosen(candidates[next_one], float(uncertain[next_one]), float(distances[next_one])))
-        away = np.sqrt(((places - places[next_one]) ** 2).mean(axis=1))
-        distances = np.minimum(distances, away)
-        wanted = np.where(wanted < 0, wanted, uncertain * distances)
-        wanted[next_one] = -1
+        adds = np.maximum(alike - made_up, 0) @ worth / len(candidates)
+        best = int(np.argmax(np.where(wanted, adds, -1)))
+        chosen.append(Chosen(candidates[best], float(alike[best].sum()), float(adds[best])))
+        made_up, wanted[best] = np.maximum(made_up, alike[best]), False
     return chosen
 
 
-def uncertainty(candidates: Sequence[Candidate]) -> np.ndarray:
-    """Spread and misfit, each over its median, and of these the mean: (n,), 1 is usual."""
-    numbers = np.array([[each.spread, each.misfit] for each in candidates])
-    usual = np.maximum(np.median(numbers, axis=0), LEAST)
-    mean: np.ndarray = (numbers / usual).mean(axis=1)
-    return mean
+def _likeness(numbers: np.ndarray) -> np.ndarray:
+    """Of each image to each, 0 to 1: (n, d) -> (n, n)."""
+    places = numbers / np.array(list(DESCRIPTORS.values()))
+    squares = (places**2).sum(axis=1)
+    distances = np.maximum(squares[:, np.newaxis] + squares - 2 * places @ places.T, 0)
+    likeness: np.ndarray = np.exp(-distances / 2)
+    np.fill_diagonal(likeness, 1)
+    return likeness
 
 
-def _eight_ways(denoiser: Denoiser, noisy: np.ndarray, noise: Noise) -> tuple[np.ndarray, float]:
-    """The mean of the results for the turned and flipped images, and the root mean square of their spread."""
-    total, squares = np.zeros(noisy.shape, np.float64), np.zeros(noisy.shape, np.float64)
-    ways = [(turns, flip) for turns in range(4) for flip in (False, True)]
-    for turns, flip in ways:
-        turned = turn(noisy, turns, flip)
-        restored = turn_back(denoiser.planes(turned, denoiser.sigma(turned, noise)), turns, flip)
-        total += restored
-        squares += restored.astype(np.float64) ** 2
-    mean = total / len(ways)
-    return mean.astype(np.float32), math.sqrt(max(float((squares / len(ways) - mean**2).mean()), 0.0))
+def _shortfall(denoiser: Denoiser, restored: np.ndarray, noise: Noise, told: NoiseLevel) -> float:
+    """dB by which a model does worse on a noise than on white noise of the same strength.
+
+    Args:
+        denoiser: the model.
+        restored: (N, C, H, W), what serves as clean.
+        noise: the noise.
+        told: what the model is told of it.
+    """
+    clean = restored.clip(0, 1)
+    same = _without_few_impulses(noise).sample(clean, np.random.default_rng(SEED))
+    level = float((same - clean).std())
+    white = Gaussian(min(level, 1.0)).sample(clean, np.random.default_rng(SEED))
+
+    def error(noisy: np.ndarray, told: NoiseLevel) -> float:
+        seen = noisy.clip(0, 1)
+        again = denoiser.planes(seen, denoiser.sigma(seen, told)).clip(0, 1)
+        return float(((again - clean) ** 2).mean()) + FAINTEST**2
+
+    return 10 * math.log10(error(same, told) / error(white, np.full((1, 1, 1, 1), level)))
 
 
 def _in_words(found: Calibration) -> str:
@@ -268,6 +283,15 @@ def _in_words(found: Calibration) -> str:
     parts += ["stripes"] if any(each.rows or each.columns for each in found.channels) else []
     parts += ["impulses"] if any(each.impulses > FEWEST_IMPULSES for each in found.channels) else []
     return ", ".join(parts)
+
+
+def _without_few_impulses(noise: Noise) -> Noise:
+    """As measured, but for so few lost values that sharp detail is as often taken for them."""
+    if not isinstance(noise, Chain):
+        return noise
+    last = noise.parts[-1]
+    few = isinstance(last, SaltAndPepper) and mean(last.amount) < FEWEST_IMPULSES
+    return Chain(noise.parts[:-1]) if few else noise
 
 
 def _told(noise: Noise) -> Noise:
@@ -323,19 +347,6 @@ def _picture_numbers(restored: np.ndarray) -> list[float]:
     return [float(restored.mean()), math.log(float(restored.std()) + FAINTEST), math.log(gradient + FAINTEST)]
 
 
-def _standardised(numbers: np.ndarray) -> np.ndarray:
-    """Columns of mean 0 and standard deviation 1; one in which nothing differs is 0."""
-    spread = numbers.std(axis=0)
-    centred: np.ndarray = (numbers - numbers.mean(axis=0)) / np.where(spread > 1e-9, spread, np.inf)
-    return centred
-
-
 def _row(rank: int, chosen: Chosen) -> list[str]:
     each = chosen.candidate
-    distance = f"{chosen.distance:.2f}" if math.isfinite(chosen.distance) else "-"
-    numbers = [f"{number:.2f}" for number in (chosen.uncertainty, each.spread, each.misfit)]
-    return [str(rank), each.name, *numbers, distance, each.kind]
-
-
-def _finite(number: float) -> Any:
-    return number if math.isfinite(number) else None
+    return [str(rank), each.name, f"{each.short:.1f}", f"{chosen.alike:.1f}", f"{chosen.adds:.3f}", each.kind]
