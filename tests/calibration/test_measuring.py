@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import noiseless
-from noiseless.calibration import calibrate, examine
+from noiseless.calibration import calibrate, examine, measuring
+from noiseless.calibration.channels import Measured
 from noiseless.errors import DataError, ImageError, InputError, ValueRangeError
 from noiseless.image import Image
 from noiseless.noise import Noise, parse
@@ -120,6 +123,32 @@ def test_texture_everywhere_is_not_called_correlated(seed: int) -> None:
     texture = np.fft.irfft2(spectrum)
     lively = 1 + 0.5 * np.sin(np.linspace(0, 12, 256))[:, None] * np.sin(np.linspace(0, 12, 256))[None, :]
     assert examine(as_8_bit(0.5 + 0.15 * lively * (texture - texture.mean()) / texture.std())).kind != "correlated"
+
+
+def told(found: float, length: float, *, channels: int = 3, developed: bool = True) -> float:
+    """Level of 255 that is told of correlated noise that was found with this level and length."""
+    channel = replace(examine(noisy("gaussian:5", size=64)).channels[0], sigma=found / 255, length=length)
+    measured = [Measured(channel, told=True, dependent=False, correlated=True, developed=developed)] * channels
+    kind, noise = measuring._model(measured)
+    assert kind == "correlated"
+    return 255 * float(np.mean(noise.to_dict()["sigma"]))
+
+
+def test_developed_photographs_are_told_more_the_softer_their_noise() -> None:
+    assert told(1, 0.8) == pytest.approx(math.sqrt(1 * 4), rel=1e-3)  # half way to the usual, on a logarithmic scale
+    assert told(1, 1.5) == pytest.approx(math.sqrt(1 * 8), rel=1e-3)
+    assert told(1, 0.8) < told(1, 1.1) < told(1, 1.5)
+    assert told(5, 0.8) == pytest.approx(5, rel=1e-3)  # no less than was found
+    assert told(12, 1.5) == pytest.approx(6, rel=1e-3)  # more is texture
+
+
+def test_grey_developed_photographs_are_told_less_whatever_the_length() -> None:
+    assert told(1, 0.8, channels=1) == told(1, 1.5, channels=1) == pytest.approx(0.6 * math.sqrt(1 * 4), rel=1e-3)
+
+
+def test_noise_that_lies_over_everything_is_told_as_found() -> None:
+    assert told(1, 1.5, developed=False) == pytest.approx(1, rel=1e-3)
+    assert told(12, 1.5, developed=False) == pytest.approx(12, rel=1e-3)
 
 
 def test_what_it_returns_works_everywhere(tmp_path: Path) -> None:

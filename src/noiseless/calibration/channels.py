@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from noiseless.calibration.bands import weakens
 from noiseless.calibration.curve import Fit, fit_curve, no_fit, take_samples
 from noiseless.calibration.doubt import curve, gain_interval, jackknife, level_interval, read_interval
 from noiseless.calibration.exposures import check_one_scene, fit_exposures
@@ -17,13 +18,14 @@ from noiseless.calibration.impulses import find_impulses, without_impulses
 from noiseless.calibration.patches import NOWHERE, find_limits, median, rounding_step
 from noiseless.calibration.report import Channel, Seen
 from noiseless.calibration.stripes import stripe_level, without_stripes
-from noiseless.calibration.texture import FLOOR, Texture, bend, measure_halved, measure_texture, take_blocks
+from noiseless.calibration.texture import FLOOR, Blocks, Texture, bend, measure_halved, measure_texture, take_blocks
 
 CORRELATED = 0.1
 """Correlation of neighbours from which noise is not white."""
 
-EXCESS = 6.0
-"""Variance of the flattest blocks over that of the finest detail, less 1, over the correlation of neighbours."""
+FALL = 1.9
+"""Power of fine over the finest detail from which that lacks: at 1.5 to 2 grey levels of white noise over a picture
+sharp all over, some still have 2; correlated noise, from a length of 0.7 pixels on, has 3."""
 
 FINEST = 1 / 255
 """Level of the finest detail in developed photographs, at most."""
@@ -104,12 +106,12 @@ def measure_channel(planes: Sequence[np.ndarray], mask: np.ndarray | None) -> Me
     halved = partial(measure_halved, planes, samples.limits, mask)
     if fit is None:
         texture = measure_texture(blocks, np.full_like(blocks.energies, NOTHING))
-        if not _is_correlated(texture, 0.0, samples.step, halved):
+        if not _is_correlated(texture, blocks, 0.0, samples.step, halved):
             return _untold(defects)
         fit = no_fit()
     else:
         texture = measure_texture(blocks, fit.line.variance(blocks.means) + samples.step**2 / 12 + NOTHING)
-    return _measured(fit, texture, defects, halved, clipped=samples.limits != NOWHERE, step=samples.step)
+    return _measured(fit, texture, blocks, defects, halved, clipped=samples.limits != NOWHERE, step=samples.step)
 
 
 def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
@@ -135,7 +137,7 @@ def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
     blocks = take_blocks(differences, NOWHERE, mask)
     texture = measure_texture(blocks, np.full_like(blocks.energies, _finest(differences) + NOTHING))
     halved = partial(measure_halved, differences, NOWHERE, mask)
-    return _measured(fit, texture, defects, halved, clipped=False, step=0.0)
+    return _measured(fit, texture, blocks, defects, halved, clipped=False, step=0.0)
 
 
 def _finest(differences: Sequence[np.ndarray]) -> float:
@@ -184,10 +186,17 @@ def _untold(defects: _Defects) -> Measured:
 
 
 def _measured(
-    fit: Fit, texture: Texture | None, defects: _Defects, halved: Halved, *, clipped: bool, step: float
+    fit: Fit,
+    texture: Texture | None,
+    blocks: Blocks,
+    defects: _Defects,
+    halved: Halved,
+    *,
+    clipped: bool,
+    step: float,
 ) -> Measured:
     level = math.sqrt(fit.level)
-    correlated = _is_correlated(texture, fit.level, step, halved)
+    correlated = _is_correlated(texture, blocks, fit.level, step, halved)
     developed = correlated and texture is not None and texture.floor <= FLOOR
     sigma, interval = level, level_interval(fit, clipped=clipped)
     if correlated and texture is not None:
@@ -219,18 +228,17 @@ def _measured(
     return Measured(channel, True, gain > CERTAIN * gain_error and change > SLOPE, correlated, developed)
 
 
-def _is_correlated(texture: Texture | None, level: float, step: float, halved: Halved) -> bool:
+def _is_correlated(texture: Texture | None, blocks: Blocks, level: float, step: float, halved: Halved) -> bool:
     """Whether neighbours resemble each other, by noise and not by what the picture shows.
 
-    Such noise lacks the finest detail, the more so the more neighbours correlate; texture comes on top of it. Noise
-    that lies over everything leaves no block flat; nor do grass and gravel, but their blocks differ, and their spectrum
-    rises towards coarse detail. What is left of it in photographs of 8 bits, developed and smoothed in camera, is told
-    from the picture by being even.
+    Such noise lacks the finest detail; texture comes on top of it. Noise that lies over everything leaves no block
+    flat; nor do grass and gravel, but their blocks differ, and their spectrum rises towards coarse detail. What is left
+    of it in photographs of 8 bits, developed and smoothed in camera, is told from the picture by being even.
     """
     if texture is None or texture.first_lag <= CORRELATED:
         return False
     if texture.floor > FLOOR:
-        return texture.excess > 1 + EXCESS * texture.first_lag and _is_noise(texture, halved)
+        return (texture.fall > FALL and _is_noise(texture, halved)) or weakens(blocks)
     smooth = math.sqrt(level) < FINEST < texture.sigma
     return smooth and step > EIGHT_BITS and texture.uneven <= UNEVEN
 

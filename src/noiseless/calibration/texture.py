@@ -40,6 +40,14 @@ LENGTHS = np.geomspace(0.25, 8.0, 26)
 WAVELENGTHS = (2.0, 4.0, 8.0, 16.0)
 """Borders, in pixels, of the octaves in which the level is given."""
 
+FINE, FINEST = (0.36, 0.5), 0.36
+"""Frequencies, in periods per pixel, of fine detail: along any direction; and of the finest: along both axes."""
+
+INSIDE, HALF_INSIDE = 0.98, 0.4
+"""Share of the pixels of a block that must not be clipped; the second where there are fewer than SOME_BLOCKS of the
+first, and noise is seen all over: half of all blocks have it."""
+
+SOME_BLOCKS = 300
 TINY = 1e-14
 
 
@@ -70,7 +78,7 @@ class Texture:
         octaves: levels of white noise of the power found between the WAVELENGTHS: at the finest detail first.
         uneven: 1.1 or so for noise, more for what belongs to a picture.
         floor: standard deviation that all but 3% of all blocks exceed.
-        excess: variance over the expected one that all but 3% of all blocks exceed: below 1 for white noise.
+        fall: power of fine over that of the finest detail: 1 for white noise, over whatever picture.
     """
 
     sigma: float
@@ -80,7 +88,7 @@ class Texture:
     octaves: tuple[float, ...]
     uneven: float
     floor: float
-    excess: float
+    fall: float
 
     @property
     def first_lag(self) -> float:
@@ -90,7 +98,8 @@ class Texture:
 
 def take_blocks(planes: Sequence[np.ndarray], limits: tuple[float, float], mask: np.ndarray | None = None) -> Blocks:
     """Blocks of one channel of several images; those that touch the limits of clipping, or hold
-    a single value, are left out.
+    a single value, are left out. Where too few are left and noise shows everywhere, half clipped ones count, made as
+    strong as before that.
 
     Args:
         planes: (H, W) each, in one unit.
@@ -98,11 +107,20 @@ def take_blocks(planes: Sequence[np.ndarray], limits: tuple[float, float], mask:
         mask: (H, W), bool: blocks lie wholly where it is true.
     """
     most = max(MOST_BLOCKS // max(len(planes), 1), 100)
-    parts = [_cut(np.asarray(plane, np.float32), most, limits, mask) for plane in planes if min(plane.shape) >= SIDE]
+    parts = [_cut(np.asarray(plane, np.float32), most, mask) for plane in planes if min(plane.shape) >= SIDE]
     pixels = parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, SIDE * SIDE), np.float32), *parts])
+    varied = pixels.max(axis=1, initial=-math.inf) > pixels.min(axis=1, initial=math.inf)
+    clipped = _clipped(pixels, limits)
+    chosen = varied & (clipped < 1 - INSIDE)
+    if np.count_nonzero(chosen) < SOME_BLOCKS:
+        half = varied & (clipped < 1 - HALF_INSIDE)
+        chosen = half if np.count_nonzero(half) > len(pixels) / 2 else chosen
+    pixels = pixels[chosen]
     means = pixels.mean(axis=1)
     residuals = pixels - means[:, None]
     residuals -= (residuals @ _SLOPES) @ _SLOPES.T
+    if limits != NOWHERE:
+        residuals /= np.sqrt(_left(clipped[chosen]))[:, None]
     energies = np.einsum("np,np->n", residuals, residuals).astype(np.float64) / (SIDE * SIDE - 3)
     return Blocks(means, residuals.reshape(-1, SIDE, SIDE), energies)
 
@@ -126,10 +144,11 @@ def measure_texture(blocks: Blocks, expected: np.ndarray) -> Texture | None:
     power = np.mean(np.abs(np.fft.rfft2(scaled, s=(2 * SIDE, 2 * SIDE))) ** 2, axis=0)
     across, down = _correlations(power)
     length, kept = _length_of((across[0] + down[0]) / 2)
-    floor, excess = float(np.quantile(blocks.energies, 0.03)), float(np.quantile(ratio, 0.03))
+    floor = float(np.quantile(blocks.energies, 0.03))
     energy, uneven = _energy(blocks, HIGHEST * floor if floor > FLOOR**2 else math.inf)
     octaves = _octaves(power, float(np.mean(blocks.energies[chosen])))
-    return Texture(math.sqrt(energy / kept), across, down, length, octaves, uneven, math.sqrt(floor), excess)
+    sigma, fall = math.sqrt(energy / kept), _fall(power)
+    return Texture(sigma, across, down, length, octaves, uneven, math.sqrt(floor), fall)
 
 
 def measure_halved(
@@ -167,18 +186,34 @@ def _halved(plane: np.ndarray) -> np.ndarray:
     return (whole[::2, ::2] + whole[1::2, ::2] + whole[::2, 1::2] + whole[1::2, 1::2]) / 4
 
 
-def _cut(plane: np.ndarray, most: int, limits: tuple[float, float], mask: np.ndarray | None) -> np.ndarray:
+def _clipped(pixels: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Share of the pixels of each block that lie on a limit."""
+    if limits == NOWHERE:
+        return np.zeros(len(pixels), np.float32)
+    inside = np.count_nonzero((pixels > limits[0]) & (pixels < limits[1]), axis=1)
+    return np.asarray(1 - inside / pixels.shape[1], np.float32)
+
+
+def _left(clipped: np.ndarray) -> np.ndarray:
+    """Share of its variance that is left of normal noise of which one end, of this share, is clipped."""
+    from noiseless.noise.clip import censored_moments  # brings scipy, which takes its time
+
+    sigma = 0.1  # so that the other end is far away
+    means = np.linspace(5 * sigma, 0, 101)
+    shares = [0.5 * math.erfc(mean / sigma / math.sqrt(2)) for mean in means]
+    _, left = censored_moments(means, np.asarray(sigma**2))
+    return np.asarray(np.interp(clipped, shares, left / sigma**2), np.float32)
+
+
+def _cut(plane: np.ndarray, most: int, mask: np.ndarray | None) -> np.ndarray:
+    """Blocks of a plane, (n, SIDE * SIDE)."""
     windows = sliding_window_view(plane, (SIDE, SIDE))
     stride = max(STRIDE, math.ceil(math.sqrt(windows.shape[0] * windows.shape[1] / most)))
     stride = 2 if windows.shape[0] * windows.shape[1] < 100 * STRIDE**2 else stride
-    pixels = windows[::stride, ::stride].reshape(-1, SIDE * SIDE)
-    inside = pixels.max(axis=1) > pixels.min(axis=1)
-    if limits != NOWHERE:
-        inside &= np.count_nonzero((pixels > limits[0]) & (pixels < limits[1]), axis=1) > 0.98 * SIDE**2
+    pixels: np.ndarray = windows[::stride, ::stride].reshape(-1, SIDE * SIDE)
     if mask is not None:
-        inside &= sliding_window_view(mask, (SIDE, SIDE))[::stride, ::stride].all(axis=(-2, -1)).ravel()
-    chosen: np.ndarray = pixels[inside]
-    return chosen
+        pixels = pixels[sliding_window_view(mask, (SIDE, SIDE))[::stride, ::stride].all(axis=(-2, -1)).ravel()]
+    return pixels
 
 
 def _energy(blocks: Blocks, highest: float) -> tuple[float, float]:
@@ -207,6 +242,12 @@ def _correlations(power: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ..
     lags = np.arange(1, LAGS + 1)
     overlap = SIDE / (SIDE - lags) / products[0, 0]
     return tuple((products[0, lags] * overlap).tolist()), tuple((products[lags, 0] * overlap).tolist())
+
+
+def _fall(power: np.ndarray) -> float:
+    down, across = np.abs(np.fft.fftfreq(2 * SIDE))[:, None], np.fft.rfftfreq(2 * SIDE)[None, :]
+    fine, corner = np.hypot(down, across), np.minimum(down, across) >= FINEST
+    return float(power[(fine >= FINE[0]) & (fine < FINE[1])].mean() / max(float(power[corner].mean()), TINY))
 
 
 def _octaves(power: np.ndarray, energy: float) -> tuple[float, ...]:
