@@ -62,3 +62,8 @@ def test_noise_on_paper_of_which_half_is_clipped(spec: str, kind: str) -> None:
     assert examine(image).kind == kind
     assert examine(image).channels[0].sigma == pytest.approx(8 / 255, rel=0.25)
     assert examine(as_8_bit(gaussian_filter(paper, 0.7))).kind != "correlated"
+
+
+def test_what_a_drawn_picture_repeats_is_no_noise() -> None:
+    tile = gaussian_filter(np.random.default_rng(0).random((16, 16)), 0.8, mode="wrap")
+    assert examine(as_8_bit(np.tile(tile, (16, 16)))).kind != "correlated"

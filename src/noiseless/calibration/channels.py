@@ -40,6 +40,9 @@ EVEN = 1.25
 """How much they differ, at most, where noise covers everything; blocks of grass, gravel and tissue differ by 1.3 and
 more."""
 
+REPEATED = 1.03
+"""How much they differ at least: noise by 1.05 and more, what a drawn picture repeats by nothing."""
+
 BENT = 1.15
 """Rise of the spectrum towards coarse detail, over that of noise, from which uneven blocks are a picture's. Noise of 5
 to 10 of 255 in photographs gives 0.9 to 1.1, at lengths from 2.5 pixels on at half the size; textures give 1.2 to 2."""
@@ -238,7 +241,8 @@ def _is_correlated(texture: Texture | None, blocks: Blocks, level: float, step: 
     if texture is None or texture.first_lag <= CORRELATED:
         return False
     if texture.floor > FLOOR:
-        return (texture.fall > FALL and _is_noise(texture, halved)) or weakens(blocks)
+        lacks = (texture.fall > FALL and _is_noise(texture, halved)) or weakens(blocks)
+        return lacks and texture.uneven >= REPEATED
     smooth = math.sqrt(level) < FINEST < texture.sigma
     return smooth and step > EIGHT_BITS and texture.uneven <= UNEVEN
 
