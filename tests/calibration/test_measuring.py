@@ -77,6 +77,20 @@ def test_black_level() -> None:
     assert any("black" in warning for warning in found.warnings)
 
 
+def test_what_the_picture_does_not_show_is_said_to_be_uncertain() -> None:
+    """Read noise shows where it is dark, and nowhere else."""
+    spec = "poisson-gaussian:gain=0.03,read=0.005"
+    bright = examine(parse(spec).sample(scene(240) * 0.3 + 0.5, np.random.default_rng(0))[0])
+    assert bright.kind == "poisson-gaussian"
+    low, high = bright.channels[0].read_interval
+    assert low <= 0.005 <= high
+    assert any("read noise is uncertain" in warning for warning in bright.warnings)
+    spec = "poisson-gaussian:gain=0.01,read=0.03"
+    dark = examine(parse(spec).sample(scene(240) - 0.28, np.random.default_rng(0))[0])
+    assert dark.kind == "poisson-gaussian"
+    assert not any("read noise" in warning for warning in dark.warnings)
+
+
 def test_jpeg_and_enlargement_leave_traces() -> None:
     assert examine(noisy("gaussian:8+jpeg:50", stored=True)).jpeg
     plain = examine(noisy("gaussian:8", stored=True))

@@ -48,7 +48,7 @@ SILENT = 0.05 / 255
 """A channel with less noise than this, as JPEG leaves flat areas, has no voice in what kind of noise it is."""
 
 WIDE = 0.35
-"""Half of an interval, over what it is of, from which the level counts as uncertain."""
+"""Half of an interval, over what it is of, from which that counts as uncertain."""
 
 
 def calibrate(
@@ -249,8 +249,12 @@ def _warnings(channels: Sequence[Measured], kind: str) -> list[str]:
         found.append("a channel is constant, drawn or wholly clipped: nothing can be said of its noise")
     if any(each.told and each.channel.flat < FEW_FLAT for each in channels):
         found.append("too little flat area to tell the noise well: give more images (of the same sensor)")
-    if kind != "none" and any(_uncertain(each) for each in channels):
+    if kind in ("gaussian", "correlated") and any(_is_wide(each, "sigma") for each in channels):
         found.append("the level is uncertain: see its interval")
+    if kind == "poisson-gaussian" and any(_is_wide(each, "gain") for each in channels):
+        found.append("the gain is uncertain, as where other noise hides it: see its interval")
+    if kind == "poisson-gaussian" and any(_is_wide(each, "read") for each in channels):
+        found.append("the read noise is uncertain, as where a picture has no dark part: see its interval")
     if kind == "correlated" and any(each.developed for each in channels):
         found.append("the noise is faint in flat areas, as in developed photographs; fine texture can look the same")
     if any(each.channel.offset for each in channels):
@@ -258,6 +262,7 @@ def _warnings(channels: Sequence[Measured], kind: str) -> list[str]:
     return found
 
 
-def _uncertain(measured: Measured) -> bool:
-    low, high = measured.channel.sigma_interval
-    return measured.told and math.isfinite(high) and high - low > 2 * WIDE * max(measured.channel.sigma, 1e-9)
+def _is_wide(measured: Measured, name: str) -> bool:
+    """Whether the interval of a number of a channel is wide for what it is of."""
+    low, high = getattr(measured.channel, f"{name}_interval")
+    return measured.told and math.isfinite(high) and high - low > 2 * WIDE * max(getattr(measured.channel, name), 1e-9)
