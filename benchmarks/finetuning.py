@@ -6,6 +6,7 @@ noise is synthetic. A cell is kept as JSON in the folder that --cells names, und
 so that a run that was stopped goes on where it was and a new base model gets cells of its own.
 
     python benchmarks/finetuning.py --cells DIR -o docs/finetuning.md [--seconds 60] [--domains mri camera]
+    python benchmarks/finetuning.py --cells DIR --seconds 180 --only base-0 lora-10
     python benchmarks/finetuning.py --cells DIR -o docs/finetuning.md --report-only [--continual OUT]
 """
 
@@ -44,6 +45,8 @@ ORIGINAL = "gaussian:25"
 SIDE = 128
 MOST = 100
 MEASURED, VALIDATED = 8, 4
+EACH = 15.0
+"""Processor seconds of learning for each validation, down to two of them and up to what is the default."""
 Images = Iterator[np.ndarray]
 
 
@@ -274,7 +277,8 @@ def adapted(work: Work, cell: Cell, folder: Path) -> dict[str, Any]:
 def configuration(work: Work, cell: Cell, folder: Path) -> FinetuningConfig:
     """The defaults of the method on the cell's pairs."""
     config = default_config(cell.method, cell.keep)
-    training = replace(config.training, validations=2, validation_size=SIDE)
+    validations = min(config.training.validations, max(2, int(work.seconds / EACH)))
+    training = replace(config.training, validations=validations, validation_size=SIDE)
     return replace(config, data=settings(work, cell, folder), minutes=work.seconds / 60, training=training)
 
 
@@ -336,6 +340,7 @@ def main() -> None:
     parser.add_argument("--cells", type=Path, required=True, help="where cells are kept")
     parser.add_argument("--seconds", type=float, default=60.0, help="processor seconds that each cell learns for")
     parser.add_argument("--domains", nargs="+", choices=DOMAINS, default=list(DOMAINS))
+    parser.add_argument("--only", nargs="+", help="names of the cells to measure, as base-0 lora-10; else all")
     parser.add_argument("--gray-model", default="gray-small", help="the base model of the grey domains")
     parser.add_argument("--color-model", default="color-small", help="the base model of the colour domain")
     parser.add_argument("--continual", type=Path, help="what continual.py wrote, for the report")
@@ -344,7 +349,8 @@ def main() -> None:
     options = parser.parse_args()
     options.cells = options.cells.absolute()
     loop.time = types.SimpleNamespace(monotonic=time.process_time)  # type: ignore[attr-defined]  # budgets in it
-    for name, cell in [] if options.report_only else cells(options.domains):
+    wanted = [each for each in cells(options.domains) if options.only is None or each[1].name in options.only]
+    for name, cell in [] if options.report_only else wanted:
         work = work_for(name, options)
         prepare(DOMAINS[name], work.data)
         measure(work, cell)

@@ -96,7 +96,7 @@ def introduction(measured: Sequence[Measured], options: argparse.Namespace) -> l
         `noise="auto"` measures the level in each image or, for a model that was tuned where that is clearly worse, is
         what the pairs showed, as with `noiseless denoise`. The original task is eight
         crops of photographs (clic2025) at `{ORIGINAL}`, the level told. PSNR is the mean over the images, clipped to
-        [0, 1]. The best of two validations is kept; where none is better than the base model, the base model is
+        [0, 1]. The best of the validations is kept; where none is better than the base model, the base model is
         (marked \\*). With so short a budget the figures are a lower bound of what the command reaches in minutes.
 
         Two things flatter or hurt some rows. The default learning rates of lora, adalora and adapter (1e-2) and prompt

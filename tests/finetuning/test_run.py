@@ -195,6 +195,13 @@ def test_a_rate_that_diverges_is_stopped(data: DataConfig, base: Path, tmp_path:
         run_finetuning(base, settings, tmp_path / "run")
 
 
+def test_a_loss_that_runs_away_is_stopped_while_it_is_finite(data: DataConfig, base: Path, tmp_path: Path) -> None:
+    """Else the network comes back to a bad place, and the run says that it finished."""
+    settings = config(data, steps=20, lr=1.0, warmup=0.0)
+    with pytest.raises(DivergedError, match=r"a loss of \d.*Lower training\.lr"):
+        run_finetuning(base, settings, tmp_path / "run")
+
+
 def test_a_single_image_is_too_few(base: Path, tmp_path: Path) -> None:
     noiseless.write(tmp_path / "one.png", noiseless.Image.from_array(tiny_runs.pictures(1, 0)[0][0]))
     alone = config(DataConfig(clean=(str(tmp_path / "one.png"),)))

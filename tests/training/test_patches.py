@@ -8,6 +8,7 @@ import pytest
 
 from noiseless.bundle import NetworkSpec
 from noiseless.calibration import told_level
+from noiseless.calibration.telling import Told
 from noiseless.noise import parse
 from noiseless.training.config import Stage, TrainingConfig
 from noiseless.training.patches import (
@@ -57,6 +58,18 @@ def test_the_level_that_is_told_is_as_wrong_as_asked(told_error: float) -> None:
     assert np.std([patch.noisy - patch.target for patch in drawn]) == pytest.approx(0.1, rel=0.02)
     assert told.mean() == pytest.approx(0.1, rel=0.02)
     assert np.ptp(told) == pytest.approx(0.2 * told_error, rel=0.1, abs=1e-6)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5])
+def test_the_level_that_is_told_of_a_pair_varies_as_asked(spread: float) -> None:
+    """Else it names the image to a network that learns from few, and it learns them by heart."""
+    images = [np.full((1, 32, 32), 128, np.uint8)]
+    levels = [Told(parse("gaussian:25.5"), None)]
+    patches = PairPatches(images, images, 1, TrainingConfig(told_spread=spread), levels)
+    drawn = [patches.draw(np.random.default_rng(seed), 16).sigma for seed in range(400)]
+    told = np.log([sigma.max() for sigma in drawn if sigma is not None])
+    assert told.mean() == pytest.approx(np.log(0.1), abs=0.05)
+    assert told.std() == pytest.approx(spread, rel=0.1, abs=1e-6)
 
 
 SPEC = NetworkSpec(channels=1, multiple_of=2, minimum_size=2, halo=4, conditioning="sigma")

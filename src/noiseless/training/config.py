@@ -65,6 +65,9 @@ class TrainingConfig:
         tone: share of patches whose contrast and brightness are lowered, down to flat.
         told_error: largest share by which the level that the network is told differs from the noise added, so that it
             forgives an estimate that is a little wrong.
+        told_spread: spread of the level that is told of pairs: standard deviation of the logarithm of a factor that is
+            drawn for each patch. What is measured in a single image can be far off, and the same level every time
+            tells a network that knows few images which of them it sees.
         paired: share of the patches of pairs in a run that learns from pairs and from noisy images.
         wandb: also log to Weights & Biases (the [wandb] extra; runs offline where WANDB_MODE says so).
     """
@@ -96,6 +99,7 @@ class TrainingConfig:
     mixup: float = 0.0
     tone: float = 0.05
     told_error: float = 0.0
+    told_spread: float = 0.0
     paired: float = 0.5
     wandb: bool = False
 

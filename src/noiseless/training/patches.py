@@ -133,13 +133,18 @@ class PairPatches:
         self._weighted = Weighted(clean)
 
     def draw(self, generator: np.random.Generator, size: int) -> Patch:
-        """One pair of patches, and the estimated noise level where the network is told one."""
+        """One pair of patches and, where the network is told one, a noise level about the estimated."""
         index = self._weighted.choose(generator)
         both = self._both(index, generator, size)
         if self.levels is None and generator.random() < self.config.mixup:
             both = mixup(both, self._both(self._weighted.choose(generator), generator, size), generator)
         noisy, clean = both
-        return Patch(noisy, clean, None if self.levels is None else self.levels[index](noisy), self.referenced)
+        return Patch(noisy, clean, self._told(index, noisy, generator), self.referenced)
+
+    def _told(self, index: int, noisy: np.ndarray, generator: np.random.Generator) -> np.ndarray | None:
+        if self.levels is None:
+            return None
+        return self.levels[index](noisy) * np.float32(np.exp(self.config.told_spread * generator.standard_normal()))
 
     def _both(self, index: int, generator: np.random.Generator, size: int) -> np.ndarray:
         sides = self.noisy[index], self.clean[index]
