@@ -30,7 +30,7 @@ from noiseless.networks import create
 from noiseless.noise import parse
 from noiseless.runtime import PREFERRED, fastest
 from noiseless.runtime.onnxruntime import OnnxRuntimeEngine
-from noiseless.workflows import restorer, restoring, windows
+from noiseless.workflows import restorer, restoring, waiting, windows
 from noiseless.workflows.files import Job
 from noiseless.workflows.restoring import restore_files
 from noiseless.workflows.task import Summary, Task
@@ -50,13 +50,15 @@ def work(source: Path, target: Path, task: Task) -> Summary:
 
 @pytest.fixture
 def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Task], list[np.ndarray]]:
-    """The results of `a.tif` done whole, in windows in memory, and streamed."""
+    """The results of `a.tif` done whole, in windows in memory, streamed, and streamed with rows waiting on the disk."""
 
     def run(task: Task) -> list[np.ndarray]:
         results = []
-        for name, streamed, large in (("whole", 1 << 40, 1 << 40), ("windows", 1 << 40, 0), ("streamed", 0, 0)):
-            monkeypatch.setattr(restoring, "STREAMED_BYTES", streamed)
-            monkeypatch.setattr(restorer, "LARGE_BYTES", large)
+        never, ways = 1 << 40, ("whole", "windows", "streamed", "waiting")
+        for number, name in enumerate(ways):
+            monkeypatch.setattr(restorer, "LARGE_BYTES", never if number < 1 else 0)
+            monkeypatch.setattr(restoring, "STREAMED_BYTES", never if number < 2 else 0)
+            monkeypatch.setattr(waiting, "MOST_BYTES", never if number < 3 else 0)
             summary = work(tmp_path / "a.tif", tmp_path / f"{name}.tif", task)
             assert not summary.failures, summary.failures
             results.append(noiseless.read(tmp_path / f"{name}.tif").array)
@@ -291,6 +293,17 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, shallow: Bundle) -> 
     with tifffile.TiffFile(tmp_path / "large-out.tif") as tiff:
         assert tiff.is_bigtiff
         assert tiff.pages.first.tile == (256, 256)
+
+
+def test_memory_does_not_grow_with_the_width(tmp_path: Path, shallow: Bundle) -> None:
+    """A real process: rows of 4 and of 32 kB, of which a window and its result take 60 MB more when they are kept in it."""
+    big_file(tmp_path / "narrow.tif", 4096, 4096)
+    big_file(tmp_path / "wide.tif", 1024, 32_768)
+    options = ("--model", str(shallow.path), "--set", "threads=1", "--set", "tile=512", "--sigma", "10")
+    narrow, wide = (
+        peak_of(tmp_path, "denoise", f"{name}.tif", "-o", "out.tif", *options) for name in ("narrow", "wide")
+    )
+    assert wide <= 1.15 * narrow
 
 
 @pytest.mark.slow

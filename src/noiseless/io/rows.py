@@ -111,17 +111,18 @@ def of_height(bands: Iterable[npt.NDArray[Any]], rows: int, height: int) -> Iter
     Raises:
         ValueError: the last page is not complete.
     """
-    waiting: list[npt.NDArray[Any]] = []
+    piece: npt.NDArray[Any] | None = None
     held, row = 0, 0
     for band in bands:
         start = 0
         while start < len(band):
-            wanted = min(rows, height - row) - held
-            part = band[start : start + wanted]
-            waiting.append(part)
+            if piece is None:
+                piece = np.empty((min(rows, height - row), *band.shape[1:]), band.dtype)
+            part = band[start : start + len(piece) - held]
+            piece[held : held + len(part)] = part
             held, start = held + len(part), start + len(part)
-            if len(part) == wanted:
-                yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
-                row, held, waiting = (row + held) % height, 0, []
+            if held == len(piece):
+                yield piece
+                row, held, piece = (row + held) % height, 0, None
     if held or row:
         raise ValueError("rows are missing")

@@ -78,7 +78,7 @@ class Restorer:
         marked = with_denoised_mark(first, model.name, task.strength) if task.strength else first
         free_large_blocks_at_once()
         with contextlib.ExitStack() as stack:
-            source = windows.Streamed(rows)
+            source = windows.Streamed(rows, target.parent)
             stack.callback(source.close)
             work = self._work(model, source, [told for told, _ in found], stack, progress, cancel)
             sink = stack.enter_context(windows.Written(target, rows, marked))

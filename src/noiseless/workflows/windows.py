@@ -25,6 +25,7 @@ from noiseless.inference import LARGEST_CORE, padded_size, spare_memory
 from noiseless.io.reading import saying_what_is_damaged
 from noiseless.io.rows import Rows
 from noiseless.tiling import SHRINKING, Span, largest_window, round_up, spans
+from noiseless.workflows import waiting
 
 if TYPE_CHECKING:
     from noiseless.calibration.telling import Told
@@ -42,6 +43,9 @@ PLANNED = 0.5
 
 THREADS_BYTES = 16 << 20
 """What the threads that read and write take for themselves."""
+
+BLOCK = 64
+"""Rows that are handed to the writer at once."""
 
 SMOOTHED = 4
 """Pixels over which noise that depends on the value is told: the halo is so much wider for it."""
@@ -233,7 +237,10 @@ def core_size(source: Source, model: Denoiser, channels: int, beside: int = 0) -
 def _held(source: Source, core: int, halo: int, beside: int) -> float:
     """Bytes of the rows that are held: those looked at and read ahead, and those put together and written."""
     looked_at = 2 * (core + 2 * halo) + 2 * source.chunk
-    return source.row_bytes * min(looked_at + 3 * core, 5 * source.height) + beside * looked_at
+    waiting_rows = ((looked_at, source.chunk), (3 * core, core))
+    in_memory = sum(rows for rows, together in waiting_rows if together * source.row_bytes <= waiting.MOST_BYTES)
+    decoded, encoded = source.chunk, 3 * max(source.chunk, BLOCK)
+    return source.row_bytes * min(in_memory + decoded + encoded, 5 * source.height) + beside * looked_at
 
 
 def cut(image: Image, rows: slice, columns: slice, plane: int | None = None) -> Image:
@@ -285,15 +292,20 @@ class Collected:
 
 
 class Streamed:
-    """The rows of an image on the disk as `Source`: read ahead by a thread, given up when they are passed."""
+    """The rows of an image on the disk as `Source`: read ahead by a thread, given up when they are passed.
 
-    def __init__(self, rows: Rows) -> None:
+    Args:
+        rows: of the image.
+        folder: where those that take much memory wait; they stay in it where ``None``.
+    """
+
+    def __init__(self, rows: Rows, folder: Path | None = None) -> None:
         self.pages, self.height, self.width, self.row_bytes = rows.pages, rows.height, rows.width, rows.row_bytes
         self.chunk = rows.chunk
-        self._rows = rows
+        self._rows, self._folder = rows, folder
         self._per_page = -(-rows.height // rows.chunk)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="noiseless-read")
-        self._chunks: dict[int, Future[npt.NDArray[Any]]] = {}
+        self._chunks: dict[int, Future[waiting.Kept]] = {}
 
     def window(self, page: int, rows: slice, columns: slice) -> Image:
         """See `Source`."""
@@ -302,11 +314,9 @@ class Streamed:
         for number in numbers:
             self._read(first + number)
         self._read_ahead(first + numbers.stop, -(-(rows.stop - rows.start) // size))
-        parts = [
-            self._chunks[first + number].result()[max(rows.start - number * size, 0) : rows.stop - number * size]
-            for number in numbers
-        ]
-        return self._rows.image(np.concatenate([part[:, columns] for part in parts]))
+        inner = {number: slice(max(rows.start - number * size, 0), rows.stop - number * size) for number in numbers}
+        parts = [self._chunks[first + number].result()[part, columns] for number, part in inner.items()]
+        return self._rows.image(np.concatenate(parts))
 
     def leave(self, page: int, row: int) -> None:
         """See `Source`."""
@@ -332,7 +342,10 @@ class Streamed:
         page, place = divmod(number, self._per_page)
         start = place * self.chunk
         stop = min(start + self.chunk, self.height)
-        self._chunks[number] = self._reader.submit(self._rows.rows, page, start, stop)
+        self._chunks[number] = self._reader.submit(self._put_aside, page, start, stop)
+
+    def _put_aside(self, page: int, start: int, stop: int) -> waiting.Kept:
+        return waiting.put_aside(self._folder, self._rows.rows(page, start, stop))
 
 
 class Written:
@@ -343,8 +356,8 @@ class Written:
 
     def __init__(self, path: Path, source: Rows, marked: Image) -> None:
         self._source, self._path, self._marked = source, path, marked
-        self._band: npt.NDArray[Any] | None = None
-        self._waiting: queue.Queue[npt.NDArray[Any] | None] = queue.Queue(1)
+        self._band: waiting.Kept | None = None
+        self._waiting: queue.Queue[waiting.Kept | None] = queue.Queue(1)
         self._failure: BaseException | None = None
         self._complete = False
         self._writer = threading.Thread(target=self._write, name="noiseless-write", daemon=True)
@@ -368,7 +381,8 @@ class Written:
         """
         values = self._source.stored(part)
         if self._band is None:
-            self._band = np.empty((rows.stop - rows.start, self._source.width, *values.shape[2:]), values.dtype)
+            shape = (rows.stop - rows.start, self._source.width, *values.shape[2:])
+            self._band = waiting.room(self._path.parent, shape, values.dtype)
         self._band[:, columns] = values
         if columns.stop == self._source.width:
             band, self._band = self._band, None
@@ -376,7 +390,7 @@ class Written:
             if self._failure is not None:
                 raise self._failure
 
-    def _hand_over(self, band: npt.NDArray[Any] | None) -> None:
+    def _hand_over(self, band: waiting.Kept | None) -> None:
         while self._writer.is_alive():
             try:
                 self._waiting.put(band, timeout=0.2)
@@ -392,7 +406,8 @@ class Written:
 
     def _bands(self) -> Iterator[npt.NDArray[Any]]:
         while (band := self._waiting.get()) is not None:
-            yield band
+            for start in range(0, len(band), BLOCK):
+                yield band[start : start + BLOCK, :]
         if not self._complete:
             raise Cancelled("stopped before the image was done")
 
