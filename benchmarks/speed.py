@@ -32,21 +32,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from speed_report import BASE, DNCNN, ESTIMATING, SIDE, SIGMA, Cell, page
 
 import noiseless
 from noiseless import baselines, bundle
 from noiseless.data import samples
 from noiseless.runtime import PRECISIONS
-from noiseless.runtime.machine import has_bf16, peak_memory, processor_name, processors
+from noiseless.runtime.machine import peak_memory, processor_name, processors
 
 SIZES = (0.25, 1.0, 4.0, 24.0)
 QUICK = (0.25, 1.0)
-SIGMA = 25
 WARM = 64
 """Side of the image that warms a method up."""
 
@@ -57,42 +57,17 @@ OPENCV_H = 16
 """1.3 dB better on these images than sigma itself."""
 
 TOLD = ("color-nano", "color-small")
-ESTIMATING = "photo-small"
-"""Models that are told the level, and one that never is: it finds the level itself, which is part of its time."""
+"""Models that are told the level; `ESTIMATING` never is: it finds the level itself, which is part of its time."""
+
+TURNS = 5
+"""Of the engines, on one photograph."""
 
 LARGE = 24.0
 """Megapixels for which the whole command is compared with the engine."""
 
-SIDE, TURNS = 512, 5
-"""Of the photograph on which the engines take turns, and how often."""
-
-BASE = "OpenCV NLM"
-DNCNN = "DnCNN-17, torch eager"
-
 Pixels = np.ndarray
 Restore = Callable[[Pixels], Pixels]
 """(H, W, 3) uint8 in and out."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What was measured, or why it could not be.
-
-    Attributes:
-        table: methods, command, growth or engines.
-        row: what was measured.
-        megapixels: of the image.
-        setting: machine, versions and weights; numbers of different ones do not belong together.
-        values: by name.
-        failed: the reason, where there is one.
-    """
-
-    table: str
-    row: str
-    megapixels: float
-    setting: str
-    values: dict[str, Any] = field(default_factory=dict)
-    failed: str = ""
 
 
 Key = tuple[str, str, float, str]
@@ -297,13 +272,14 @@ def works(options: argparse.Namespace) -> Iterator[Work]:
                 yield Work(Cell("methods", method.name, size, where), functools.partial(measure, method, size))
     if options.quick:
         return
-    from throughput import GROWTH
+    from throughput import GROWTH, GROWTH_SET
 
     for name in TOLD:
         row = functools.partial(Cell, setting=setting(name))
         yield Work(row("engines", name, SIDE**2 / 1e6), functools.partial(measure_engines, name))
     name = TOLD[0]
     row = functools.partial(Cell, setting=setting(name))
+    grown = functools.partial(Cell, setting=", ".join([setting(name), *GROWTH_SET]))
     for precision in PRECISIONS:
         size = min(LARGE, options.largest)
         yield Work(
@@ -311,7 +287,7 @@ def works(options: argparse.Namespace) -> Iterator[Work]:
         )
     for size in GROWTH:
         if size <= options.largest:
-            yield Work(row("growth", f"{name} int8", size), functools.partial(measure_growth, name, "int8", size))
+            yield Work(grown("growth", f"{name} int8", size), functools.partial(measure_growth, name, "int8", size))
 
 
 def filled(work: Work) -> Cell:
@@ -356,123 +332,6 @@ def run(options: argparse.Namespace, show: Callable[[list[Cell]], None]) -> None
                 file.write(line + "\n")
             print(line, flush=True)
         show([there[key] for key in wanted if key in there])
-
-
-def methods_table(cells: list[Cell], megapixels: float) -> list[str]:
-    """The rows of one size, as Markdown."""
-    rows = [cell for cell in cells if cell.table == "methods" and cell.megapixels == megapixels]
-    times = {cell.row: cell.values["seconds"] for cell in rows if not cell.failed}
-    lines = [
-        f"## {megapixels:g} megapixels",
-        "",
-        f"| method | seconds | seconds a megapixel | times as fast as {BASE} | than DnCNN | peak MB | PSNR |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    for cell in rows:
-        if cell.failed:
-            lines.append(f"| {without_numbers(cell)} | | | | | | |")
-            continue
-        seconds, quality = cell.values["seconds"], cell.values["psnr"]
-        against = [f"{times[base] / seconds:.2f}" if base in times else "" for base in (BASE, DNCNN)]
-        lines.append(
-            f"| {cell.row} | {seconds:.2f} | {seconds / megapixels:.2f} | {against[0]} | {against[1]} | "
-            f"{cell.values['memory'] / 1e6:.0f} | {'' if quality is None else f'{quality:.2f}'} |"
-        )
-    return [*lines, ""]
-
-
-def without_numbers(cell: Cell) -> str:
-    """The name of a row that has none."""
-    return f"{cell.row} (not measured: {cell.failed.replace('|', '/')})"
-
-
-def command_table(cells: list[Cell]) -> list[str]:
-    """The whole command against the engine."""
-    lines = [
-        "## The whole command against its engine",
-        "",
-        "`noiseless denoise` of a tiled TIFF, from start to exit, and the engine alone on the same tiles, warm.",
-        "",
-        "| model | megapixels | command, seconds | engine, seconds | ratio | peak MB |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    for cell in cells:
-        if cell.failed:
-            lines.append(f"| {without_numbers(cell)} | {cell.megapixels:g} | | | | |")
-            continue
-        whole, alone = cell.values["seconds"], cell.values["engine"]
-        lines.append(
-            f"| {cell.row} | {cell.megapixels:g} | {whole:.1f} | {alone:.1f} | {whole / alone:.2f} | "
-            f"{cell.values['memory'] / 1e6:.0f} |"
-        )
-    return [*lines, ""]
-
-
-def growth_table(cells: list[Cell]) -> list[str]:
-    """Time and memory of the whole command as the image grows."""
-    lines = [
-        "## Growth with the image",
-        "",
-        "| model | megapixels | seconds a megapixel | of the first | peak MB | of the first |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    first: dict[str, Any] | None = None
-    for cell in cells:
-        if cell.failed:
-            lines.append(f"| {without_numbers(cell)} | {cell.megapixels:g} | | | | |")
-            continue
-        now = {"pace": cell.values["seconds"] / cell.values["pixels"], "memory": cell.values["memory"]}
-        first = first or now
-        lines.append(
-            f"| {cell.row} | {cell.values['pixels']:.1f} | {now['pace']:.3f} | {now['pace'] / first['pace']:.2f} | "
-            f"{now['memory'] / 1e6:.0f} | {now['memory'] / first['memory']:.2f} |"
-        )
-    return [*lines, ""]
-
-
-def engines_table(cells: list[Cell]) -> list[str]:
-    """Engines and precisions, in turns."""
-    lines = [
-        "## Engines",
-        "",
-        f"In turns on one photograph of {SIDE}x{SIDE}. The share is the rate of multiply-adds against that of a "
-        "product of two 4096x4096 matrices in torch, in float32 for exact and int8 and in bf16 for fast.",
-        "",
-        "| model | engine | precision | seconds a megapixel | times as fast as ONNX Runtime exact | share | PSNR |",
-        "|---|---|---|---:|---:|---:|---:|",
-    ]
-    for cell in cells:
-        if cell.failed:
-            lines.append(f"| {without_numbers(cell)} | | | | | | |")
-        lines += [
-            f"| {cell.row} | {rate['engine']} | {rate['precision']} | {rate['pace']:.2f} | {rate['gain']:.2f} | "
-            f"{100 * rate['share']:.0f}% | {rate['psnr']:.2f} |"
-            for rate in cell.values.get("rates", ())
-        ]
-    return [*lines, ""]
-
-
-def page(cells: list[Cell]) -> str:
-    """The whole page, of what there is."""
-    lines = [
-        "# Speed",
-        "",
-        f"`python benchmarks/speed.py`: {processor_name()}, {processors()} processors in use, "
-        f"{'with' if has_bf16() else 'without'} bf16, {platform.system()}, Python {platform.python_version()}, "
-        f"noiseless {noiseless.__version__}.",
-        "",
-        f"8-bit colour photographs, tiled to each size, with Gaussian noise of sigma {SIGMA}, which each method is "
-        f"told but DnCNN, Open Image Denoise and {ESTIMATING}; that is made for the noise of cameras, not for this. "
-        "Every method runs in a process of its own; peak memory is that of the process, with the image and Python. "
-        "Only ratios within this page mean anything on another machine.",
-        "",
-    ]
-    for size in sorted({cell.megapixels for cell in cells if cell.table == "methods"}):
-        lines += methods_table(cells, size)
-    for name, table in (("command", command_table), ("growth", growth_table), ("engines", engines_table)):
-        rows = [cell for cell in cells if cell.table == name]
-        lines += table(rows) if rows else []
-    return "\n".join(lines).rstrip() + "\n"
 
 
 def chosen_sizes(options: argparse.Namespace) -> tuple[float, ...]:
