@@ -14,13 +14,17 @@ import tifffile
 import noiseless
 import tiny_runs
 from noiseless.__main__ import main
+from noiseless.calibration import told_level
 from noiseless.data.store import as_unit_float, write_store
 from noiseless.finetuning import default_config, load_adapter
 from noiseless.finetuning.run import FinetuningOutcome, run_finetuning
 from noiseless.metrics import psnr
 from noiseless.noise import parse
-from noiseless.training.config import DataConfig
-from noiseless.training.run import Listener
+from noiseless.training.config import MEASURED, DataConfig
+from noiseless.training.images import open_images
+from noiseless.training.plan import make_plan
+from noiseless.training.run import Listener, patch_source
+from noiseless.training.validation import pair_examples
 from noiseless.workflows import restorer
 
 BASE, NOISE = "gray-nano", "speckle:looks=10"
@@ -87,6 +91,20 @@ def test_what_is_measured_well_is_measured_on(tmp_path: Path) -> None:
     tune(pairs(tmp_path, ["gaussian:5", "gaussian:60"]), tmp_path / "run")
     assert 'told = "measured"' in (tmp_path / "run" / "config.toml").read_text()
     assert noiseless.load(tmp_path / "run").bundle.told is None
+
+
+def test_what_is_told_does_not_name_the_pair(tmp_path: Path) -> None:
+    """Ten pairs with camera noise were learned by heart by their levels; to validate, what use will tell is told."""
+    config = replace(default_config("lora"), data=pairs(tmp_path, ["gaussian:5", "gaussian:60"]), told=MEASURED)
+    images = open_images(config.data, tmp_path / "run", lambda line: None)
+    spec = noiseless.load(BASE).spec
+    source = patch_source(config, images, spec, make_plan(config, images))
+    drawn = [source.draw(np.random.default_rng(seed), 32).sigma for seed in range(60)]
+    levels = [sigma.mean() for sigma in drawn if sigma is not None]
+    assert np.unique(levels).size == len(drawn)
+    noisy = np.array(images.validation["noisy"][0])
+    [example] = pair_examples([noisy], [noisy], spec, size=96, multiple=8)
+    np.testing.assert_array_equal(example.sigma, told_level(noisy[None])[0])
 
 
 def test_pairs_of_several_kinds_of_noise_show_no_one_level(tmp_path: Path) -> None:
