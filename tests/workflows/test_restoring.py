@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ import pytest
 
 import noiseless
 import tiny_models
+from noiseless import calibration
 from noiseless.bundle import Bundle
 from noiseless.denoiser import Controls, load
 from noiseless.errors import BundleError, ImageError, SigmaError, UnknownNameError
@@ -61,6 +63,31 @@ def test_a_result_is_what_the_denoiser_gives_and_is_marked(tmp_path: Path, task:
     assert denoised_mark(result) == "tiny-gray at strength 1"
     (done,) = summary.results
     assert (done.model, done.precision, done.sigma) == ("tiny-gray", "exact", [25.0])
+
+
+@pytest.mark.parametrize(("limit", "thread"), [(None, "noiseless-in"), (1 << 40, "MainThread")])
+def test_the_noise_of_a_file_is_measured_while_the_last_one_is_denoised(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch, limit: int | None, thread: str
+) -> None:
+    """Where memory is limited it is not: what measuring takes is not planned."""
+    threads: list[str] = []
+    told_level = calibration.told_level
+
+    def measured(planes: np.ndarray) -> np.ndarray:
+        threads.append(threading.current_thread().name.partition("_")[0])
+        return told_level(planes)
+
+    monkeypatch.setattr(calibration, "told_level", measured)
+    jobs = [Job(save(tmp_path / f"{seed}.png", 48, 64, seed=seed), tmp_path / f"{seed}-out.png") for seed in range(3)]
+    options = {**task.options, "controls": Controls(max_memory=limit)}
+    summary = work(jobs, replace(task, noise="auto", options=options))
+    assert threads == [thread] * len(jobs)
+    for job, result in zip(jobs, summary.results, strict=True):
+        assert job.source is not None
+        assert job.target is not None
+        expected = load(task.model)(noiseless.read(job.source).array)
+        assert np.array_equal(noiseless.read(job.target).array, expected)
+        assert result.sigma is not None
 
 
 def test_denoising_again_warns(tmp_path: Path, task: Task, said: list[str]) -> None:

@@ -296,7 +296,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, shallow: Bundle) -> 
 
 
 def test_memory_does_not_grow_with_the_width(tmp_path: Path, shallow: Bundle) -> None:
-    """A real process: rows of 4 and of 32 kB, of which a window and its result take 60 MB more when they are kept in it."""
+    """A real process: rows of 4 and of 32 kB, of which a window and its result take 60 MB more in memory."""
     big_file(tmp_path / "narrow.tif", 4096, 4096)
     big_file(tmp_path / "wide.tif", 1024, 32_768)
     options = ("--model", str(shallow.path), "--set", "threads=1", "--set", "tile=512", "--sigma", "10")

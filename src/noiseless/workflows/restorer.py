@@ -49,8 +49,39 @@ class Restorer:
         if task.adapter is not None or task.model != "auto":
             self._load(task.model)
 
-    def __call__(self, image: Image, name: str, progress: Progress, cancel: Cancel) -> tuple[Image, dict[str, Any]]:
+    def level_of(self, image: Image) -> npt.NDArray[np.float32] | None:
+        """What the network will be told of the noise of an image; for another thread, while another is denoised.
+
+        Returns:
+            The level; ``None`` where none is measured, or where that is not yet known or needs much memory.
+        """
+        from noiseless.denoiser import choose_model
+
+        task = self._task
+        if self._told or not task.strength or _is_large(image):
+            return None
+        name = task.model if task.model in self._denoisers else choose_model(image, whole=True)[0]
+        model = self._denoisers.get(name)
+        if model is None or model.bundle.told is not None or model.controls.max_memory is not None:
+            return None
+        return model.sigma(image.planes())
+
+    def __call__(
+        self,
+        image: Image,
+        name: str,
+        progress: Progress,
+        cancel: Cancel,
+        level: npt.NDArray[np.float32] | None = None,
+    ) -> tuple[Image, dict[str, Any]]:
         """The image, denoised and marked, and what was done: model, precision, sigma.
+
+        Args:
+            image: to denoise.
+            name: what to call it.
+            progress: told the share that is done.
+            cancel: asked whether to stop.
+            level: from `level_of`, where it was asked before.
 
         Raises:
             NoiselessError: the image, its mask or its noise level does not fit.
@@ -58,9 +89,10 @@ class Restorer:
         model = self._model_for(image, name, whole=True)
         if not self._task.strength:
             return image, self._facts(model, None)
-        in_windows = _is_large(image) and model.spec.halo is not None
-        way = self._in_windows if in_windows else self._at_once
-        done, sigma = way(image, model, progress, cancel)
+        if _is_large(image) and model.spec.halo is not None:
+            done, sigma = self._in_windows(image, model, progress, cancel)
+        else:
+            done, sigma = self._at_once(image, model, progress, cancel, level)
         return with_denoised_mark(done, model.name, self._task.strength), self._facts(model, sigma)
 
     def stream(self, rows: Rows, name: str, target: Path, progress: Progress, cancel: Cancel) -> dict[str, Any] | None:
@@ -112,7 +144,12 @@ class Restorer:
         return self._facts(model, level)
 
     def _at_once(
-        self, image: Image, model: Denoiser, progress: Progress, cancel: Cancel
+        self,
+        image: Image,
+        model: Denoiser,
+        progress: Progress,
+        cancel: Cancel,
+        level: npt.NDArray[np.float32] | None,
     ) -> tuple[Image, npt.NDArray[np.float32] | None]:
         task, rows, columns = self._task, slice(0, image.height), slice(0, image.width)
         planes, size = image.planes(), (image.height, image.width)
@@ -123,7 +160,7 @@ class Restorer:
                 noise = SigmaMap(task.sigma_map, size, stack).whole()
             if task.mask is not None:
                 strength = task.strength * Mask(task.mask, size, stack, task.feather).strength(rows, columns)
-        sigma = model.sigma(planes, noise)
+        sigma = model.sigma(planes, noise) if level is None else level
         restored = model.planes(planes, sigma, strength=strength, progress=progress, cancel=cancel)
         return image.with_planes(restored), sigma
 

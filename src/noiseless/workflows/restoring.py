@@ -12,6 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from noiseless.errors import Cancelled, NoiselessError, OutputError
 from noiseless.image import Image
 from noiseless.io import check_fits, formats, read, write
@@ -63,9 +66,12 @@ def restore_files(jobs: Sequence[Job], task: Task, *, say: Say, report: Report) 
 Found = Image | Literal["rows", "film"]
 """An image that was read, or how else a file is to be read."""
 
+Level = npt.NDArray[np.float32] | None
+"""Of the noise of an image, where it was measured."""
+
 
 class _Line:
-    """An assembly line: a thread that reads, this one that denoises, a thread that writes.
+    """An assembly line: a thread that reads and measures the noise, this one that denoises, a thread that writes.
 
     Use as a context manager: at its end everything that was begun is written.
     """
@@ -75,7 +81,7 @@ class _Line:
         self._jobs, self._task, self._restorer, self._stop = jobs, task, restorer, stop
         self._read = ThreadPoolExecutor(1, thread_name_prefix="noiseless-in")
         self._write = ThreadPoolExecutor(1, thread_name_prefix="noiseless-out")
-        self._ahead: dict[int, Future[Found]] = {}
+        self._ahead: dict[int, Future[tuple[Found, Level]]] = {}
         self._behind: tuple[str, Result, Future[None]] | None = None
 
     def __enter__(self) -> _Line:
@@ -107,20 +113,21 @@ class _Line:
             result.skipped = True
             self.summary.results.append(result)
             return
-        way = self._begin(number).result()
+        way, level = self._begin(number).result()
         if way == "film":
             self._film(job, result, progress)
         image = self._streamed(job, result, progress) if way == "rows" else way
         if isinstance(image, Image):
-            self._restored(number, image, job, result, progress)
+            self._restored(number, image, level, result, progress)
         result.seconds = round(time.perf_counter() - started, 3)
 
-    def _restored(self, number: int, image: Image, job: Job, result: Result, progress: Progress) -> None:
+    def _restored(self, number: int, image: Image, level: Level, result: Result, progress: Progress) -> None:
+        job = self._jobs[number]
         if self._is_small(image) and number + 1 < len(self._jobs) and not self._is_done(self._jobs[number + 1]):
             self._begin(number + 1)
         if job.target is not None:
             check_fits(image, formats.by_suffix(job.target), str(job.target))
-        done, facts = self._restorer(image, job.name, progress, lambda: self._stop.now)
+        done, facts = self._restorer(image, job.name, progress, lambda: self._stop.now, level)
         vars(result).update(facts)
         self._settle()
         self._behind = job.name, result, self._write.submit(_put, job, done)
@@ -150,11 +157,16 @@ class _Line:
         vars(result).update(self._restorer.film(job.source, job.target, progress, lambda: self._stop.now))
         self.summary.results.append(result)
 
-    def _begin(self, number: int) -> Future[Found]:
+    def _begin(self, number: int) -> Future[tuple[Found, Level]]:
         """A file that is being read, from now on at the latest."""
         if number not in self._ahead:
-            self._ahead = {number: self._read.submit(_get, self._jobs[number], self._task)}
+            self._ahead = {number: self._read.submit(self._look, self._jobs[number])}
         return self._ahead[number]
+
+    def _look(self, job: Job) -> tuple[Found, Level]:
+        """Read a file, where that is the way, and measure its noise."""
+        found = _get(job, self._task)
+        return found, self._restorer.level_of(found) if isinstance(found, Image) else None
 
     def _settle(self) -> None:
         """Wait until the last file is written, and note what became of it."""
