@@ -46,8 +46,9 @@ PARTS, PART, SEEN = 2, 256, 128
 FAINTEST = 0.5 / 255
 """Added to levels that are divided by, in [0, 1] units: less noise cannot be told."""
 
-FLOOR = 0.3
-"""dB that a reference is worth for an image in which the model does not fall short."""
+FLOOR = 1.0
+"""dB that a reference is worth for an image beside the shortfall: what is not learned from is forgotten, and what was
+measured may not be all there is."""
 
 FEWEST_IMPULSES = 0.005
 """Share of lost pixels from which they count."""
@@ -87,9 +88,9 @@ DESCRIPTORS = {
     "its correlation down": 0.3,
     "rows and columns": 0.6,
     "impulses": 0.1,
-    "brightness": 0.8,
-    "contrast": 2.8,
-    "gradients": 2.8,
+    "brightness": 2.8,
+    "contrast": 10.0,
+    "gradients": 10.0,
 }
 """What the numbers of `Candidate.descriptor` are, levels as logarithms, and how far apart images in one of them are
 of which a reference of the one makes up 61% (a standard deviation of a bell curve) for the other."""
