@@ -77,7 +77,7 @@ def sigma_at(found: Calibration, values: np.ndarray) -> np.ndarray:
 
 
 def grid(clean: Sequence[np.ndarray], stored: bool) -> list[list[str]]:
-    """Poisson-Gaussian noise: errors of curve, gain and read, how often it is called correlated and its intervals
+    """Poisson-Gaussian noise: errors of curve, gain and read, how often it is called correlated, how often intervals
     hold the truth.
     """
     rows, covered = [], []

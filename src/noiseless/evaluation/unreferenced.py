@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from noiseless.data.sources import Item, NoisyImages, NoisyPairs
 from noiseless.data.store import as_unit_float
 from noiseless.errors import ConfigError, DataError, InputError, WorkError
 from noiseless.evaluation.models import Model, resolve
+from noiseless.evaluation.pooling import WHITE, Pooled, pool
 from noiseless.evaluation.report import write_text
 from noiseless.evaluation.residual import WINDOW, Audit, audit
 from noiseless.evaluation.risk import Risk, counted, error_to_another_view, has_formula, variance_of_views
@@ -161,7 +162,7 @@ class Estimates:
         found = list(dict.fromkeys(each.noise for each in next(iter(self.models.values())) if each.noise))
         open_ended = any(each.high >= HIGHEST for model in self.models.values() for each in model)
         some = "; ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
-        level = "measured in each image" if self.protocol["noise"] == "auto" else "given"
+        level = "measured" if self.protocol["noise"] == "auto" else "given"
         how = (
             f"by Stein's formula, seed {self.protocol['seed']}; noise {level}: {some}"
             if found
@@ -208,7 +209,8 @@ def estimate(
     Args:
         models: as of `noiseless.evaluate`.
         source: the images.
-        noise: what noise they have; measured in each image where ``"auto"``. For pairs, what models are told.
+        noise: what noise they have; measured where ``"auto"``: in each image, and together where images agree. For
+            pairs, what models are told.
         limit: the first images only, as many as this.
         seed: of the small changes that the derivative is measured with.
         watch: told each model, its estimate, the noisy and the restored image, (C, H, W) in [0, 1] units.
@@ -221,16 +223,18 @@ def estimate(
     """
     chosen = resolve(models)
     given = parse(noise) if isinstance(noise, str) and noise != "auto" else noise
-    _check(given, limit, alone=isinstance(source, NoisyImages))
+    single = source if isinstance(source, NoisyImages) else None
+    _check(given, limit, alone=single is not None)
     found: dict[str, list[Estimate]] = {model.name: [] for model in chosen}
     left_out: dict[str, InputError] = {}
+    together = pool(_calibrations(single, limit)) if single is not None and given == "auto" else None
     for item in source.items[:limit]:
         scenes: dict[str, list[np.ndarray]] = {}
         with _noted(left_out, item.name):
             scenes = _scenes(item, source.data_range)
         for name, planes in scenes.items():
             with _noted(left_out, name):
-                made = _of_all(chosen, planes, given, name, seed)
+                made = _of_all(chosen, planes, given, name, seed, together)
                 for model, (each, measured) in zip(chosen, made, strict=True):
                     found[model.name].append(each)
                     if watch is not None:
@@ -238,7 +242,7 @@ def estimate(
     count = len(next(iter(found.values())))
     _check_some(count, left_out)
     protocol = {
-        "method": "Stein" if isinstance(source, NoisyImages) else "two exposures",
+        "method": "Stein" if single else "two exposures",
         "noise": given if isinstance(given, str) else given.spec,
         "seed": seed,
         "count": count,
@@ -286,11 +290,25 @@ def _scenes(item: Item, data_range: tuple[float, float] | None) -> dict[str, lis
     return {item.name if len(planes) == 1 else f"{item.name}[{number}]": each for number, each in enumerate(planes)}
 
 
+def _calibrations(source: NoisyImages, limit: int | None) -> list[Calibration]:
+    """What is found in each image that can be measured."""
+    found = []
+    for item in source.items[:limit]:
+        with suppress(InputError):  # said of it later
+            found += [examine_planes(views) for views in _scenes(item, source.data_range).values()]
+    return found
+
+
 def _of_all(
-    models: Sequence[Model], planes: Sequence[np.ndarray], noise: Noise | str, name: str, seed: int
+    models: Sequence[Model],
+    planes: Sequence[np.ndarray],
+    noise: Noise | str,
+    name: str,
+    seed: int,
+    together: Pooled | None,
 ) -> list[tuple[Estimate, Measured]]:
     """What is estimated of each model on one scene."""
-    known = [know(plane, noise, name, told_only=len(planes) == 2) for plane in planes]
+    known = [know(plane, noise, name, told_only=len(planes) == 2, together=together) for plane in planes]
     if len(planes) == 2:
         found = [between(model, planes, known) for model in models]
         return [(_estimated(each, name, ""), each) for each in found]
@@ -304,7 +322,14 @@ def _estimated(measured: Measured, name: str, words: str) -> Estimate:
     return Estimate(name, words, _psnr(measured.variance), _psnr(error), low, high, measured.audit)
 
 
-def know(noisy: np.ndarray, noise: Noise | str, name: str = "the image", *, told_only: bool = False) -> Known:
+def know(
+    noisy: np.ndarray,
+    noise: Noise | str,
+    name: str = "the image",
+    *,
+    told_only: bool = False,
+    together: Pooled | None = None,
+) -> Known:
     """What is known of the noise of an image, (C, H, W) in [0, 1] units: as given, or measured in it.
 
     Args:
@@ -312,6 +337,7 @@ def know(noisy: np.ndarray, noise: Noise | str, name: str = "the image", *, told
         noise: that it has, or ``"auto"``.
         name: of the image, for errors.
         told_only: nothing but what models are told is needed.
+        together: what was found in all images; used where it lies within the interval of what is measured here.
 
     Raises:
         DataError: the noise cannot be measured: the image is constant, clipped all over, or has none.
@@ -324,19 +350,31 @@ def know(noisy: np.ndarray, noise: Noise | str, name: str = "the image", *, told
     if found.kind == "none" and not told_only:
         fix = "Give --noise, or leave the image out."
         raise DataError(f"no noise can be measured in {name}, so that nothing can be said", fix=fix)
-    return Known(first, first.told_map(noisy), found.noise.spec, _doubt(noisy, found))
+    doubt = _variance(noisy, found, growing=found.kind == "poisson-gaussian")[1]
+    if together is not None and found.kind in WHITE and _is_alike(noisy, found, together):
+        words = f"{together.noise.spec}, the median of {together.count} images"
+        return Known(together.noise, together.noise.told_map(noisy), words, together.doubt(doubt))
+    return Known(first, first.told_map(noisy), found.noise.spec, doubt)
 
 
-def _doubt(noisy: np.ndarray, found: Calibration) -> float:
-    """Half the 95% interval of the mean variance; of noise that grows with brightness, at that of the image."""
+def _is_alike(noisy: np.ndarray, found: Calibration, together: Pooled) -> bool:
+    """Whether an image may have the noise of all: its mean variance lies in the interval of what was found here."""
+    variance, half = _variance(noisy, found, growing=together.growing)
+    return abs(float(together.noise.variance(noisy.clip(0, 1)).mean()) - variance) <= half
+
+
+def _variance(noisy: np.ndarray, found: Calibration, *, growing: bool) -> tuple[float, float]:
+    """Mean variance, and half its 95% interval; of noise that grows with brightness, at that of the image."""
     spans = []
     for plane, channel in zip(noisy, found.channels, strict=True):
-        if found.kind == "poisson-gaussian" and channel.curve:
-            values, halves = zip(*((point.value, _half(point.interval)) for point in channel.curve), strict=True)
-            spans.append(float(np.interp(plane, values, halves).mean()))
-        else:
-            spans.append(_half(channel.sigma_interval))
-    return float(np.mean(spans))
+        points = [(0.0, channel.sigma, channel.sigma_interval)]
+        if growing and channel.curve:
+            points = [(point.value, point.sigma, point.interval) for point in channel.curve]
+        values, sigmas, intervals = zip(*points, strict=True)
+        both = (np.square(sigmas), [_half(interval) for interval in intervals])
+        spans.append([float(np.interp(plane, values, each).mean()) for each in both])
+    variance, half = np.mean(spans, axis=0).tolist()
+    return variance, half
 
 
 def _half(interval: tuple[float, float]) -> float:
