@@ -221,7 +221,8 @@ def _pieces(bands: Iterable[npt.NDArray[Any]], source: TiffRows, options: dict[s
         for band in of_height(bands, down, source.height):
             cube = band.reshape(len(band), source.width, -1)
             for left in range(0, source.width, across):
-                yield cube[:, left : left + across]
+                yield cube[:, left : left + across].copy()
+            del band, cube  # before the next ones are put together
     elif options["compression"] is not None:
         encode = _encoder(options)
         for band in of_height(bands, options["rowsperstrip"], source.height):

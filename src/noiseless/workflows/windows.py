@@ -239,7 +239,7 @@ def _held(source: Source, core: int, halo: int, beside: int) -> float:
     looked_at = 2 * (core + 2 * halo) + 2 * source.chunk
     waiting_rows = ((looked_at, source.chunk), (3 * core, core))
     in_memory = sum(rows for rows, together in waiting_rows if together * source.row_bytes <= waiting.MOST_BYTES)
-    decoded, encoded = source.chunk, 3 * max(source.chunk, BLOCK)
+    decoded, encoded = source.chunk, 2 * max(source.chunk, BLOCK)
     return source.row_bytes * min(in_memory + decoded + encoded, 5 * source.height) + beside * looked_at
 
 
