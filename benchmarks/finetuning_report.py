@@ -99,10 +99,9 @@ def introduction(measured: Sequence[Measured], options: argparse.Namespace) -> l
         [0, 1]. The best of the validations is kept; where none is better than the base model, the base model is
         (marked \\*). With so short a budget the figures are a lower bound of what the command reaches in minutes.
 
-        Two things flatter or hurt some rows. The default learning rates of lora, adalora and adapter (1e-2) and prompt
-        (2e-2) were chosen on the MRI images of this page, so its rows say little about other images. The microscopy
-        images were split three times, since the first test image was noisy itself and the second validation image let
-        nothing improve."""
+        Two things flatter or hurt some rows. The learning rates of full and prompt were chosen on the MRI images of
+        this page, so its rows say little about other images. The microscopy images were split three times, since the
+        first test image was noisy itself and the second validation image let nothing improve."""
     return ["# Fine-tuning, measured", "", *textwrap.dedent(text).splitlines()]
 
 
