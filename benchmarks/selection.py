@@ -10,7 +10,7 @@ Everything is dealt again for each repetition. The photographs are real, the noi
 A choice that nobody can make without knowing the kinds, *one of each* that the model does not know, says how much there
 is to win.
 
-Run: python benchmarks/selection.py FOLDER [--repetitions 4] [--draws 5]     about 15 seconds of one core for a choice
+Run: python benchmarks/selection.py FOLDER [--repetitions 4] [--draws 5]     about ten seconds of one core for a choice
 """
 
 from __future__ import annotations
