@@ -155,6 +155,14 @@ def test_a_grey_model_takes_each_channel_by_itself() -> None:
         assert np.allclose(restored[..., channel], alone, atol=1e-6)
 
 
+@pytest.mark.parametrize("level", [0.1, np.full((9, 7), 0.1), noise.Gaussian(sigma=0.1)])
+def test_a_grey_model_is_told_one_level_for_all_channels(level: object) -> None:
+    model = make(1, "sigma")
+    model(tiny_models.noisy(9, 7, 3), noise=level)
+    assert told(model).shape[:2] == (3, 1)
+    assert np.allclose(told(model), 0.1)
+
+
 def test_a_grey_model_takes_a_map_for_each_channel() -> None:
     model = make(1, "sigma")
     image = tiny_models.noisy(2, 3, 8, 8).clip(0, 1)

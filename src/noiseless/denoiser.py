@@ -483,12 +483,12 @@ def _checked_sigma(sigma: npt.ArrayLike, planes: Array) -> Array:
         raise SigmaError("this noise level does not fit the image", got=str(error), expected=planes.shape) from error
     if not (np.isfinite(array).all() and array.min(initial=0) >= 0):
         raise SigmaError("a noise level is negative or not finite")
-    return array
+    return array.reshape((1,) * (planes.ndim - array.ndim) + array.shape)
 
 
 def _are_equal(planes: Array, sigma: Array | None = None) -> bool:
     """Whether all channels are the same, and so is the noise level told for each."""
-    same = sigma is None or (np.ndim(sigma) == 4 and bool((sigma == sigma[:, :1]).all()))
+    same = sigma is None or bool((sigma == sigma[:, :1]).all())
     return same and planes.shape[1] > 1 and bool((planes[:, 1:] == planes[:, :1]).all())
 
 
