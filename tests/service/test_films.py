@@ -87,9 +87,11 @@ def test_a_film_is_what_the_command_line_makes_of_it(client: Any, suffix: str, t
     options = ["--model", "color-nano", "--noise", "gaussian:20", "--strength", "0.8", "--set", "threads=1"]
     command = [sys.executable, "-m", "noiseless", "denoise", str(source), "-o", str(target), *options]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
-    ours, theirs = pictures(result.content), pictures(target)
-    assert np.array_equal(ours, theirs)
-    assert not np.array_equal(ours, pictures(data))
+    ours, theirs, noisy_ones = (pictures(film_of).astype(int) for film_of in (result.content, target, data))
+    # x264 does not always code the same frames alike in two processes, FFV1 loses nothing
+    allowed = 0 if suffix == ".mkv" else 0.25 * np.abs(ours - noisy_ones).mean()
+    assert np.abs(ours - theirs).mean() <= allowed
+    assert not np.array_equal(ours, noisy_ones)
 
 
 def test_its_suffix_is_one_of_few_whatever_it_is_called(client: Any, service: Service) -> None:

@@ -293,7 +293,7 @@ def test_the_estimate_keeps_the_better_weights_and_stops_early(tmp_path: Path) -
     """Steps that are far too long ruin what was learned: without a clean image the run sees it, and keeps the start."""
     data = DataConfig(noisy=tuple(noisy_store(tmp_path, parse(WHITE), seed=1)))
     good, _ = run(tmp_path, settings(data, "recorrupted"))
-    ruin = {"lr": 3.0, "ema": 0.0, "validations": 20, "early_stopping": 2, "warmup": 0.0, "clip_norm": 0.0}
+    ruin = {"lr": 0.03, "ema": 0.0, "validations": 20, "early_stopping": 2, "warmup": 0.0, "clip_norm": 0.0}
     config = settings(data, "recorrupted", start=str(good.folder / "best"), training=ruin)
     outcome, said = run(tmp_path / "again", config)
     assert (outcome.ending, outcome.estimated) == ("finished", True)

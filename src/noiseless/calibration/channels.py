@@ -40,8 +40,9 @@ EVEN = 1.25
 """How much they differ, at most, where noise covers everything; blocks of grass, gravel and tissue differ by 1.3 and
 more."""
 
-REPEATED = 1.03
-"""How much they differ at least: noise by 1.05 and more, what a drawn picture repeats by nothing."""
+REPEATED = 1.005
+"""How much they differ at least: noise by 1.02 and more, also in small images; what a drawn picture repeats, not at
+all."""
 
 BENT = 1.15
 """Rise of the spectrum towards coarse detail, over that of noise, from which uneven blocks are a picture's. Noise of 5
