@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import noiseless
+from noiseless.calibration import examine_planes
 from noiseless.data import NoisyImages, NoisyPairs, samples
 from noiseless.errors import ConfigError, DataError, ImageError, NoiselessError, WorkError
 from noiseless.evaluation import Estimate, Estimates, estimate
@@ -142,6 +143,19 @@ def test_two_exposures_need_no_noise_model(tmp_path: Path) -> None:
     assert "pairs" in made.lines()[0]
     told = estimate("color-small", source)
     assert told.mean("color-small")[0] > told.models["color-small"][0].noisy
+
+
+def test_the_noise_of_an_image_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[bytes] = []
+
+    def counting(planes: list[np.ndarray]) -> Any:
+        measured.append(planes[0].tobytes())
+        return examine_planes(planes)
+
+    monkeypatch.setattr("noiseless.evaluation.unreferenced.examine_planes", counting)
+    source = NoisyImages.find(save(tmp_path / "noisy", noisy_versions(crops(3), "gaussian:15")))
+    assert estimate(["identity", "median"], source).count == 3
+    assert len(measured) == len({*measured}) == 3
 
 
 def test_exposures_of_different_scenes_are_refused(tmp_path: Path) -> None:

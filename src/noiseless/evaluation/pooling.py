@@ -43,11 +43,6 @@ class Pooled:
     noise: Noise
     count: int
 
-    @property
-    def growing(self) -> bool:
-        """Whether it grows with brightness."""
-        return isinstance(self.noise, PoissonGaussian)
-
     def doubt(self, own: float) -> float:
         """Half of the interval of the mean variance of an image, from that of its own measurement."""
         return own / math.sqrt(min(self.count, INDEPENDENT))
@@ -66,6 +61,37 @@ def pool(found: Sequence[Calibration]) -> Pooled | None:
         _median([each.sigma for each in channel], [each.sigma_interval for each in channel]) for channel in channels
     ]
     return Pooled(Gaussian(_value(levels)), len(white))
+
+
+def is_alike(noisy: np.ndarray, found: Calibration, noise: Noise) -> bool:
+    """Whether an image may have this noise: its mean variance lies in the 95% interval of what was found there.
+
+    Args:
+        noisy: the image, (C, H, W) in [0, 1] units.
+        found: what was measured in it.
+        noise: of several images.
+    """
+    variance, half = mean_variance(noisy, found, growing=isinstance(noise, PoissonGaussian))
+    return abs(float(noise.variance(noisy.clip(0, 1)).mean()) - variance) <= half
+
+
+def mean_variance(noisy: np.ndarray, found: Calibration, *, growing: bool) -> tuple[float, float]:
+    """Mean variance, and half its 95% interval; of noise that grows with brightness, at that of the image."""
+    spans = []
+    for plane, channel in zip(noisy, found.channels, strict=True):
+        points = [(0.0, channel.sigma, channel.sigma_interval)]
+        if growing and channel.curve:
+            points = [(point.value, point.sigma, point.interval) for point in channel.curve]
+        values, sigmas, intervals = zip(*points, strict=True)
+        both = (np.square(sigmas), [_half(interval) for interval in intervals])
+        spans.append([float(np.interp(plane, values, each).mean()) for each in both])
+    variance, half = np.mean(spans, axis=0).tolist()
+    return variance, half
+
+
+def _half(interval: Interval) -> float:
+    """Half of the interval of a variance, from that of its root."""
+    return (interval[1] ** 2 - interval[0] ** 2) / 2
 
 
 def _line(channels: Sequence[Channel]) -> tuple[float, float]:

@@ -39,6 +39,9 @@ LEVELS = 256
 SMOOTHED = 1.5
 """Standard deviation in pixels of the window whose mean stands in for the clean value where noise is drawn."""
 
+BLOCK = 16
+"""Side of the blocks whose spread says how sure an estimate is."""
+
 GREYS = np.linspace(0.1, 0.9, 9, dtype=np.float32).reshape(1, 3, 3)
 UNBIASED = 1e-3
 """How far noise may move a mean grey and still count as of zero mean."""
@@ -116,7 +119,11 @@ class Risk:
 
     def left(self, restored: np.ndarray, restored_beside: np.ndarray) -> np.ndarray:
         """Noise times what of it is left in the restored image, at each pixel: the noise's variance, if all is."""
-        return np.asarray(self.probe * (np.asarray(restored_beside, np.float64) - restored) / PROBE)
+        return np.asarray(self.probe * self.moved(restored, restored_beside))
+
+    def moved(self, restored: np.ndarray, restored_beside: np.ndarray) -> np.ndarray:
+        """What a model makes of the probe, by its derivative."""
+        return np.asarray((np.asarray(restored_beside, np.float64) - restored) / PROBE)
 
     def error(self, restored: np.ndarray, restored_beside: np.ndarray) -> np.ndarray:
         """Squared error of the restored image at each pixel, (C, H, W), float64."""
@@ -139,6 +146,14 @@ def error_to_another_view(restored: np.ndarray, noisy: np.ndarray, other: np.nda
 def variance_of_views(noisy: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Variance of the noise at each pixel, of which only means say anything: half the squared difference; float64."""
     return np.asarray((noisy.astype(np.float64) - other) ** 2 / 2)
+
+
+def block_means(error: np.ndarray) -> np.ndarray:
+    """Means of (C, H, W) over channels and blocks of 16 pixels, (rows, columns); of smaller images one."""
+    rows, columns = (max(side // BLOCK, 1) * min(BLOCK, side) for side in error.shape[-2:])
+    tall, wide = min(BLOCK, rows), min(BLOCK, columns)
+    plane = error.mean(axis=0)[:rows, :columns]
+    return np.asarray(plane.reshape(rows // tall, tall, columns // wide, wide).mean(axis=(1, 3)))
 
 
 def law_of(noisy: np.ndarray, noise: Noise) -> Law:

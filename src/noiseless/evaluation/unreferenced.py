@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,19 @@ from noiseless.calibration.exposures import check_one_scene
 from noiseless.data.sources import Item, NoisyImages, NoisyPairs
 from noiseless.data.store import as_unit_float
 from noiseless.errors import ConfigError, DataError, InputError, WorkError
-from noiseless.evaluation.models import Model, resolve
-from noiseless.evaluation.pooling import WHITE, Pooled, pool
+from noiseless.evaluation.models import Model, Named, resolve
+from noiseless.evaluation.pooling import WHITE, Pooled, is_alike, mean_variance, pool
+from noiseless.evaluation.power import CHANCE, Power, is_white, power_of, reference
 from noiseless.evaluation.report import write_text
 from noiseless.evaluation.residual import WINDOW, Audit, audit
-from noiseless.evaluation.risk import Risk, counted, error_to_another_view, has_formula, variance_of_views
+from noiseless.evaluation.risk import (
+    Risk,
+    block_means,
+    counted,
+    error_to_another_view,
+    has_formula,
+    variance_of_views,
+)
 from noiseless.noise import Noise, parse
 from noiseless.noise.chain import Chain
 
@@ -37,8 +45,8 @@ INEXACT = 0.08
 """Half of the 95% interval of what Stein's formula is off by beyond chance, over the error that it gives: a derivative
 by a small change, clean values by means of windows. Found on photographs."""
 
-BLOCK = 16
-"""Side of the blocks whose spread says how sure an estimate is."""
+SURE = 1.96
+"""Half a 95% interval in standard deviations."""
 
 BEST, WORST = 1e-10, 1.0
 """Mean squared errors that are told apart: below the first, 100 dB, nothing is; above the second no image is."""
@@ -55,12 +63,14 @@ class Known:
         told: (C, H, W), float32, the standard deviations that models are told.
         words: the noise as text, what does not count here included.
         doubt: half the 95% interval of its mean variance.
+        power: how strong it is in this image, where a model told it.
     """
 
     noise: Noise
     told: np.ndarray
     words: str
     doubt: float = 0.0
+    power: Power | None = None
 
 
 @dataclass(frozen=True)
@@ -69,17 +79,17 @@ class Measured:
 
     Attributes:
         error: (C, H, W), of the squared error of the restored image.
-        variance: mean variance of the noise.
+        noisy: mean squared error of the noisy image.
         restored: (C, H, W), of two exposures the first.
         audit: of what was removed.
-        doubt: of the mean of `error`, from what is not known of the noise.
+        half: half the 95% interval of the mean of `error`.
     """
 
     error: np.ndarray
-    variance: float
+    noisy: float
     restored: np.ndarray
     audit: Audit
-    doubt: float = 0.0
+    half: float
 
 
 @dataclass(frozen=True)
@@ -227,18 +237,19 @@ def estimate(
     _check(given, limit, alone=single is not None)
     found: dict[str, list[Estimate]] = {model.name: [] for model in chosen}
     left_out: dict[str, InputError] = {}
-    together = pool(_calibrations(single, limit)) if single is not None and given == "auto" else None
+    measured = _calibrations(single, limit) if single is not None and given == "auto" else {}
+    together = pool(list(measured.values()))
     for item in source.items[:limit]:
         scenes: dict[str, list[np.ndarray]] = {}
         with _noted(left_out, item.name):
             scenes = _scenes(item, source.data_range)
         for name, planes in scenes.items():
             with _noted(left_out, name):
-                made = _of_all(chosen, planes, given, name, seed, together)
-                for model, (each, measured) in zip(chosen, made, strict=True):
+                known = _known(planes, given, name, seed, measured.get(name), together)
+                for model, (each, restored) in zip(chosen, _of_all(chosen, planes, known, name, seed), strict=True):
                     found[model.name].append(each)
                     if watch is not None:
-                        watch(model.name, each, planes[0], measured.restored)
+                        watch(model.name, each, planes[0], restored)
     count = len(next(iter(found.values())))
     _check_some(count, left_out)
     protocol = {
@@ -290,36 +301,52 @@ def _scenes(item: Item, data_range: tuple[float, float] | None) -> dict[str, lis
     return {item.name if len(planes) == 1 else f"{item.name}[{number}]": each for number, each in enumerate(planes)}
 
 
-def _calibrations(source: NoisyImages, limit: int | None) -> list[Calibration]:
-    """What is found in each image that can be measured."""
-    found = []
+def _calibrations(source: NoisyImages, limit: int | None) -> dict[str, Calibration]:
+    """What is found in each plane that can be measured, by its name."""
+    found: dict[str, Calibration] = {}
     for item in source.items[:limit]:
         with suppress(InputError):  # said of it later
-            found += [examine_planes(views) for views in _scenes(item, source.data_range).values()]
+            found |= {name: examine_planes(views) for name, views in _scenes(item, source.data_range).items()}
     return found
 
 
-def _of_all(
-    models: Sequence[Model],
+def _known(
     planes: Sequence[np.ndarray],
     noise: Noise | str,
     name: str,
     seed: int,
+    found: Calibration | None,
     together: Pooled | None,
-) -> list[tuple[Estimate, Measured]]:
-    """What is estimated of each model on one scene."""
-    known = [know(plane, noise, name, told_only=len(planes) == 2, together=together) for plane in planes]
+) -> list[Known]:
+    """What is known of the noise of one image, or of both exposures of a scene.
+
+    Of the noise that was measured in an image and that of all, it is the one that a shipped model contradicts less:
+    where little is flat, what is measured can be further off than its interval says.
+    """
+    if len(planes) == 2:
+        return [know(plane, noise, name, told_only=True) for plane in planes]
+    known = [know(planes[0], noise, name, found=found, together=together)]
+    if together is not None and is_white(known[0].noise) and known[0].noise != together.noise:
+        known.append(_known_together(planes[0], together, None))
+    made = [judged(planes[0], each, seed) for each in known]
+    return [min(made, key=lambda each: abs(each.power.excess) if each.power else 0.0)]
+
+
+def _of_all(
+    models: Sequence[Model], planes: Sequence[np.ndarray], known: Sequence[Known], name: str, seed: int
+) -> list[tuple[Estimate, np.ndarray]]:
+    """What is estimated of each model on one scene, and what it restored."""
     if len(planes) == 2:
         found = [between(model, planes, known) for model in models]
-        return [(_estimated(each, name, ""), each) for each in found]
+        return [(_estimated(each, name, ""), each.restored) for each in found]
     found = [alone(model, planes[0], known[0], seed) for model in models]
-    return [(_estimated(each, name, known[0].words), each) for each in found]
+    return [(_estimated(each, name, known[0].words), each.restored) for each in found]
 
 
 def _estimated(measured: Measured, name: str, words: str) -> Estimate:
-    error, half = float(measured.error.mean()), math.hypot(1.96 * _standard_error(measured.error), measured.doubt)
+    error, half = float(measured.error.mean()), measured.half
     low, high = _psnr(error + half), _psnr(error - half)
-    return Estimate(name, words, _psnr(measured.variance), _psnr(error), low, high, measured.audit)
+    return Estimate(name, words, _psnr(measured.noisy), _psnr(error), low, high, measured.audit)
 
 
 def know(
@@ -328,6 +355,7 @@ def know(
     name: str = "the image",
     *,
     told_only: bool = False,
+    found: Calibration | None = None,
     together: Pooled | None = None,
 ) -> Known:
     """What is known of the noise of an image, (C, H, W) in [0, 1] units: as given, or measured in it.
@@ -337,6 +365,7 @@ def know(
         noise: that it has, or ``"auto"``.
         name: of the image, for errors.
         told_only: nothing but what models are told is needed.
+        found: what was measured in it, where that was done.
         together: what was found in all images; used where it lies within the interval of what is measured here.
 
     Raises:
@@ -345,41 +374,22 @@ def know(
     if isinstance(noise, Noise):
         parts = counted(noise)
         return Known(parts[0] if len(parts) == 1 else Chain(parts), noise.told_map(noisy), noise.spec)
-    found = examine_planes([noisy])
+    found = found or examine_planes([noisy])
     first = found.noise.parts[0] if isinstance(found.noise, Chain) else found.noise
     if found.kind == "none" and not told_only:
         fix = "Give --noise, or leave the image out."
         raise DataError(f"no noise can be measured in {name}, so that nothing can be said", fix=fix)
-    doubt = _variance(noisy, found, growing=found.kind == "poisson-gaussian")[1]
-    if together is not None and found.kind in WHITE and _is_alike(noisy, found, together):
-        words = f"{together.noise.spec}, the median of {together.count} images"
-        return Known(together.noise, together.noise.told_map(noisy), words, together.doubt(doubt))
+    doubt = mean_variance(noisy, found, growing=found.kind == "poisson-gaussian")[1]
+    if together is not None and found.kind in WHITE and is_alike(noisy, found, together.noise):
+        return _known_together(noisy, together, together.doubt(doubt))
     return Known(first, first.told_map(noisy), found.noise.spec, doubt)
 
 
-def _is_alike(noisy: np.ndarray, found: Calibration, together: Pooled) -> bool:
-    """Whether an image may have the noise of all: its mean variance lies in the interval of what was found here."""
-    variance, half = _variance(noisy, found, growing=together.growing)
-    return abs(float(together.noise.variance(noisy.clip(0, 1)).mean()) - variance) <= half
-
-
-def _variance(noisy: np.ndarray, found: Calibration, *, growing: bool) -> tuple[float, float]:
-    """Mean variance, and half its 95% interval; of noise that grows with brightness, at that of the image."""
-    spans = []
-    for plane, channel in zip(noisy, found.channels, strict=True):
-        points = [(0.0, channel.sigma, channel.sigma_interval)]
-        if growing and channel.curve:
-            points = [(point.value, point.sigma, point.interval) for point in channel.curve]
-        values, sigmas, intervals = zip(*points, strict=True)
-        both = (np.square(sigmas), [_half(interval) for interval in intervals])
-        spans.append([float(np.interp(plane, values, each).mean()) for each in both])
-    variance, half = np.mean(spans, axis=0).tolist()
-    return variance, half
-
-
-def _half(interval: tuple[float, float]) -> float:
-    """Half of the interval of a variance, from that of its root."""
-    return (interval[1] ** 2 - interval[0] ** 2) / 2
+def _known_together(noisy: np.ndarray, together: Pooled, doubt: float | None) -> Known:
+    """The noise of all images, of which all of the variance is in doubt where nothing else is said."""
+    words = f"{together.noise.spec}, the median of {together.count} images"
+    level = float(together.noise.variance(noisy.clip(0, 1)).mean())
+    return Known(together.noise, together.noise.told_map(noisy), words, level if doubt is None else doubt)
 
 
 def alone(model: Model, noisy: np.ndarray, known: Known, seed: int = 0) -> Measured:
@@ -393,13 +403,37 @@ def alone(model: Model, noisy: np.ndarray, known: Known, seed: int = 0) -> Measu
     """
     risk = Risk.of(noisy, known.noise, seed)
     restored, beside = (run(model, image, known.told) for image in (noisy, risk.beside))
-    left = float(risk.left(restored, beside).mean())
-    share = abs(1 - 2 * left / risk.level) if risk.level else 1.0  # what a wrong level does to the estimate
-    clipped = CLIPPED * float((risk.law.free - risk.law.variance).mean())
     error = risk.error(restored, beside)
-    doubt = math.hypot(share * known.doubt, clipped, INEXACT * float(error.mean()))
+    left = float(risk.left(restored, beside).mean())
+    share = 1 - 2 * left / risk.level if risk.level else 1.0  # what a wrong level does to the estimate
     found = audit(noisy, restored, risk.law.power, risk.probe, doubt=known.doubt)
-    return Measured(error, risk.level, restored, found, doubt)
+    if known.power is None:
+        chance, doubt, excess = _standard_error(error), math.hypot(known.doubt, _clipped(risk)), 0.0
+    else:
+        excess = known.power.excess
+        error -= share * excess
+        chance = math.sqrt(CHANCE * risk.level * max(float(error.mean()), 0.0) / error.size)
+        doubt = SURE * known.power.deviation
+    half = math.hypot(SURE * chance, share * doubt, INEXACT * float(error.mean()))
+    return Measured(error, risk.level + excess, restored, found, half)
+
+
+def _clipped(risk: Risk) -> float:
+    """Half of the 95% interval of what clipping takes of the variance."""
+    return CLIPPED * float((risk.law.free - risk.law.variance).mean())
+
+
+def judged(noisy: np.ndarray, known: Known, seed: int = 0) -> Known:
+    """The same of the noise, and how strong it is in this image, (C, H, W), by what a shipped model leaves of it.
+
+    Nothing is added for noise that the shipped models have not learned.
+    """
+    if not is_white(known.noise):
+        return known
+    risk = Risk.of(noisy, known.noise, seed)
+    model = Named(reference(len(noisy)), "the reference")
+    restored, beside = (run(model, image, known.told) for image in (noisy, risk.beside))
+    return replace(known, power=power_of(risk, restored, beside, math.hypot(known.doubt, _clipped(risk)) / SURE))
 
 
 def between(model: Model, pair: Sequence[np.ndarray], known: Sequence[Known]) -> Measured:
@@ -417,7 +451,8 @@ def between(model: Model, pair: Sequence[np.ndarray], known: Sequence[Known]) ->
     errors = [error_to_another_view(each, *both) for each, both in zip(restored, views, strict=True)]
     power = ndimage.uniform_filter(variance, (0, WINDOW, WINDOW), mode="mirror")
     found = audit(first, restored[0], power, (first - second) / math.sqrt(2))
-    return Measured((errors[0] + errors[1]) / 2, float(variance.mean()), restored[0], found)
+    error = (errors[0] + errors[1]) / 2
+    return Measured(error, float(variance.mean()), restored[0], found, SURE * _standard_error(error))
 
 
 def run(model: Model, noisy: np.ndarray, told: np.ndarray) -> np.ndarray:
@@ -439,10 +474,7 @@ def _standard_error(error: np.ndarray) -> float:
     Blocks, for pixels resemble their neighbours; neighbours, for that a model does worse where there is texture is no
     chance.
     """
-    rows, columns = (max(side // BLOCK, 1) * min(BLOCK, side) for side in error.shape[-2:])
-    tall, wide = min(BLOCK, rows), min(BLOCK, columns)
-    plane = error.mean(axis=0)[:rows, :columns]
-    blocks = plane.reshape(rows // tall, tall, columns // wide, wide).mean(axis=(1, 3))
+    blocks = block_means(error)
     steps = np.concatenate([np.diff(blocks, axis=axis).ravel() for axis in (0, 1)])
     return math.sqrt(float((steps**2).mean()) / 2 / blocks.size) if steps.size else math.inf
 
