@@ -348,7 +348,12 @@ def test_an_estimate_below_nothing_makes_no_weights_the_best() -> None:
     noisy = parse("gaussian:5").sample(unit(tiny_runs.pictures(1, seed=3)[0]), np.random.default_rng(0))
     network = networks.create("unet_nano", **tiny_runs.TINY_NETWORK, conditioning="none").eval()
     scores = [
-        validate(network, [Example(noisy, None, None, lambda restore, after=after: (after, 1e-2))], CPU, bf16=False)
+        validate(
+            network,
+            [Example(noisy, None, None, lambda restore, after=after: (np.full(noisy.shape, after), 1e-2))],
+            CPU,
+            bf16=False,
+        )
         for after in (-1e-3, 0.0, 1e-6, 1e-4, 1e-3)
     ]
     found = [score.psnr for score in scores]

@@ -147,7 +147,7 @@ def _validate(run: Run, hooks: Hooks, spent: float) -> None:
     progress, score = run.progress, 0.0
     if run.fabric.is_global_zero:
         scores = hooks.validate(run.average)
-        score = scores.psnr
+        score = scores.psnr if scores.counts else min(scores.psnr, progress.best)
     score = run.fabric.broadcast(score)
     if math.isnan(score):
         raise _diverged(run, "a validation PSNR of nan")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -47,9 +48,11 @@ from noiseless.training.told import settle_told
 from noiseless.training.track import Tracker
 from noiseless.training.validation import (
     Example,
+    Rival,
     Scores,
     noisy_examples,
     pair_examples,
+    spread,
     unreferenced_examples,
     validate,
 )
@@ -58,6 +61,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from noiseless.denoiser import Denoiser
+
+SEEN = 4
+"""Images that are learned from on which a run without clean images is looked at."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ def run_training(
     for line in plan.lines:
         listener.say(line)
     config = _settle(config, folder, images, plan, precision, resume=resume)
-    config = _settle_told(config, images, listener.say)
+    config = _settle_told(config, images, plan, listener.say)
     run = _assemble(config, folder, fabric, images, plan, adaptation)
     resumed = resume and restore(run)
     listener.say(_opening(run, images, resumed=resumed))
@@ -236,12 +242,12 @@ def _settle(
     return settled
 
 
-def _settle_told(config: RunConfig, images: TrainingImages, say: Callable[[str], None]) -> RunConfig:
+def _settle_told(config: RunConfig, images: TrainingImages, plan: Plan, say: Callable[[str], None]) -> RunConfig:
     if config.told != "auto":
         return config
     if not _starts_from_weights(config):
         return replace(config, told=MEASURED)
-    return settle_told(config, images, build_network(config), say)
+    return settle_told(config, images, build_network(config), say, plan.noise)
 
 
 def _same(before: RunConfig, now: RunConfig, saved: Path) -> None:
@@ -336,12 +342,25 @@ def _examples(config: RunConfig, images: TrainingImages, spec: NetworkSpec, plan
     size, multiple = config.training.validation_size, max(spec.multiple_of, spec.minimum_size)
     views = images.validation
     if "clean" not in views:
-        sides = list(views.values())
-        return unreferenced_examples(sides, plan.noise, spec, size=size, multiple=multiple, seed=config.seed)
+        return _unreferenced(config, list(views.values()), spec, plan)
     if "noisy" in views:
         return pair_examples(views["noisy"], views["clean"], spec, size=size, multiple=multiple, told=config.told)
     noise = parse(config.noise)
     return noisy_examples(views["clean"], noise, spec.channels, size=size, multiple=multiple, seed=config.seed)
+
+
+def _unreferenced(
+    config: RunConfig, views: Sequence[Sequence[np.ndarray]], spec: NetworkSpec, plan: Plan
+) -> list[Example]:
+    size, multiple = config.training.validation_size, max(spec.multiple_of, spec.minimum_size)
+    settings: dict[str, Any] = {"size": size, "multiple": multiple, "seed": config.seed, "told": config.told}
+    return unreferenced_examples(views, plan.noise, spec, **settings)
+
+
+def _seen(config: RunConfig, images: TrainingImages, spec: NetworkSpec, plan: Plan) -> list[Example]:
+    """Some of the noisy images that are learned from."""
+    numbers = spread(len(images.images), SEEN)
+    return _unreferenced(config, [[side[number] for number in numbers] for side in images.train.values()], spec, plan)
 
 
 def _work(
@@ -368,9 +387,18 @@ def _work(
     curve: list[dict[str, float]] = []
     last: list[Scores] = []
 
-    def check(network: nn.Module, examples: list[Example] = examples) -> Scores:
-        bf16 = config.training.precision == "bf16"
-        return validate(adaptation.merged(network), examples, run.fabric.device, bf16)
+    def score(network: nn.Module, examples: list[Example] = examples) -> Scores:
+        return validate(network, examples, run.fabric.device, config.training.precision == "bf16")
+
+    estimated = "clean" not in images.validation
+    first = build_network(config).to(run.fabric.device)
+    seen = _seen(config, images, spec, plan) if estimated and _starts_from_weights(config) else []
+    rival = Rival(score(first), score(first, seen)) if seen else None
+
+    def check(network: nn.Module) -> Scores:
+        network = adaptation.merged(network)
+        scores = score(network)
+        return rival.judge(scores, lambda: score(network, seen)) if rival else scores
 
     def save(network: nn.Module, which: Literal["best", "last"]) -> None:
         plain.load_state_dict(adaptation.merged(network).state_dict())
@@ -393,7 +421,7 @@ def _work(
         if _starts_from_weights(config) and run.progress.step == 0:
             measured = replace(config, told=MEASURED)
             before = examples if config == measured else _examples(measured, images, spec, plan)
-            _score_start(run, lambda: (check(run.average, before).psnr, check(run.average).psnr))
+            _score_start(run, lambda: (score(first, before).psnr, (rival.unseen if rival else score(first)).psnr))
             if adaptation is NO_ADAPTATION or run.progress.best > run.progress.start:
                 save(run.average, "best")  # a run that gains nothing leaves what it started from
         ending = fit(run, Hooks(check, save, log, scored), stop_after=None if stop_after is None else 60 * stop_after)
@@ -402,7 +430,6 @@ def _work(
     noisy = last[0].noisy_psnr if last else float("nan")
     done = run.progress
     test = measure_test(config, run.folder) if ending == "finished" else None
-    estimated = "clean" not in images.validation
     return Outcome(ending, run.folder, done.best, noisy, done.step, done.seconds, test, done.start, estimated)
 
 

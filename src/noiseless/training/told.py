@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from noiseless.bundle import NetworkSpec
+from noiseless.calibration import Calibration, examine_planes
 from noiseless.calibration.pairs import noise_of_pairs
 from noiseless.data.augment import to_channels
 from noiseless.data.store import as_unit_float
+from noiseless.evaluation.pooling import is_alike
+from noiseless.evaluation.unreferenced import Known, judged
 from noiseless.noise import Noise
 from noiseless.training.config import MEASURED, RunConfig
 from noiseless.training.images import TrainingImages
-from noiseless.training.validation import pair_examples, validate
+from noiseless.training.known import KnownNoise
+from noiseless.training.validation import Example, Scores, by_noise, pair_examples, unreferenced_examples, validate
 
 LOOKED_AT = 8
 """Pairs on which both are tried, those to validate on first."""
@@ -35,7 +40,13 @@ CLEARLY = 0.1
 """How many dB more the noise of the pairs must give before the noise of an image is no longer measured."""
 
 
-def settle_told(config: RunConfig, images: TrainingImages, network: nn.Module, say: Callable[[str], None]) -> RunConfig:
+def settle_told(
+    config: RunConfig,
+    images: TrainingImages,
+    network: nn.Module,
+    say: Callable[[str], None],
+    noise: KnownNoise | None = None,
+) -> RunConfig:
     """The settings with `told` settled, by what gives the weights that the run starts from the higher PSNR.
 
     An estimate from a single image can be far off, where all of it is texture or most of it black; pairs show the noise
@@ -46,18 +57,20 @@ def settle_told(config: RunConfig, images: TrainingImages, network: nn.Module, s
         config: of the run, starting from weights.
         images: of the run.
         network: with those weights; left in eval mode.
-        say: told of the noise of the pairs where that is taken.
+        say: told of the noise where that is taken.
+        noise: of noisy images without a clean side.
     """
     spec: NetworkSpec = network.spec  # type: ignore[assignment]
-    roles = {"noisy", "clean"}
-    if spec.conditioning == "none" or not (set(images.train) == set(images.validation) == roles):
+    if spec.conditioning != "none" and set(images.train) == set(images.validation) == {"noisy"} and noise is not None:
+        return _settle_alone(config, images, network, say, noise)
+    if spec.conditioning == "none" or not (set(images.train) == set(images.validation) == {"noisy", "clean"}):
         return replace(config, told=MEASURED)
     noisy, clean = ([*images.validation[role], *images.train[role]][:LOOKED_AT] for role in ("noisy", "clean"))
     pairs = [_units(images.train[role][:FITTED_FROM], spec) for role in ("noisy", "clean")]
-    noise = noise_of_pairs(*pairs)
-    if not _is_of_all(noise, *pairs) or not _is_of_all(noise, _units(noisy, spec), _units(clean, spec)):
+    fit = noise_of_pairs(*pairs)
+    if not _is_of_all(fit, *pairs) or not _is_of_all(fit, _units(noisy, spec), _units(clean, spec)):
         return replace(config, told=MEASURED)
-    fitted = noise.spec
+    fitted = fit.spec
     size, multiple = min(config.training.validation_size, SIDE), max(spec.multiple_of, spec.minimum_size)
 
     def score(told: str) -> float:
@@ -72,6 +85,57 @@ def settle_told(config: RunConfig, images: TrainingImages, network: nn.Module, s
         f"what is measured in each image gives {measured:.2f}"
     )
     return replace(config, told=fitted)
+
+
+def _settle_alone(
+    config: RunConfig, images: TrainingImages, network: nn.Module, say: Callable[[str], None], noise: KnownNoise
+) -> RunConfig:
+    """Without clean images: the noise of all together, where it may be that of most and the estimate prefers it.
+
+    A wrong level flatters those who are told it, so that an image in which another was measured judges by that.
+    """
+    spec: NetworkSpec = network.spec  # type: ignore[assignment]
+    views = [*images.validation["noisy"], *images.train["noisy"]][:LOOKED_AT]
+    size, multiple = min(config.training.validation_size, SIDE), max(spec.multiple_of, spec.minimum_size)
+    settings: dict[str, Any] = {"size": size, "multiple": multiple, "seed": config.seed}
+    together = unreferenced_examples([views], noise, spec, told=noise.noise.spec, **settings)
+    found = [examine_planes([example.noisy]) for example in together]
+    alike = [_may_have(noise.noise, example.noisy, each) for example, each in zip(together, found, strict=True)]
+    judged = [same or each.kind != "none" for same, each in zip(alike, found, strict=True)]
+    if 2 * sum(alike) <= len(alike):
+        return replace(config, told=MEASURED)
+
+    def own(found: Calibration) -> KnownNoise:
+        return KnownNoise.of(found.noise, spec.channels)
+
+    def scores(examples: Sequence[Example]) -> Scores:
+        ready = [
+            example if same else replace(example, estimate=by_noise(example.noisy, own(each), config.seed))
+            for example, each, same, counts in zip(examples, found, alike, judged, strict=True)
+            if counts
+        ]
+        return validate(network, ready, torch.device("cpu"), False)
+
+    measured, shown = scores(unreferenced_examples([views], noise, spec, **settings)), scores(together)
+    if not shown.surely_above(measured):
+        return replace(config, told=MEASURED)
+    say(
+        f"The images together show {noise.noise.spec}: the model is told that from now on, which gives an estimated "
+        f"{shown.psnr:.2f} dB, where what is measured in each image gives {measured.psnr:.2f}"
+    )
+    return replace(config, told=noise.noise.spec)
+
+
+def _may_have(noise: Noise, noisy: np.ndarray, found: Calibration) -> bool:
+    """Whether an image may have this noise: by what was measured in it, or by what a shipped model leaves of it.
+
+    The latter needs no flat part, and not even the right order of magnitude in what was measured.
+    """
+    if is_alike(noisy, found, noise):
+        return True
+    level = float(noise.variance(noisy.clip(0, 1)).mean())
+    power = judged(noisy, Known(noise, noise.told_map(noisy), noise.spec, doubt=2 * level)).power
+    return power is not None and 1 / ALIKE <= 1 + power.excess / level <= ALIKE
 
 
 def _is_of_all(noise: Noise, noisy: Sequence[np.ndarray], clean: Sequence[np.ndarray]) -> bool:

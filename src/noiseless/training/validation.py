@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from noiseless.bundle import NetworkSpec
 from noiseless.data.augment import to_channels
 from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError
-from noiseless.evaluation.risk import Risk, error_to_another_view, variance_of_views
+from noiseless.evaluation.risk import Risk, block_means, error_to_another_view, variance_of_views
 from noiseless.metrics import psnr, ssim
 from noiseless.noise import Noise
 from noiseless.training.config import MEASURED
@@ -27,7 +27,7 @@ from noiseless.training.objectives import apply
 from noiseless.training.patches import pair_levels
 
 Restore = Callable[[np.ndarray], np.ndarray]
-Estimator = Callable[[Restore], tuple[float, float]]
+Estimator = Callable[[Restore], tuple[np.ndarray, float]]
 
 MOST_IMAGES = 48
 PICTURES = 4
@@ -36,6 +36,9 @@ PERFECT = 100.0
 
 TOLD_APART = 0.02
 """Share of the noise that is left below which an estimate tells no difference: by chance it may be below 0."""
+
+SURE = 2.0
+"""Standard errors by which an estimated error must be smaller, lest it be by chance."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Example:
         noisy: the network's input.
         clean: what it is compared with, where that is known.
         sigma: what the network is told.
-        estimate: tells the mean squared error without `clean`, from the network as a function of such arrays, and
-            that of the noisy image.
+        estimate: tells the squared error of each pixel without `clean`, from the network as a function of such arrays,
+            of which only means say anything, and the mean one of the noisy image.
     """
 
     noisy: np.ndarray
@@ -65,14 +68,47 @@ class Scores:
         ssim: likewise; nan where there is no clean image.
         noisy_psnr: of the noisy images.
         pictures: noisy, restored and, where there is one, clean.
-        estimated: whether there was no clean image.
+        blocks: where there is no clean image: mean squared errors of blocks of pixels, as estimated, over that of the
+            noisy image.
+        counts: whether they may be the best of a run: not where they surpass what it started from by chance.
     """
 
     psnr: float
     ssim: float
     noisy_psnr: float
     pictures: list[tuple[np.ndarray, ...]]
-    estimated: bool = False
+    blocks: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    counts: bool = True
+
+    @property
+    def estimated(self) -> bool:
+        """Whether there was no clean image."""
+        return bool(self.blocks.size)
+
+    def surely_above(self, other: Scores) -> bool:
+        """Whether the estimated errors on the same images are smaller than others, beyond what chance does."""
+        gain = other.blocks - self.blocks
+        return float(gain.mean()) > SURE * float(gain.std()) / math.sqrt(gain.size)
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The weights that a run without clean images started from, which it keeps unless it surely surpasses them.
+
+    By chance an estimate prefers others, and what suits the few images that are kept to validate on may harm the rest.
+    Of images that were learned from an estimate says too much good, so that there the least is asked: no loss.
+
+    Attributes:
+        unseen: their scores on the images to validate on.
+        seen: and on some that are learned from.
+    """
+
+    unseen: Scores
+    seen: Scores
+
+    def judge(self, unseen: Scores, seen: Callable[[], Scores]) -> Scores:
+        """The scores of other weights, which count if they surpass these."""
+        return replace(unseen, counts=unseen.surely_above(self.unseen) and seen().psnr >= self.seen.psnr)
 
 
 def noisy_examples(
@@ -80,7 +116,7 @@ def noisy_examples(
 ) -> list[Example]:
     """The middles of clean images with noise that depends on the seed and the image's number alone."""
     examples = []
-    for number in _spread(len(images)):
+    for number in spread(len(images), MOST_IMAGES):
         clean = to_channels(as_unit_float(_middle(images[number], size, multiple)), channels)
         generator = np.random.default_rng([seed, number])
         drawn = noise.draw(generator)
@@ -103,7 +139,7 @@ def pair_examples(
     def ready(image: np.ndarray) -> np.ndarray:
         return to_channels(as_unit_float(_middle(image, size, multiple)), spec.channels)
 
-    numbers = _spread(len(clean))
+    numbers = spread(len(clean), MOST_IMAGES)
     middles = [ready(noisy[number]) for number in numbers]
     levels = pair_levels(middles, spec, told)
     return [
@@ -120,6 +156,7 @@ def unreferenced_examples(
     size: int,
     multiple: int,
     seed: int,
+    told: str = MEASURED,
 ) -> list[Example]:
     """The middles of noisy images, with a way to estimate the error: another view of each, or the known noise.
 
@@ -130,28 +167,30 @@ def unreferenced_examples(
         size: largest side.
         multiple: of which the sides are.
         seed: of what the estimate draws.
+        told: see `pair_levels`.
     """
     ready = [
         [to_channels(as_unit_float(_middle(side[number], size, multiple)), spec.channels) for side in views]
-        for number in _spread(len(views[0]))
+        for number in spread(len(views[0]), MOST_IMAGES)
     ]
-    levels = pair_levels([sides[0] for sides in ready], spec)
+    levels = pair_levels([sides[0] for sides in ready], spec, told)
     examples = []
     for number, (noisy, *others) in enumerate(ready):
         if others:
             estimate = _by_another_view(noisy, others[0])
         else:
             assert noise is not None
-            estimate = _by_noise(noisy, noise, seed + number)
+            estimate = by_noise(noisy, noise, seed + number)
         examples.append(Example(noisy, None, None if levels is None else levels[number](noisy), estimate))
     return examples
 
 
-def _by_noise(noisy: np.ndarray, noise: KnownNoise, seed: int) -> Estimator:
+def by_noise(noisy: np.ndarray, noise: KnownNoise, seed: int) -> Estimator:
+    """By Stein's formula."""
     risk = Risk.of(noisy, noise.noise, seed, noise.mixing.numpy() if noise.joint else None)
 
-    def estimate(restore: Restore) -> tuple[float, float]:
-        return float(risk.error(restore(noisy), restore(risk.beside)).mean()), risk.level
+    def estimate(restore: Restore) -> tuple[np.ndarray, float]:
+        return risk.error(restore(noisy), restore(risk.beside)), risk.level
 
     return estimate
 
@@ -159,8 +198,8 @@ def _by_noise(noisy: np.ndarray, noise: KnownNoise, seed: int) -> Estimator:
 def _by_another_view(noisy: np.ndarray, other: np.ndarray) -> Estimator:
     level = float(variance_of_views(noisy, other).mean())
 
-    def estimate(restore: Restore) -> tuple[float, float]:
-        return float(error_to_another_view(restore(noisy), noisy, other).mean()), level
+    def estimate(restore: Restore) -> tuple[np.ndarray, float]:
+        return error_to_another_view(restore(noisy), noisy, other), level
 
     return estimate
 
@@ -169,6 +208,7 @@ def validate(network: nn.Module, examples: Sequence[Example], device: torch.devi
     """PSNR and SSIM of a network over the examples, the result clipped to [0, 1]; the network is left in eval mode."""
     network.eval()
     rows: list[tuple[float, float, float]] = []
+    blocks: list[np.ndarray] = []
     pictures: list[tuple[np.ndarray, ...]] = []
     for example in examples:
         restore = _as_function(network, example.sigma, device, bf16)
@@ -178,14 +218,15 @@ def validate(network: nn.Module, examples: Sequence[Example], device: torch.devi
             rows.append((psnr(restored, example.clean), ssim(restored, example.clean), psnr(noisy, example.clean)))
         else:
             assert example.estimate is not None
-            after, before = example.estimate(restore)
+            error, before = example.estimate(restore)
             sides = (noisy, restored)
-            rows.append((_decibels(max(after, TOLD_APART * before)), math.nan, _decibels(before)))
+            rows.append((_decibels(max(float(error.mean()), TOLD_APART * before)), math.nan, _decibels(before)))
+            blocks.append(block_means(error).ravel() / before)
         if len(pictures) < PICTURES:
             pictures.append(sides)
     means = np.minimum(rows, PERFECT).mean(axis=0)
-    estimated = any(example.clean is None for example in examples)
-    return Scores(float(means[0]), float(means[1]), float(means[2]), pictures, estimated)
+    found = np.concatenate([np.zeros(0), *blocks])
+    return Scores(float(means[0]), float(means[1]), float(means[2]), pictures, found)
 
 
 def _as_function(network: nn.Module, sigma: np.ndarray | None, device: torch.device, bf16: bool) -> Restore:
@@ -205,8 +246,9 @@ def _decibels(squared_error: float) -> float:
     return -10 * math.log10(max(squared_error, 1e-12))
 
 
-def _spread(count: int) -> list[int]:
-    return sorted(set(np.linspace(0, count - 1, min(count, MOST_IMAGES)).round().astype(int).tolist()))
+def spread(count: int, most: int) -> list[int]:
+    """As many of so many numbers, far from each other."""
+    return sorted(set(np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()))
 
 
 def _middle(image: np.ndarray, size: int, multiple: int) -> np.ndarray:

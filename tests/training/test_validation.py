@@ -1,0 +1,93 @@
+"""Validation without clean images: what counts as better, and what all images together show of their noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import noiseless
+import tiny_runs
+from noiseless.data import samples
+from noiseless.data.store import write_store
+from noiseless.noise import parse
+from noiseless.training.config import MEASURED, DataConfig, RunConfig, from_mapping, over_defaults
+from noiseless.training.images import open_images
+from noiseless.training.plan import make_plan
+from noiseless.training.run import build_network, run_training
+from noiseless.training.told import settle_told
+from noiseless.training.validation import Rival, Scores
+
+
+def scores(blocks: np.ndarray, psnr: float = 30.0) -> Scores:
+    return Scores(psnr, float("nan"), 20.0, [], blocks)
+
+
+def test_what_chance_prefers_does_not_count() -> None:
+    generator = np.random.default_rng(0)
+    start = generator.normal(1.0, 0.3, 64)
+    chance, surely = (start - gain - generator.normal(0, 0.1, 64) for gain in (0.005, 0.1))
+    assert not scores(chance).surely_above(scores(start))
+    assert scores(surely).surely_above(scores(start))
+    rival = Rival(scores(start), scores(start, psnr=30.0))
+    assert not rival.judge(scores(chance, psnr=30.2), lambda: scores(start, psnr=31.0)).counts
+    assert rival.judge(scores(surely, psnr=30.2), lambda: scores(start, psnr=30.1)).counts
+    assert not rival.judge(scores(surely, psnr=30.2), lambda: scores(start, psnr=29.9)).counts
+
+
+def test_it_keeps_what_it_started_from_unless_it_surely_surpasses_it(tmp_path: Path) -> None:
+    """A learning rate of nothing moves no weight, and what is saved is what a run starts from."""
+    scenes = [scene.astype(np.float32) / 255 for scene in tiny_runs.pictures(6, seed=1)]
+    noise = parse("gaussian:30")
+    noisy = [noise.sample(scene, np.random.default_rng(number)) for number, scene in enumerate(scenes)]
+    write_store(tmp_path / "noisy", ((str(number), image, {}) for number, image in enumerate(noisy)))
+    data = DataConfig(noisy=(str(tmp_path / "noisy"),))
+    config = tiny_runs.config(data, objective="recorrupted", loss="mse", noise="", steps=120)
+    first = run_training(config, tmp_path / "first")
+    again = replace(config, start=str(first.folder / "best"), steps=20)
+    kept = run_training(replace(again, training=replace(again.training, lr=0.0)), tmp_path / "again")
+    assert kept.psnr == kept.start_psnr
+    assert kept.psnr == pytest.approx(first.psnr, abs=0.01)
+    weights = [(folder / "best" / "model.safetensors").read_bytes() for folder in (first.folder, kept.folder)]
+    assert weights[0] == weights[1]
+
+
+def noisy_run(folder: Path, specs: list[str]) -> tuple[RunConfig, list[np.ndarray]]:
+    """Photographs, the noise of each in turn of these, to start from the shipped model."""
+    paths = [path for kind in ("test", "validation", "train") for path in samples(kind)][:6]
+    clean = [noiseless.read(path).planes()[0][:, :128, :128] for path in paths]
+    noisy = [
+        parse(specs[number % len(specs)]).sample(image, np.random.default_rng(number))
+        for number, image in enumerate(clean)
+    ]
+    write_store(folder / "noisy", ((str(number), image, {}) for number, image in enumerate(noisy)))
+    data = {"noisy": (str(folder / "noisy"),)}
+    arguments = {"conditioning": "sigma", "channels": 3}
+    plain = over_defaults({"steps": 1, "data": data, "start": "color-small", "arguments": arguments})
+    return from_mapping(RunConfig, plain), clean
+
+
+@pytest.mark.parametrize(
+    ("specs", "together"),
+    [(["correlated:sigma=0.08,length=1"], True), (["gaussian:8", "gaussian:45"], False)],
+    ids=["one noise", "two"],
+)
+def test_it_is_told_what_all_images_show(specs: list[str], together: bool, tmp_path: Path) -> None:
+    """In small images correlated noise is taken for more or less than it is; but two noises have no common level."""
+    config, clean = noisy_run(tmp_path, specs)
+    images = open_images(config.data, tmp_path / "run", lambda line: None)
+    said: list[str] = []
+    told = settle_told(config, images, build_network(config), said.append, make_plan(config, images).noise).told
+    assert (told != MEASURED) == together == bool(said)
+    if together:
+        model = noiseless.load("color-small")
+        noisy = [parse(specs[0]).sample(image, np.random.default_rng(number)) for number, image in enumerate(clean)]
+        errors = [
+            np.mean(
+                [(model(one, channel_axis=0, noise=how) - other) ** 2 for one, other in zip(noisy, clean, strict=True)]
+            )
+            for how in (told, "auto")
+        ]
+        assert errors[0] < errors[1]
