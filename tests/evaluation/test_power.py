@@ -101,6 +101,18 @@ def test_estimates_of_any_model_come_nearer_the_truth(model: Model) -> None:
     assert held >= 5
 
 
+@pytest.mark.parametrize("doubt", [1.0, 1e6, float("inf")])
+def test_a_level_that_is_not_known_at_all(doubt: float) -> None:
+    clean, sigma = photographs(1)[0], 25 / 255
+    noisy = Gaussian(sigma).sample(clean, np.random.default_rng(0))
+    power = judged(noisy, supposed(noisy, sigma, 1.5, doubt)).power
+    assert power is not None
+    assert power.excess == pytest.approx(-0.5 * sigma**2, rel=0.1)
+    small = judged(noisy[:, :3, :5], supposed(noisy[:, :3, :5], sigma, 1.0, doubt)).power
+    assert small is not None
+    assert np.isfinite(small.excess)
+
+
 def test_noise_that_the_shipped_models_have_not_learned_is_left_alone() -> None:
     noisy = parse("correlated:sigma=0.06,length=1").sample(photographs(1)[0], np.random.default_rng(0))
     for spec in ("correlated:sigma=0.06,length=1", "gaussian:15+stripes:sigma=0.02"):

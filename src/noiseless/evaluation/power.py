@@ -82,17 +82,17 @@ def power_of(risk: Risk, restored: np.ndarray, beside: np.ndarray, deviation: fl
         risk: Stein's formula for the image.
         restored: by the reference, (C, H, W).
         beside: what the reference made of `risk.beside`.
-        deviation: standard deviation of the mean variance, for what is not known of it.
+        deviation: standard deviation of the mean variance, for what is not known of it; no more than all of it.
     """
-    error, left, expected, count = np.concatenate(
-        [_bands(risk, restored, beside, weights) for weights in _mixing(len(restored))], axis=1
-    )
+    bands = np.concatenate([_bands(risk, restored, beside, weights) for weights in _mixing(len(restored))], axis=1)
+    error, left, expected, count = bands[:, bands[-1] > 0]  # small images have no band between others
     level = risk.level
+    deviation = min(deviation, level)
     share = expected / expected.sum()
     left = np.maximum(left, LEAST * expected)
     spread = left * np.minimum(SPREAD * np.sqrt(expected / left), WIDEST)
     uneven = float((risk.law.variance**2).mean() / max(float(risk.law.variance.mean()) ** 2, 1e-30))
-    chance = 2 * uneven * expected**2 / np.maximum(count, 1)
+    chance = 2 * uneven * expected**2 / count
     told = SHARED * np.outer(spread, spread) + np.diag((1 - SHARED) * spread**2)
     unsure = np.diag(chance + CHANCE * level * left / risk.noisy.size) + deviation**2 * np.outer(share, share)
     together = chance + deviation**2 * share  # covariance of the power with what is seen in each band

@@ -428,9 +428,9 @@ def judged(noisy: np.ndarray, known: Known, seed: int = 0) -> Known:
 
     Nothing is added for noise that the shipped models have not learned.
     """
-    if not is_white(known.noise):
-        return known
     risk = Risk.of(noisy, known.noise, seed)
+    if not is_white(known.noise) or not risk.level:
+        return known
     model = Named(reference(len(noisy)), "the reference")
     restored, beside = (run(model, image, known.told) for image in (noisy, risk.beside))
     return replace(known, power=power_of(risk, restored, beside, math.hypot(known.doubt, _clipped(risk)) / SURE))
