@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from noiseless.calibration import examine
-from noiseless.calibration.bands import weakens
+from noiseless.calibration.bands import measure_bands
 from noiseless.calibration.patches import NOWHERE
 from noiseless.calibration.texture import take_blocks
 from noiseless.noise import parse
@@ -15,7 +15,7 @@ from shaded_scenes import as_8_bit
 
 
 def found(image: np.ndarray) -> bool:
-    return weakens(take_blocks([image], NOWHERE))
+    return measure_bands(take_blocks([image], NOWHERE)).weakens
 
 
 def noise(spec: str, seed: int = 0) -> np.ndarray:

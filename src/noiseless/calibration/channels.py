@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeAlias
+from functools import cache, partial
 
 import numpy as np
 
-from noiseless.calibration.bands import weakens
+from noiseless.calibration.bands import Bands, measure_bands
 from noiseless.calibration.curve import Fit, fit_curve, no_fit, take_samples
 from noiseless.calibration.doubt import curve, gain_interval, jackknife, level_interval, read_interval
 from noiseless.calibration.exposures import check_one_scene, fit_exposures
@@ -18,7 +17,7 @@ from noiseless.calibration.impulses import find_impulses, without_impulses
 from noiseless.calibration.patches import NOWHERE, find_limits, median, rounding_step
 from noiseless.calibration.report import Channel, Seen
 from noiseless.calibration.stripes import stripe_level, without_stripes
-from noiseless.calibration.texture import FLOOR, Blocks, Texture, bend, measure_halved, measure_texture, take_blocks
+from noiseless.calibration.texture import FLOOR, Texture, bend, measure_halved, measure_texture, take_blocks
 
 CORRELATED = 0.1
 """Correlation of neighbours from which noise is not white."""
@@ -29,6 +28,11 @@ sharp all over, some still have 2; correlated noise, from a length of 0.7 pixels
 
 FINEST = 1 / 255
 """Level of the finest detail in developed photographs, at most."""
+
+SOFT, SOFT_FALL = 0.9, 2.5
+"""Least correlation length in pixels, and power of fine over the finest detail, of noise in developed photographs: the
+Canon crops of PolyU have 1 and 3.6 at least. Of clean photographs, at full size and scaled down, a third passes for
+noisy without this, of which four in five have less: it is their own finest detail."""
 
 EIGHT_BITS = 0.9 / 255
 """Distance between values from which an image counts as one of 8 bits."""
@@ -63,9 +67,6 @@ LOOSE = (0.6, 1.6)
 NOTHING = 1e-9
 """Variance added to what is expected of the finest detail, which may be nothing at all."""
 
-Halved: TypeAlias = Callable[[], Texture | None]
-"""Measures the texture of what is measured at half its size."""
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -77,6 +78,7 @@ class Measured:
         dependent: the variance grows with brightness.
         correlated: neighbours resemble each other.
         developed: and flat areas hold less of it than others, as after smoothing in camera.
+        undecided: they do, but it may as well be what the picture shows.
     """
 
     channel: Channel
@@ -84,6 +86,7 @@ class Measured:
     dependent: bool
     correlated: bool
     developed: bool = False
+    undecided: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,19 @@ class _Defects:
     columns: float
     impulses: float
     ends: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """What is looked at only where it decides.
+
+    Attributes:
+        bands: measures the bands of the blocks, once.
+        halved: measures the texture at half the size.
+    """
+
+    bands: Callable[[], Bands]
+    halved: Callable[[], Texture | None]
 
 
 def measure_channel(planes: Sequence[np.ndarray], mask: np.ndarray | None) -> Measured:
@@ -107,15 +123,15 @@ def measure_channel(planes: Sequence[np.ndarray], mask: np.ndarray | None) -> Me
     samples = take_samples(planes, mask)
     fit = fit_curve(samples)
     blocks = take_blocks(planes, samples.limits, mask)
-    halved = partial(measure_halved, planes, samples.limits, mask)
+    looks = _Looks(cache(partial(measure_bands, blocks)), partial(measure_halved, planes, samples.limits, mask))
     if fit is None:
         texture = measure_texture(blocks, np.full_like(blocks.energies, NOTHING))
-        if not _is_correlated(texture, blocks, 0.0, samples.step, halved):
+        if not _lies_over_all(texture, looks) and not _is_developed(texture, 0.0, samples.step):
             return _untold(defects)
         fit = no_fit()
     else:
         texture = measure_texture(blocks, fit.line.variance(blocks.means) + samples.step**2 / 12 + NOTHING)
-    return _measured(fit, texture, blocks, defects, halved, clipped=samples.limits != NOWHERE, step=samples.step)
+    return _measured(fit, texture, defects, looks, clipped=samples.limits != NOWHERE, step=samples.step)
 
 
 def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
@@ -140,8 +156,8 @@ def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
         return _untold(defects)
     blocks = take_blocks(differences, NOWHERE, mask)
     texture = measure_texture(blocks, np.full_like(blocks.energies, _finest(differences) + NOTHING))
-    halved = partial(measure_halved, differences, NOWHERE, mask)
-    return _measured(fit, texture, blocks, defects, halved, clipped=False, step=0.0)
+    looks = _Looks(cache(partial(measure_bands, blocks)), partial(measure_halved, differences, NOWHERE, mask))
+    return _measured(fit, texture, defects, looks, clipped=False, step=0.0)
 
 
 def _finest(differences: Sequence[np.ndarray]) -> float:
@@ -192,19 +208,20 @@ def _untold(defects: _Defects) -> Measured:
 def _measured(
     fit: Fit,
     texture: Texture | None,
-    blocks: Blocks,
     defects: _Defects,
-    halved: Halved,
+    looks: _Looks,
     *,
     clipped: bool,
     step: float,
 ) -> Measured:
     level = math.sqrt(fit.level)
-    correlated = _is_correlated(texture, blocks, fit.level, step, halved)
-    developed = correlated and texture is not None and texture.floor <= FLOOR
+    over_all = _lies_over_all(texture, looks)
+    developed = not over_all and _is_developed(texture, fit.level, step)
+    correlated = over_all or developed
     sigma, interval = level, level_interval(fit, clipped=clipped)
     if correlated and texture is not None:
-        sigma, interval = texture.sigma, (LOOSE[0] * texture.sigma, LOOSE[1] * texture.sigma)
+        sigma = texture.sigma if developed else min(texture.sigma, looks.bands().highest(texture.length))
+        interval = LOOSE[0] * sigma, LOOSE[1] * sigma
     gain, read = fit.line.gain, math.sqrt(fit.line.floor)
     gain_error = jackknife(fit.replicates[:, 0])
     channel = Channel(
@@ -229,30 +246,46 @@ def _measured(
         flat=fit.flat,
     )
     change = gain * (fit.span[1] - fit.span[0]) / max(fit.level, 1e-12)
-    return Measured(channel, True, gain > CERTAIN * gain_error and change > SLOPE, correlated, developed)
+    undecided = not correlated and _may_lie_over_all(texture) and texture is not None and texture.fall > FALL
+    return Measured(channel, True, gain > CERTAIN * gain_error and change > SLOPE, correlated, developed, undecided)
 
 
-def _is_correlated(texture: Texture | None, blocks: Blocks, level: float, step: float, halved: Halved) -> bool:
-    """Whether neighbours resemble each other, by noise and not by what the picture shows.
-
-    Such noise lacks the finest detail; texture comes on top of it. Noise that lies over everything leaves no block
-    flat; nor do grass and gravel, but their blocks differ, and their spectrum rises towards coarse detail. What is left
-    of it in photographs of 8 bits, developed and smoothed in camera, is told from the picture by being even.
-    """
-    if texture is None or texture.first_lag <= CORRELATED:
+def _may_lie_over_all(texture: Texture | None) -> bool:
+    """Whether no block is flat, and neighbours resemble each other."""
+    if texture is None or texture.floor <= FLOOR:
         return False
-    if texture.floor > FLOOR:
-        lacks = (texture.fall > FALL and _is_noise(texture, halved)) or weakens(blocks)
-        return lacks and texture.uneven >= REPEATED
-    smooth = math.sqrt(level) < FINEST < texture.sigma
-    return smooth and step > EIGHT_BITS and texture.uneven <= UNEVEN
+    return texture.first_lag > CORRELATED and texture.uneven >= REPEATED
 
 
-def _is_noise(texture: Texture, halved: Halved) -> bool:
+def _lies_over_all(texture: Texture | None, looks: _Looks) -> bool:
+    """Whether there is correlated noise that leaves no block flat.
+
+    Such noise lacks the finest detail; texture comes on top of it. Fur, grass and gravel leave nothing flat either, but
+    their blocks differ, and their spectrum rises towards coarse detail.
+    """
+    if texture is None or not _may_lie_over_all(texture):
+        return False
+    bands = looks.bands()
+    return bands.weakens or (bands.calm and texture.fall > FALL and _is_noise(texture, looks))
+
+
+def _is_developed(texture: Texture | None, level: float, step: float) -> bool:
+    """Whether there is what development and smoothing in camera leave of noise in photographs of 8 bits.
+
+    It is soft, nearly even, and there is nothing of it at the finest detail. Where no block is without it, its
+    spectrum does not go on rising.
+    """
+    if texture is None or step <= EIGHT_BITS or not math.sqrt(level) < FINEST < texture.sigma:
+        return False
+    soft = texture.length >= SOFT and texture.fall >= SOFT_FALL
+    return soft and texture.uneven <= UNEVEN and (texture.floor <= FLOOR or bend(texture) <= BENT)
+
+
+def _is_noise(texture: Texture, looks: _Looks) -> bool:
     """Whether blocks are alike, or their spectrum is that of noise, which may be too long to be seen at full size."""
     if texture.uneven <= EVEN or bend(texture) <= BENT:
         return True
-    smaller = halved()
+    smaller = looks.halved()
     return smaller is not None and bend(smaller) <= BENT
 
 

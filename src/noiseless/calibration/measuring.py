@@ -255,6 +255,8 @@ def _warnings(channels: Sequence[Measured], kind: str) -> list[str]:
         found.append("the gain is uncertain, as where other noise hides it: see its interval")
     if kind == "poisson-gaussian" and any(_is_wide(each, "read") for each in channels):
         found.append("the read noise is uncertain, as where a picture has no dark part: see its interval")
+    if kind != "correlated" and any(each.undecided for each in channels):
+        found.append("no area is flat: coarse detail is taken for texture; correlated noise could look the same")
     if kind == "correlated" and any(each.developed for each in channels):
         found.append("the noise is faint in flat areas, as in developed photographs; fine texture can look the same")
     if any(each.channel.offset for each in channels):
