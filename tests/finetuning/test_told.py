@@ -44,10 +44,10 @@ def pairs(folder: Path, specs: Sequence[str]) -> DataConfig:
 
 
 def tune(
-    data: DataConfig, folder: Path, say: Callable[[str], None] = lambda line: None, **options: Any
+    data: DataConfig, folder: Path, say: Callable[[str], None] = lambda line: None, keep: str = "none", **options: Any
 ) -> FinetuningOutcome:
     """A run that learns nothing."""
-    config = default_config("lora")
+    config = default_config("lora", keep)
     training = replace(config.training, lr=0.0, validations=1, batch_size=1, accelerator="cpu", precision="float32")
     config = replace(config, data=data, steps=2, training=training)
     return run_finetuning(BASE, config, folder, listener=Listener(say=say), **options)
@@ -91,6 +91,36 @@ def test_what_is_measured_well_is_measured_on(tmp_path: Path) -> None:
     tune(pairs(tmp_path, ["gaussian:5", "gaussian:60"]), tmp_path / "run")
     assert 'told = "measured"' in (tmp_path / "run" / "config.toml").read_text()
     assert noiseless.load(tmp_path / "run").bundle.told is None
+
+
+def test_what_is_new_is_told_apart_from_what_is_kept(tmp_path: Path) -> None:
+    """By a level beyond all that are kept, which no image is named by and which is not recorded as the new noise."""
+    said: list[str] = []
+    outcome = tune(pairs(tmp_path, ["gaussian:5", "gaussian:60"]), tmp_path / "run", said.append, keep="replay")
+    last = noiseless.load(outcome.run.folder / "last").bundle
+    kept = noiseless.load(BASE).bundle.noise
+    assert kept is not None
+    assert last.told is not None
+    assert any(f"told {last.told}, more than any" in line for line in said)
+    assert parse(last.told).told_map(np.zeros((1, 2, 2), np.float32)).max() > 1.2 * kept["sigma"]["high"]
+    assert last.noise is None
+    assert not outcome.better, "such a level is no better before anything is learned"
+
+
+def test_what_the_pairs_show_is_told_with_a_way_to_keep_too(tmp_path: Path) -> None:
+    outcome = tune(pairs(tmp_path, [NOISE]), tmp_path / "run", keep="replay")
+    assert outcome.gain > 1
+    assert str(noiseless.load(tmp_path / "run").bundle.told).startswith("speckle:looks=")
+
+
+def test_one_level_for_all_is_told_as_it_is(tmp_path: Path) -> None:
+    config = replace(default_config("lora"), data=pairs(tmp_path, [NOISE]), told="gaussian:110")
+    images = open_images(config.data, tmp_path / "run", lambda line: None)
+    source = patch_source(config, images, noiseless.load(BASE).spec, make_plan(config, images))
+    for seed in range(4):
+        sigma = source.draw(np.random.default_rng(seed), 32).sigma
+        assert sigma is not None
+        np.testing.assert_allclose(sigma, 110 / 255, rtol=1e-6)
 
 
 def test_what_is_told_does_not_name_the_pair(tmp_path: Path) -> None:

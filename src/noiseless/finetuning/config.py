@@ -53,6 +53,10 @@ class MethodConfig:
 class KeepConfig:
     """How a network is held to what it could do before.
 
+    Pairs whose noise is measured in each image are told apart from what is kept by a level that nothing of that has,
+    see `noiseless.finetuning.keeping.label_apart`; the tuned model is told it of every image by ``noise="auto"``, and
+    does what it could before where it is told a level. ``told = "measured"`` does without.
+
     Attributes:
         name: ``replay``, ``lwf``, ``ewc``, ``l2sp``, or ``none``.
         strength: what multiplies the term that is added to the loss; that of `noiseless.finetuning.keeping.STRENGTHS`

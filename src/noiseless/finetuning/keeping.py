@@ -34,6 +34,9 @@ BETWEEN = "|"
 KEEP_SEED = 7919
 """Batches of what is to be kept differ from those of the run."""
 
+ABOVE, DRAWS = 1.5, 64
+"""By how much the label of new images is above the levels that are kept, and how many of these are looked at."""
+
 CLEAN_SHARE = 0.1
 """Weight of the clean image in rehearsal, beside 1 for the old output."""
 
@@ -169,8 +172,9 @@ STRENGTHS = {"replay": 8.0, "lwf": 5.0, "ewc": 1000.0, "l2sp": 0.3}
 """What multiplies each where the settings do not say.
 
 No more is lost than `KeepConfig.most_lost` whatever they are, about: too weak, and little of the change is taken; too
-strong, and there is little to take. In 62 to 65 steps of LoRA towards camera noise `replay` gained 0.29 dB at 0.3, 0.42
-at 1 and 0.42 at 8. The others are from before that: `lwf` kept `gray-small` within 0.02 dB; `ewc` and `l2sp`, that look
+strong, and there is little to take. In 222 to 230 steps of LoRA on 20 pairs, told apart, `replay` gained in validation
+1.37 dB at 1 and 1.53 at 8 with camera noise, 3.34 and 2.43 with Rician noise; at 1 it lost all that it may, at 8 0.017
+and 0.005 dB. The others are from before that: `lwf` kept `gray-small` within 0.02 dB; `ewc` and `l2sp`, that look
 at the weights alone, lost 0.5 to 2.5 dB in 60 steps.
 """
 
@@ -262,6 +266,22 @@ def kept_noise(base: Base, config: FinetuningConfig) -> str:
         )
     own = Noise.from_dict(base.bundle.noise).spec
     return BETWEEN.join(dict.fromkeys([*_kept_before(base), own]))
+
+
+def label_apart(base: Base, config: FinetuningConfig) -> str | None:
+    """A noise level that nothing has that is to be kept, as a noise expression; ``None`` where none is told.
+
+    Where new images and old ones that are told the same contradict each other, a network can do only the one or the
+    other. Told what it never was of the new ones, it tells them apart: with 20 pairs of Rician noise `gray-small`
+    gained 2.43 dB in validation in 229 steps of LoRA, and lost 0.005 of what is kept. Told the level that is measured,
+    it gained 0.57 in 217 steps, held an eighth as strongly, and lost 0.041.
+    """
+    if config.keep.name == "none" or base.bundle.spec.conditioning == "none":
+        return None
+    noises = [parse(spec) for spec in kept_noise(base, config).split(BETWEEN)]
+    generator, ramp = np.random.default_rng(0), np.linspace(0, 1, 256, dtype=np.float32).reshape(1, 16, 16)
+    levels = [noise.draw(generator).told_map(ramp).max() for noise in noises for _ in range(DRAWS)]
+    return f"gaussian:{round(255 * ABOVE * float(max(levels)), -1):g}"
 
 
 def _kept_before(base: Base) -> list[str]:

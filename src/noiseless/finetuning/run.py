@@ -18,7 +18,7 @@ from noiseless.finetuning.adapter import ADAPTER, Adapter, check_base, extract, 
 from noiseless.finetuning.base import Base, find_base, start_from
 from noiseless.finetuning.config import GROUP, METHODS, FinetuningConfig, MethodConfig
 from noiseless.finetuning.holding import Holding
-from noiseless.finetuning.keeping import check, kept, kept_noise, remember
+from noiseless.finetuning.keeping import check, kept, kept_noise, label_apart, remember
 from noiseless.finetuning.layers import call_order, plain_name
 from noiseless.finetuning.lowrank import merged
 from noiseless.training.adaptation import Adaptation
@@ -171,10 +171,11 @@ class Work:
         self._order: list[str] = []
         self._holding: Holding | None = None
         self._beside = _prompts_beside(base, config.method)
+        self._label = label_apart(base, config)
 
     def adaptation(self) -> Adaptation:
         """What the training loop asks."""
-        return Adaptation(self.apply, self.merged, self.groups, self.objective, self.saved, settle_budget)
+        return Adaptation(self.apply, self.merged, self.groups, self.objective, self.saved, settle_budget, self._label)
 
     def apply(self, network: nn.Module) -> nn.Module:
         """Prepare the network for the method, in place."""

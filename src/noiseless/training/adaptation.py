@@ -44,6 +44,8 @@ class Adaptation:
         saved: told the trained network and the bundle's folder whenever one was written.
         stepped: told the trained network, its gradients still there, and the share of the budget that was spent
             before, after every step.
+        label: what a network is told of new pairs in place of what is measured in each, so that it tells them from
+            what it was made for; ``None`` for none.
     """
 
     apply: Callable[[nn.Module], nn.Module] = _same
@@ -52,6 +54,7 @@ class Adaptation:
     objective: Callable[[Objective, nn.Module], Objective] = _plain
     saved: Callable[[nn.Module, Path], None] = _nothing
     stepped: Callable[[nn.Module, float], None] = _no_step
+    label: str | None = None
 
 
 NO_ADAPTATION = Adaptation()

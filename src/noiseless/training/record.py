@@ -23,6 +23,7 @@ def describe(
     images: TrainingImages,
     curve: list[dict[str, float]],
     noise: KnownNoise | None = None,
+    label: str | None = None,
 ) -> dict[str, Any]:
     """What a bundle says of the run that made it: the arguments of `BundleWriter.write`.
 
@@ -32,6 +33,7 @@ def describe(
         images: what it learned from.
         curve: step, PSNR and SSIM of each validation.
         noise: of the noisy images, where it was measured.
+        label: that is told of them and is no noise of theirs, as of `noiseless.training.adaptation.Adaptation`.
     """
     record = {
         "recipe": to_mapping(config),
@@ -48,7 +50,7 @@ def describe(
         "curve": curve,
     }
     told = None if config.told in ("auto", MEASURED) else config.told
-    spec = config.noise or (None if noise else told)
+    spec = config.noise or (None if noise or told == label else told)
     known = parse(spec) if spec else noise.noise if noise else None
     return {
         "name": config.name,

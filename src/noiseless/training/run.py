@@ -163,7 +163,7 @@ def run_training(
     for line in plan.lines:
         listener.say(line)
     config = _settle(config, folder, images, plan, precision, resume=resume)
-    config = _settle_told(config, images, plan, listener.say)
+    config = _settle_told(config, images, plan, listener.say, adaptation.label)
     run = _assemble(config, folder, fabric, images, plan, adaptation)
     resumed = resume and restore(run)
     listener.say(_opening(run, images, resumed=resumed))
@@ -242,12 +242,18 @@ def _settle(
     return settled
 
 
-def _settle_told(config: RunConfig, images: TrainingImages, plan: Plan, say: Callable[[str], None]) -> RunConfig:
+def _settle_told(
+    config: RunConfig, images: TrainingImages, plan: Plan, say: Callable[[str], None], label: str | None
+) -> RunConfig:
     if config.told != "auto":
         return config
     if not _starts_from_weights(config):
         return replace(config, told=MEASURED)
-    return settle_told(config, images, build_network(config), say, plan.noise)
+    settled = settle_told(config, images, build_network(config), say, plan.noise)
+    if label is None or settled.told != MEASURED or set(images.train) != {"noisy", "clean"}:
+        return settled
+    say(f"The new images are told {label}, more than any that is to be kept, so that one network can do both")
+    return replace(settled, told=label)
 
 
 def _same(before: RunConfig, now: RunConfig, saved: Path) -> None:
@@ -316,6 +322,8 @@ def _objective(config: RunConfig, plan: Plan) -> Objective:
 def patch_source(config: RunConfig, images: TrainingImages, spec: NetworkSpec, plan: Plan) -> PatchSource:
     """Where patches come from: pairs where there are any, else clean images and the noise, or noisy images alone."""
     training, views = config.training, images.train
+    if config.told != MEASURED:  # what is told of all alike names none of them
+        training = replace(training, told_spread=0.0)
     if "noisy" not in views:
         if not config.noise:
             raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
@@ -402,7 +410,7 @@ def _work(
 
     def save(network: nn.Module, which: Literal["best", "last"]) -> None:
         plain.load_state_dict(adaptation.merged(network).state_dict())
-        writer.write(run.folder / which, **describe(config, run, images, curve, plan.noise))
+        writer.write(run.folder / which, **describe(config, run, images, curve, plan.noise, adaptation.label))
         adaptation.saved(network, run.folder / which)
 
     def log(status: Status) -> None:
