@@ -41,6 +41,10 @@ SPREAD, WIDEST, SHARED = 0.15, 1.5, 0.3
 band in which all of the noise is left; the most it may be; the correlation of two bands. It grows with the root of how
 little is left. Found on crops of photographs that no model has seen, for noise of sigma 5 to 50."""
 
+TAILS = 1.25
+"""What the deviation is multiplied by, since pictures of one kind of texture are further off than a normal law has it:
+with it the 95% interval of the error held the truth in 95% of the grey crops, and in 99% of those in colour."""
+
 LEAST = 1e-4
 """Share of the noise that is left at least."""
 
@@ -98,7 +102,7 @@ def power_of(risk: Risk, restored: np.ndarray, beside: np.ndarray, deviation: fl
     together = chance + deviation**2 * share  # covariance of the power with what is seen in each band
     gain = np.linalg.solve(told + unsure, together)
     rest = float(chance.sum() + deviation**2 - together @ gain)
-    return Power(float(gain @ (error - left)), float(np.sqrt(max(rest, 0.0))))
+    return Power(float(gain @ (error - left)), TAILS * float(np.sqrt(max(rest, 0.0))))
 
 
 def _bands(risk: Risk, restored: np.ndarray, beside: np.ndarray, weights: np.ndarray) -> np.ndarray:
