@@ -105,19 +105,46 @@ def test_what_it_costs_stands_in_the_config(told: Bundle) -> None:
     assert choose(told, precision="int8").precision == "int8"
 
 
-def test_layers_stay_float_until_it_is_good(told: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    lost = iter([0.2, 0.01])
+def _losing(monkeypatch: pytest.MonkeyPatch, *dB: float) -> None:
+    """Let one graph after another lose so much, and the last one as much in bf16."""
+    lost = iter([*dB, dB[-1]])
 
     def measured(*arguments: object) -> tuple[int8.Loss, ...]:
         return (int8.Loss(25, 30, next(lost), 0.05),)
 
     monkeypatch.setattr(int8, "measure", measured)
+
+
+def test_results_stay_float_until_it_is_good(told: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    _losing(monkeypatch, 0.2, 0.01)
     made = int8.make_int8(told)
     assert made.good
-    assert len(made.kept_float) == 1
-    model = onnx.load_from_string(made.graph)
-    rounded = [node for node in model.graph.node if node.op_type == "DequantizeLinear"]
-    assert f"{made.kept_float[0]}.9" not in {name for node in rounded for name in node.output}
+    assert (len(made.float_results), made.kept_float) == (1, ())
+    graph = onnx.load_from_string(made.graph).graph
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    [result] = [node.output[0] for node in convolutions if node.input[1].startswith(made.float_results[0])]
+    assert {node.op_type for node in graph.node if result in node.input} == {"Add"}, "it is added as it is"
+
+
+def test_layers_stay_float_until_it_is_good(told: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8, "LEAST_COST", 1.0)
+    _losing(monkeypatch, 0.2, 0.01)
+    made = int8.make_int8(told)
+    assert made.good
+    assert (len(made.kept_float), made.float_results) == (1, ())
+    names = {name for node in onnx.load_from_string(made.graph).graph.node for name in node.output}
+    assert not any(name.startswith(made.kept_float[0]) and name.endswith(".9") for name in names)
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_bf16_is_for_graphs_that_stay_good_in_it(good: bool, told: Bundle, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    from noiseless.runtime import openvino
+
+    made = int8.Quantised(told.int8_graph_path.read_bytes(), (), bf16=good)
+    stored = int8.store(replace(told, path=tmp_path / "model"), made, source=told.path)
+    assert openvino._hint(bundle.read(stored.path), "int8") == ("bf16" if good and openvino._has_bf16() else "f32")
+    assert openvino._hint(stored, "exact") == "f32"
 
 
 def test_a_graph_that_costs_too_much_is_taken_away(

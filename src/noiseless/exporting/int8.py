@@ -5,8 +5,10 @@ Calibration and measurement take the photographs that ship with the package.
 
 from __future__ import annotations
 
+import importlib.util
+import math
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,9 @@ MOST_LOST = {"strong": 0.05, "weak": 0.1}
 
 MARGIN = 0.85
 """Share of what may be lost that is allowed on these few photographs: others lose more."""
+
+LEAST_COST = 0.02
+"""Share of what rounding the results costs in all convolutions from which on one is worth float32."""
 
 MOST_FLOAT = 0.5
 """Of the convolutions, the share that may stay float32; with more there is nothing to gain."""
@@ -71,11 +76,15 @@ class Quantised:
         graph: the ONNX model; its weights are external data in the bundle's file.
         losses: for each noise level.
         kept_float: weights of the convolutions that stay float32, the first and last besides.
+        float_results: weights of those that read int8 and give float32.
+        bf16: whether what is float32 may be bf16, as an engine that has it prefers.
     """
 
     graph: bytes
     losses: tuple[Loss, ...]
-    kept_float: tuple[str, ...]
+    kept_float: tuple[str, ...] = ()
+    float_results: tuple[str, ...] = ()
+    bf16: bool = False
 
     @property
     def good(self) -> bool:
@@ -86,8 +95,8 @@ class Quantised:
 def quantise_bundle(folder: str | Path, *, say: Say = lambda line: None) -> Quantised:
     """Give a bundle its int8 graph, if that meets the bounds; else take away one that is there.
 
-    The bundle is replaced as a whole, its other files as they are. Convolutions that cost the most stay float32 until
-    the bounds are met.
+    The bundle is replaced as a whole, its other files as they are. Convolutions whose rounded results cost the most
+    give float32, and where that is not enough stay float32, until the bounds are met.
 
     Args:
         folder: of the bundle.
@@ -111,32 +120,49 @@ def make_int8(bundle: Bundle, *, say: Say = lambda line: None) -> Quantised:
     work = _Work(bundle)
     held_out = held_out_examples(bundle)
     exact = [_restored(open_engine(bundle, engine="onnxruntime"), example) for example in held_out]
-    order: list[Layer] = []
-    count = 0
-    while True:
-        graph = work.graph(without=order[:count])
+    for kept_float, float_results in work.choices():
+        graph = work.graph(kept_float, float_results)
         losses = measure(bundle, graph, held_out, exact)
-        made = Quantised(graph, losses, tuple(layer.weight for layer in order[:count]))
+        names = (tuple(layer.weight for layer in layers) for layers in (kept_float, float_results))
+        made = Quantised(graph, losses, *names)
         say(describe(made))
-        if made.good or count >= MOST_FLOAT * len(work.layers):
-            return made
-        order = order or work.by_cost()
-        count += 1
+        if made.good:
+            break
+    return replace(made, bf16=_is_good_in_bf16(bundle, made, held_out, exact))
 
 
-def measure(bundle: Bundle, graph: bytes, examples: Sequence[Example], exact: Sequence[Array]) -> tuple[Loss, ...]:
-    """What an int8 graph costs, run as it will be: by ONNX Runtime, beside the weights.
+def _is_good_in_bf16(bundle: Bundle, made: Quantised, examples: Sequence[Example], exact: Sequence[Array]) -> bool:
+    """Whether the bounds are met in bf16 too; not where nothing here computes in it."""
+    if importlib.util.find_spec("openvino") is None:
+        return False
+    from noiseless.runtime.openvino import OpenVinoEngine
+
+    if not made.good or not OpenVinoEngine.offers(bundle, "fast", "cpu"):
+        return False
+    losses = measure(bundle, replace(made, bf16=True), examples, exact, "openvino")
+    return replace(made, losses=losses).good
+
+
+def measure(
+    bundle: Bundle,
+    graph: bytes | Quantised,
+    examples: Sequence[Example],
+    exact: Sequence[Array],
+    engine: str = "onnxruntime",
+) -> tuple[Loss, ...]:
+    """What an int8 graph costs, run as it will be: by an engine, beside the weights.
 
     Args:
         bundle: the model.
         graph: its int8 graph.
         examples: to measure on.
         exact: what float32 makes of them.
+        engine: that runs it.
     """
     with tempfile.TemporaryDirectory() as folder:
         tried = store(replace(bundle, path=Path(folder) / bundle.path.name), graph, source=bundle.path)
-        engine = open_engine(tried, engine="onnxruntime", precision="int8")
-        found = [_restored(engine, example) for example in examples]
+        opened = open_engine(tried, engine=engine, precision="int8")
+        found = [_restored(opened, example) for example in examples]
     scores: dict[str, list[tuple[float, float, float]]] = {}
     for example, before, after in zip(examples, exact, found, strict=True):
         score = (example.level, psnr(before[0], example.clean[0]), psnr(after[0], example.clean[0]))
@@ -155,7 +181,8 @@ def store(bundle: Bundle, made: Quantised | bytes | None, source: Path | None = 
     elif made is not None:
         files[bundles.INT8_GRAPH] = made.graph
         losses = [{key: round(value, 3) for key, value in asdict(loss).items()} for loss in made.losses]
-        extra[EXTRA] = {"losses": losses, "kept_float": list(made.kept_float)}
+        names = {"kept_float": list(made.kept_float), "float_results": list(made.float_results)}
+        extra[EXTRA] = {"losses": losses, **names, "bf16": made.bf16}
     return bundles.write(replace(bundle, extra=extra), files)
 
 
@@ -174,22 +201,38 @@ class _Work:
         self._examples = calibration_examples(bundle)
         self._seen = _observe(self._whole, self.layers, self._examples)
 
-    def graph(self, without: Sequence[Layer] = ()) -> bytes:
-        """The int8 graph; some layers stay float32."""
-        made = quantise(self._bare, self.layers, self._seen, self._weights, without)
+    def graph(self, kept_float: Sequence[Layer] = (), float_results: Sequence[Layer] = ()) -> bytes:
+        """The int8 graph; some layers stay float32, or give it."""
+        made = quantise(self._bare, self.layers, self._seen, self._weights, kept_float, float_results)
         graph: bytes = made.SerializeToString()
         return graph
 
-    def by_cost(self) -> list[Layer]:
-        """The layers, those first whose rounding changes the result most."""
+    def choices(self) -> Iterator[tuple[list[Layer], list[Layer]]]:
+        """Which layers stay float32 and which give it: more and more, those first that cost most."""
+        yield [], []
+        read = {layer.input for layer in self.layers}
+        costs = self._costs(self.layers)
+        added = [layer for layer in self.layers if layer.output not in read]
+        gains = {layer: costs[layer] - cost for layer, cost in self._costs(added, float_results=True).items()}
+        giving = sorted(gains, key=lambda layer: -gains[layer])
+        giving = [layer for layer in giving if gains[layer] >= LEAST_COST * sum(costs.values())]
+        yield from (([], giving[:count]) for count in range(1, len(giving) + 1))
+        order = sorted(self.layers, key=lambda layer: -costs[layer])
+        for count in range(1, math.ceil(MOST_FLOAT * len(order)) + 1):
+            yield order[:count], [layer for layer in giving if layer not in order[:count]]
+
+    def _costs(self, layers: Sequence[Layer], *, float_results: bool = False) -> dict[Layer, float]:
+        """How much the rounding of each of some layers alone changes the result, squared."""
         examples = self._examples[::6]
         exact = _run(self._whole, examples)
         costs = {}
-        for layer in self.layers:
+        for layer in layers:
             others = [other for other in self.layers if other != layer]
-            found = _run(quantise(self._whole, self.layers, self._seen, self._weights, others), examples)
+            given = [layer] if float_results else []
+            rounded = quantise(self._whole, self.layers, self._seen, self._weights, others, given)
+            found = _run(rounded, examples)
             costs[layer] = sum(float(np.square(a - b).mean()) for a, b in zip(exact, found, strict=True))
-        return sorted(self.layers, key=lambda layer: -costs[layer])
+        return costs
 
 
 def _observe(model: onnx.ModelProto, layers: Iterable[Layer], examples: Sequence[Example]) -> dict[str, Seen]:
@@ -208,7 +251,7 @@ def _observe(model: onnx.ModelProto, layers: Iterable[Layer], examples: Sequence
         weights.append(1 / (float(np.square(restored.clip(0, 1) - example.clean).mean()) + LEAST_ERROR))
         for name, values in zip(names, found, strict=True):
             flat = values[0].reshape(values.shape[1], -1)
-            largest[name].append(flat.max(axis=1))
+            largest[name].append(np.abs(flat).max(axis=1))
             rows[name].append(flat[:, :: max(1, flat.shape[1] // PLACES)][:, :PLACES].copy())
     shares = np.array(weights, np.float32) / sum(weights)
     return {name: Seen(np.max(largest[name], axis=0), np.stack(rows[name]), shares) for name in names}
@@ -245,5 +288,6 @@ def _loss(means: npt.NDArray[np.float64]) -> Loss:
 def describe(made: Quantised) -> str:
     """What an int8 graph costs, in a line."""
     costs = ", ".join(f"{loss.lost:.3f} dB at {loss.level:.0f} (at most {loss.most:g})" for loss in made.losses)
-    kept = f"; {len(made.kept_float)} more convolutions in float32" if made.kept_float else ""
-    return f"int8 loses {costs}{kept}"
+    given = f"; {len(made.float_results)} convolutions give float32" if made.float_results else ""
+    kept = f"; {len(made.kept_float)} more in float32" if made.kept_float else ""
+    return f"int8 loses {costs}{given}{kept}"

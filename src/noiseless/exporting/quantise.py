@@ -2,12 +2,14 @@
 
 Weights are symmetric with a scale for each output channel, activations are unsigned 8 bit with one scale. After ReLU
 the zero point is 0, so that ONNX Runtime fuses convolution, ReLU and rounding into one QLinearConv. Skips and sums stay
-float32: only the input of a convolution and what it adds are rounded. Weights are read from where the float graph reads
-them and rounded when a session is made, so that both graphs share one file.
+float32: only the input of a convolution and what it adds are rounded. What it adds may be left as it is: then OpenVINO
+still computes in int8 and gives float32, while ONNX Runtime, which has no such operation, computes in float32. Weights
+are read from where the float graph reads them and rounded when a session is made, so that both graphs share one file.
 
-Between two convolutions with ReLU between, channels are scaled to one range: the first's outputs are divided, the
-second's inputs multiplied (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction",
-2019), here by the largest values seen in calibration. It halves the error of a U-Net.
+Between convolutions channels are scaled to one range: what the ones give is divided, what the others read multiplied
+(Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019), here by the largest
+values seen in calibration. Tensors that are added, and those before and behind a ReLU, are scaled alike: so are all
+that skips and sums join.
 """
 
 from __future__ import annotations
@@ -28,6 +30,10 @@ STEPS, LARGEST_WEIGHT = 255, 127
 NOTHING = 1e-30
 """Values within so small a range are 0: a step of theirs would be too small for float32."""
 
+CONVOLUTIONS = ("Conv", "ConvTranspose")
+HOMOGENEOUS = ("Add", "Relu")
+"""Operations for which it is the same whether channels are scaled before or behind them."""
+
 LEAST_SHARE = 0.25
 """A channel is taken to reach at least this share of the largest one: a rarely used one may exceed what was seen."""
 
@@ -45,7 +51,6 @@ class Layer:
         input: what it reads.
         result: what it computes.
         output: what follows from the result: that of the ReLU behind it, or the result itself.
-        groups: of the convolution.
     """
 
     weight: str
@@ -53,7 +58,6 @@ class Layer:
     input: str
     result: str
     output: str
-    groups: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Seen:
     """What calibration saw of a tensor.
 
     Attributes:
-        largest: the largest value of each channel, (C,).
+        largest: the largest magnitude in each channel, (C,).
         values: some values, (examples, C, places).
         weights: how much an error in each example matters, (examples,).
     """
@@ -111,9 +115,8 @@ def find_layers(model: onnx.ModelProto, weights: Collection[str]) -> list[Layer]
         following = users.get(result, [])
         relu = len(following) == 1 and following[0].op_type == "Relu"
         bias = node.input[2] if len(node.input) > 2 else ""
-        groups = next((int(item.i) for item in node.attribute if item.name == "group"), 1)
         output = following[0].output[0] if relu else result
-        layers.append(Layer(node.input[1], bias, node.input[0], result, output, groups))
+        layers.append(Layer(node.input[1], bias, node.input[0], result, output))
     return layers
 
 
@@ -123,6 +126,7 @@ def quantise(
     seen: Mapping[str, Seen],
     weights: Mapping[str, Array],
     kept_float: Collection[Layer] = (),
+    float_results: Collection[Layer] = (),
 ) -> onnx.ModelProto:
     """The graph with its convolutions in int8.
 
@@ -132,9 +136,13 @@ def quantise(
         seen: each input and output of these layers, in calibration.
         weights: the learnt tensors by name, float32.
         kept_float: those of the layers that stay float32.
+        float_results: those whose results are not rounded, unless another of the layers reads them.
     """
-    scales = _equalising_scales(model, layers, seen)
-    writer = _Writer(layers, kept_float, seen, weights, scales)
+    scales = _equalising_scales(model, layers, seen, weights)
+    chosen = [layer for layer in layers if layer not in kept_float]
+    read = {layer.input for layer in chosen}
+    rounded = {layer.output for layer in chosen if layer not in float_results or layer.output in read}
+    writer = _Writer(chosen, rounded, seen, weights, scales)
     for node in model.graph.node:
         writer.add(node)
     rewritten = copy.deepcopy(model)
@@ -155,36 +163,34 @@ class _Writer:
 
     def __init__(
         self,
-        layers: Sequence[Layer],
-        kept_float: Collection[Layer],
+        chosen: Sequence[Layer],
+        outputs: set[str],
         seen: Mapping[str, Seen],
         weights: Mapping[str, Array],
         scales: Mapping[str, Array],
     ) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
-        self._weights, self._scales, self._kept_float = weights, scales, kept_float
-        self._layers = {layer.result: layer for layer in layers}
-        chosen = [layer for layer in layers if layer not in kept_float]
-        self._outputs = {layer.output for layer in chosen}
+        self._weights, self._scales, self._outputs = weights, scales, outputs
+        self._layers = {layer.result: layer for layer in chosen}
         self._inputs = {layer.input for layer in chosen}
         self._rounded: dict[str, str] = {}
-        self._activations = {name: seen[name].scale(scales.get(name)) for name in self._inputs | self._outputs}
+        self._activations = {name: seen[name].scale(scales.get(name)) for name in self._inputs | outputs}
 
     def add(self, node: onnx.NodeProto) -> None:
         """A node of the float graph, with what surrounds it in int8."""
         layer = self._layers.get(node.output[0])
         copied = copy.deepcopy(node)
         copied.input[:] = [self._rounded.get(name, name) if name in self._outputs else name for name in node.input]
-        if layer is not None and layer in self._kept_float:
-            copied.input[1] = self._kernel(layer)[0]
-            if layer.bias:
-                copied.input[2] = self._divided(layer.bias, layer.output, 1)
-        elif layer is not None:
+        if layer is not None:
             copied.input[0] = self._rounded[layer.input]
-            copied.input[1] = self._weight(layer)
+            copied.input[1] = self._weight(node, fused=layer.output in self._outputs)
             if layer.bias:
                 copied.input[2] = self._bias(layer)
+        elif node.op_type in CONVOLUTIONS and node.input[1] in self._weights:
+            copied.input[1] = self._kernel(node)[0]
+            if len(node.input) > 2 and node.input[2]:
+                copied.input[2] = self._scaled("Div", node.input[2], node.output[0], 0, 1)
         self.nodes.append(copied)
         for name in node.output:
             if name in self._outputs or name in self._inputs:
@@ -194,32 +200,42 @@ class _Writer:
         scale, zero = self._activations[name]
         self._rounded[name] = self._pair(name, self._constant(f"{name}.scale", scale), self._constant("", zero))
 
-    def _weight(self, layer: Layer) -> str:
-        name, values = self._kernel(layer)
-        scale = self._constant(f"{layer.weight}.scale", self._weight_scale(values))
-        return self._pair(name, scale, self._constant("", np.zeros(len(values), np.int8)), axis=0)
+    def _weight(self, node: onnx.NodeProto, *, fused: bool) -> str:
+        """The rounded kernel; where the convolution is not fused, in a form that ONNX Runtime makes float32 once."""
+        name, values = self._kernel(node)
+        scales = self._weight_scale(values)
+        scale = self._constant(f"{node.input[1]}.scale", scales)
+        zero = self._constant("", np.zeros(len(values), np.int8))
+        if fused:
+            return self._pair(name, scale, zero, axis=0)
+        column = self._constant(f"{node.input[1]}.column", scales.reshape(-1, *(1,) * (values.ndim - 1)))
+        self.nodes += [
+            helper.make_node("QuantizeLinear", [name, scale, zero], [f"{name}.8"], axis=0),
+            helper.make_node("Cast", [f"{name}.8"], [f"{name}.steps"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("Mul", [f"{name}.steps", column], [f"{name}.9"]),
+        ]
+        return f"{name}.9"
 
-    def _kernel(self, layer: Layer) -> tuple[str, Array]:
+    def _kernel(self, node: onnx.NodeProto) -> tuple[str, Array]:
         """A kernel that takes its input and gives its output as they are scaled, and its values."""
-        values = self._weights[layer.weight]
-        name = self._divided(layer.weight, layer.output, values.ndim)
-        values = values / self._factors(layer.output, values.ndim)
-        if layer.input in self._scales:
-            factors = self._factors(layer.input, values.ndim - 1)
-            name = self._scaled("Mul", name, layer.input, factors)
-            values = values * factors
-        return name, values
+        read, name, given = node.input[0], node.input[1], node.output[0]
+        values = self._weights[name]
+        inputs, outputs = _channel_axes(node)
+        name = self._scaled("Div", name, given, outputs, values.ndim)
+        name = self._scaled("Mul", name, read, inputs, values.ndim)
+        factors = self._factors(read, inputs, values.ndim) / self._factors(given, outputs, values.ndim)
+        return name, values * factors
 
-    def _divided(self, name: str, output: str, axes: int) -> str:
-        """A kernel or bias that gives the output as it is scaled."""
-        return self._scaled("Div", name, output, self._factors(output, axes)) if output in self._scales else name
+    def _factors(self, tensor: str, axis: int, axes: int) -> Array:
+        """By what the channels of a tensor are divided, along one of the axes of an array."""
+        shape = [-1 if number == axis else 1 for number in range(axes)]
+        return self._scales.get(tensor, np.ones(1, np.float32)).reshape(shape)
 
-    def _factors(self, tensor: str, axes: int) -> Array:
-        """By what the channels of a tensor are divided, for an array whose first of some axes is these channels."""
-        return self._scales.get(tensor, np.ones(1, np.float32)).reshape(-1, *(1,) * (axes - 1))
-
-    def _scaled(self, operation: str, name: str, tensor: str, factors: Array) -> str:
-        constant = self._constant(f"{tensor}.{factors.ndim}", factors)
+    def _scaled(self, operation: str, name: str, tensor: str, axis: int, axes: int) -> str:
+        """A kernel or bias multiplied or divided as the channels of a tensor are scaled."""
+        if tensor not in self._scales:
+            return name
+        constant = self._constant(f"{tensor}.{axis}.{axes}", self._factors(tensor, axis, axes))
         result = f"{name}.{operation}"
         self.nodes.append(helper.make_node(operation, [name, constant], [result]))
         return result
@@ -228,7 +244,7 @@ class _Writer:
         """The bias, rounded to 32 bit in the unit of the products, as QLinearConv wants it."""
         weight = self.constants[f"{layer.weight}.scale"]
         scale = self._activations[layer.input][0] * numpy_helper.to_array(weight)
-        bias = self._weights[layer.bias] / self._factors(layer.output, 1)
+        bias = self._weights[layer.bias] / self._factors(layer.output, 0, 1)
         limit = np.iinfo(np.int32)
         rounded = np.rint(bias / scale.astype(np.float64)).clip(limit.min, limit.max).astype(np.int32)
         name = f"{layer.bias}.int32"
@@ -256,19 +272,49 @@ class _Writer:
         return name
 
 
-def _equalising_scales(model: onnx.ModelProto, layers: Sequence[Layer], seen: Mapping[str, Seen]) -> dict[str, Array]:
-    """By what the channels between two convolutions are divided."""
-    users = _users(model)
-    readers = {layer.input: layer for layer in layers}
-    scales = {}
-    for layer in layers:
-        reader = readers.get(layer.output)
-        if reader is None or layer.output == layer.result or len(users[layer.output]) != 1 or reader.groups != 1:
-            continue
-        largest = seen[layer.output].largest
-        if largest.max() > 0:
-            scales[layer.output] = np.maximum(largest / largest.max(), LEAST_SHARE).astype(np.float32)
+def _equalising_scales(
+    model: onnx.ModelProto, layers: Sequence[Layer], seen: Mapping[str, Seen], weights: Mapping[str, Array]
+) -> dict[str, Array]:
+    """By what the channels between convolutions are divided, (C,) for each tensor: alike for all that are added."""
+    inputs = {layer.input for layer in layers}
+    scales: dict[str, Array] = {}
+    for group in _scaled_alike(model, weights):
+        reaching = [seen[name].largest for name in sorted(group & inputs) if seen[name].largest.max() > 0]
+        if reaching:
+            shares = np.max([largest / largest.max() for largest in reaching], axis=0)
+            scales |= dict.fromkeys(group, np.maximum(shares, LEAST_SHARE).astype(np.float32))
     return scales
+
+
+def _scaled_alike(model: onnx.ModelProto, weights: Mapping[str, Array]) -> list[set[str]]:
+    """Sets of tensors that sums and ReLUs join, and that nothing else gives or reads but known convolutions."""
+    graph = model.graph
+    fixed = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    group_of: dict[str, set[str]] = {}
+    channels: dict[str, int] = {}
+    for node in graph.node:
+        touched = {name for name in (*node.input, *node.output) if name}
+        if node.op_type in HOMOGENEOUS:
+            joined = set().union(*(group_of.get(name, {name}) for name in touched))
+            group_of |= dict.fromkeys(joined, joined)
+        elif node.op_type in CONVOLUTIONS and node.input[1] in weights and _groups(node) == 1:
+            for name, axis in zip((node.input[0], node.output[0]), _channel_axes(node), strict=True):
+                group_of.setdefault(name, {name})
+                channels[name] = weights[node.input[1]].shape[axis]
+        else:
+            fixed |= touched
+    groups = list({id(group): group for group in group_of.values()}.values())
+    counts = [{channels[name] for name in group & channels.keys()} for group in groups]
+    return [group for group, found in zip(groups, counts, strict=True) if len(found) == 1 and not group & fixed]
+
+
+def _channel_axes(node: onnx.NodeProto) -> tuple[int, int]:
+    """Which axes of a convolution's kernel are its inputs and its outputs."""
+    return (0, 1) if node.op_type == "ConvTranspose" else (1, 0)
+
+
+def _groups(node: onnx.NodeProto) -> int:
+    return next((int(item.i) for item in node.attribute if item.name == "group"), 1)
 
 
 def _users(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
@@ -288,6 +334,6 @@ def _reached(nodes: Iterable[onnx.NodeProto], *, backwards: bool) -> set[str]:
         if any(name in reached for name in sources):
             found.add(node.output[0])
             reached.update(targets)
-        if node.op_type in ("Conv", "ConvTranspose"):
+        if node.op_type in CONVOLUTIONS:
             reached.update(targets)
     return found
