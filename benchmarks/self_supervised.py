@@ -220,7 +220,8 @@ def learned(data: dict[str, Any], **options: Any) -> Callable[[Work], dict[str, 
         run, said = work.folder / f"run-{time.time_ns()}", []
         outcome = run_training(from_mapping(RunConfig, plain), run, listener=Listener(say=said.append))
         told = {"steps": outcome.step, "seconds": round(outcome.seconds, 1), "said": said}
-        kept = {"kept": "shipped weights"} if outcome.psnr == outcome.start_psnr else {}
+        steps = json.loads((run / "best" / "train.json").read_text())["steps"]
+        kept = {} if steps else {"kept": "shipped weights"}
         return applied(work, noiseless.load(run), "auto") | told | kept
 
     return cell
