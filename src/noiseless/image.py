@@ -225,7 +225,8 @@ class Image:
             change = (restored - self.planes()).astype(np.float64).reshape(stored.shape)
             return stored + change * (high - low)
         values = restored * np.float32(high - low)
-        values += np.float32(low)
+        if low:
+            values += np.float32(low)
         return values
 
     def _is_scaled_float(self) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +80,19 @@ class SelfEnsemble:
     def release(self) -> None:
         """Give back memory; see `noiseless.runtime.Engine.release`."""
         self._engine.release()
+
+
+class Unreleased:
+    """An engine that keeps its memory when it is told to release it, for windows of one size that follow each other."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def release(self) -> None:
+        """Nothing: who made the engine releases it."""
 
 
 def restore(

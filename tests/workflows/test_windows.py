@@ -351,3 +351,19 @@ def test_engines_are_not_measured_within_a_tight_limit(
     options = task.options | {"controls": Controls(tile=48, max_memory=limit)}
     assert not work(tmp_path / "a.tif", tmp_path / "b.tif", replace(task, options=options)).failures
     assert bool(calls) == measured
+
+
+def test_memory_is_kept_from_window_to_window_and_given_back_after_the_last(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    run = OnnxRuntimeEngine.run
+    monkeypatch.setattr(OnnxRuntimeEngine, "run", lambda *given: events.append("run") or run(*given))
+    monkeypatch.setattr(OnnxRuntimeEngine, "release", lambda engine: events.append("release"))
+    monkeypatch.setattr(restoring, "STREAMED_BYTES", 0)
+    save(tmp_path / "a.tif", 200, 320)
+    task = replace(task, options=task.options | {"engine": "onnxruntime"})
+    assert not work(tmp_path / "a.tif", tmp_path / "b.tif", task).failures
+    assert events.count("run") > 1
+    assert events[-1] == "release"
+    assert events.count("release") == 1

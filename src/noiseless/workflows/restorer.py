@@ -17,7 +17,7 @@ from noiseless.io import denoised_mark, with_denoised_mark
 from noiseless.io.rows import Rows
 from noiseless.io.video import rewriting
 from noiseless.runtime.machine import free_large_blocks_at_once
-from noiseless.workflows import windows
+from noiseless.workflows import sampling, windows
 from noiseless.workflows.film import FilmWork, denoise_frames, picture_of
 from noiseless.workflows.maps import Mask, SigmaMap
 from noiseless.workflows.task import Cancel, Progress, Say, Task
@@ -106,7 +106,7 @@ class Restorer:
         if model.spec.halo is None:
             return None
         estimate = model.takes_sigma and model.bundle.told is None and not self._told and task.strength > 0
-        first, found = windows.survey(rows, _measured if estimate else None, cancel)
+        first, found = sampling.survey(rows, _measured if estimate else None, cancel)
         marked = with_denoised_mark(first, model.name, task.strength) if task.strength else first
         free_large_blocks_at_once()
         with contextlib.ExitStack() as stack:
@@ -169,7 +169,7 @@ class Restorer:
     ) -> tuple[Image, npt.NDArray[np.float32] | None]:
         found = []
         if model.takes_sigma and model.bundle.told is None and not self._told:
-            found = [_measured(windows.sample_of(image, page)) for page in range(image.count)]
+            found = [_measured(sampling.sample_of(image, page)) for page in range(image.count)]
         sink = windows.Collected(image)
         with contextlib.ExitStack() as stack:
             source = windows.InMemory(image)
