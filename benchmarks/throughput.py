@@ -106,7 +106,7 @@ def _run_seconds(model: noiseless.Denoiser, shape: tuple[int, int], repeats: int
 
 def command_and_engine(options: argparse.Namespace, folder: Path, suffix: str = "tif") -> tuple[Measured, float]:
     """What the command takes for one large image, and the seconds of the engine alone."""
-    model = noiseless.load(options.model, precision=options.precision)
+    model = noiseless.load(options.model, precision=options.precision, engine=engine_of(options))
     side = round((options.megapixels * 1e6) ** 0.5)
     tile = min(LARGEST_CORE, 1024)
     if suffix == "tif":
@@ -128,7 +128,7 @@ def measure_command(options: argparse.Namespace, folder: Path) -> None:
 
 
 def measure_folder(options: argparse.Namespace, folder: Path) -> None:
-    model = noiseless.load(options.model, precision=options.precision)
+    model = noiseless.load(options.model, precision=options.precision, engine=engine_of(options))
     (folder / "in").mkdir()
     for number in range(options.files):
         image = noiseless.Image.from_array(picture(options.side, model.spec.channels, number))
@@ -175,7 +175,13 @@ def given(options: argparse.Namespace, noise: list[str] | None = None) -> list[s
     """Options of the command."""
     noise = ["--sigma", "20"] if noise is None else noise
     return ["--model", str(Path(options.model).resolve()) if "/" in options.model else options.model,
-            "--precision", options.precision, *noise]  # fmt: skip
+            "--precision", options.precision, *noise,
+            *(["--set", f"engine={engine_of(options)}"] if engine_of(options) != "auto" else [])]  # fmt: skip
+
+
+def engine_of(options: argparse.Namespace) -> str:
+    """The engine of the command and of what it is compared with."""
+    return getattr(options, "engine", "auto")
 
 
 MEASURES: dict[str, Callable[[argparse.Namespace, Path], None]] = {
@@ -191,6 +197,7 @@ def main() -> None:
     parser.add_argument("what", choices=MEASURES)
     parser.add_argument("--model", default="color-small")
     parser.add_argument("--precision", default="exact")
+    parser.add_argument("--engine", default="auto", help="of all but growth, which has one of its own")
     parser.add_argument("--megapixels", type=float, default=24)
     parser.add_argument("--files", type=int, default=200)
     parser.add_argument("--side", type=int, default=128)
