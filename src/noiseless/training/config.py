@@ -154,9 +154,9 @@ class RunConfig:
             they have; measured where empty.
         objective: a key of `noiseless.training.objectives.OBJECTIVES`, or ``auto``.
         loss: a loss expression, see `noiseless.losses.parse`.
-        told: what a network that is told the noise level is told of pairs: ``measured`` in each image, as
+        told: what a network that is told the noise level is told of noisy images: ``measured`` in each image, as
             ``noise="auto"`` does, or a noise expression, which the model is then told by ``noise="auto"`` too; ``auto``
-            for the noise that the pairs show where that suits weights to start from clearly better.
+            for the noise that pairs, or noisy images together, show where that suits weights to start from better.
         start: a bundle or run folder whose weights the network starts from; ``scratch`` for none, also where a
             run without clean images would start from a shipped model.
         steps: budget in optimiser steps.
