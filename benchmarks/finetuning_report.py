@@ -276,9 +276,9 @@ def continual(folder: Path) -> list[str]:
     """The matrices of `continual.py`."""
     lines = [
         "`benchmarks/continual.py`: LoRA learns four tasks one after another, each with synthetic noise on the same",
-        "photographs (100 crops and 8 to measure on, those of the speckle above; clean images and a noise, so that nothing",
-        "is told apart). PSNR of every task (rows) after every stage (columns), and how much was forgotten. A stage that",
-        "gains nothing on its own task's validation images is dropped, and has no column.",
+        "photographs (those of the speckle above: 100 crops, and 8 to measure on). Nothing is told apart here, since clean",
+        "images and a noise are given and no pairs. PSNR of every task (rows) after every stage (columns), and how much",
+        "was forgotten. A stage that gains nothing on its own task's validation images is dropped, and has no column.",
     ]
     for path in sorted(folder.glob("*/history.json")):
         plain = json.loads(path.read_text())
