@@ -41,7 +41,8 @@ DEFAULTS = """\
       same for an image at every step and so names it: ten pairs are soon learned by heart. `training.told_spread` draws
       a factor on it for each patch, where not all are told one.
     - **Learning rates.** LoRA at 1e-2 learns Rician noise faster, but with camera noise its loss ran from 0.02 to 1e12
-      within 70 steps; 3e-3 does not, and a loss beyond 1e4 stops a run.
+      within 70 steps; 3e-3 does not, and a loss beyond 1e4 stops a run. `adapter` on 20 pairs gains in validation 4.21
+      and 1.44 dB on MRI and camera noise at 3e-3, 3.85 and 1.48 at 1e-2.
     - **Keeping.** Where new images and old ones that are told the same level contradict each other, a network can do
       only the one or the other. So with `--keep`, pairs whose noise is measured in each image are told a level that
       nothing has which is to be kept, 1.5 times the highest. `noise="auto"` then tells the tuned model this of every
@@ -276,9 +277,9 @@ def continual(folder: Path) -> list[str]:
     """The matrices of `continual.py`."""
     lines = [
         "`benchmarks/continual.py`: LoRA learns four tasks one after another, each with synthetic noise on the same",
-        "photographs (those of the speckle above: 100 crops, and 8 to measure on). Nothing is told apart here, since clean",
-        "images and a noise are given and no pairs. PSNR of every task (rows) after every stage (columns), and how much",
-        "was forgotten. A stage that gains nothing on its own task's validation images is dropped, and has no column.",
+        "photographs (those of the speckle above: 100 crops, and 8 to measure on). Clean images and a noise are given,",
+        "no pairs, so nothing is told apart. PSNR of every task (rows) after every stage (columns), and how much was",
+        "forgotten. A stage that gains nothing on its own task's validation images is dropped, and has no column.",
     ]
     for path in sorted(folder.glob("*/history.json")):
         plain = json.loads(path.read_text())
