@@ -159,6 +159,7 @@ class RunConfig:
             for the noise that pairs, or noisy images together, show where that suits weights to start from better.
         start: a bundle or run folder whose weights the network starts from; ``scratch`` for none, also where a
             run without clean images would start from a shipped model.
+        adversarial: an attack on half of each batch, see `noiseless.training.adversarial`; empty for none.
         steps: budget in optimiser steps.
         minutes: budget in minutes of training, added up over resumptions.
         epochs: budget in passes over as many patches as fit into the training images.
