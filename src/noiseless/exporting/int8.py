@@ -123,12 +123,15 @@ def make_int8(bundle: Bundle, *, say: Say = lambda line: None) -> Quantised:
     for kept_float, float_results in work.choices():
         graph = work.graph(kept_float, float_results)
         losses = measure(bundle, graph, held_out, exact)
-        names = (tuple(layer.weight for layer in layers) for layers in (kept_float, float_results))
-        made = Quantised(graph, losses, *names)
+        made = Quantised(graph, losses, _weights(kept_float), _weights(float_results))
         say(describe(made))
         if made.good:
             break
     return replace(made, bf16=_is_good_in_bf16(bundle, made, held_out, exact))
+
+
+def _weights(layers: Sequence[Layer]) -> tuple[str, ...]:
+    return tuple(layer.weight for layer in layers)
 
 
 def _is_good_in_bf16(bundle: Bundle, made: Quantised, examples: Sequence[Example], exact: Sequence[Array]) -> bool:
