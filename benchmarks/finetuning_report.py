@@ -41,9 +41,9 @@ DEFAULTS = """\
       same for an image at every step and so names it: ten pairs are soon learned by heart. `training.told_spread` draws
       a factor on it for each patch, where not all are told one.
     - **Learning rates.** LoRA at 1e-2 learns Rician noise faster, but with camera noise its loss ran from 0.02 to 1e12
-      within 70 steps; 3e-3 does not, and a loss beyond 1e4 stops a run. `adapter` on 20 pairs gains in validation 4.21
-      and 1.44 dB on MRI and camera noise at 3e-3, 3.85 and 1.48 at 1e-2; `adalora` 3.95 and 0.74 at 3e-3,
-      3.99 and 1.01 at 1e-2. 1e-3 was not measured.
+      within 70 steps; 3e-3 does not, and a loss beyond 1e4 stops a run. `adapter` on 20 pairs gains in validation 2.97
+      and 0.76 dB on MRI and camera noise at 1e-3, 4.21 and 1.44 at 3e-3, 3.85 and 1.48 at 1e-2; `adalora` 3.95 and
+      0.74 at 3e-3, 3.99 and 1.01 at 1e-2.
     - **Keeping.** Where new images and old ones that are told the same level contradict each other, a network can do
       only the one or the other. So with `--keep`, pairs whose noise is measured in each image are told a level that
       nothing has which is to be kept, 1.5 times the highest. `noise="auto"` then tells the tuned model this of every

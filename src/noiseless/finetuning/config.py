@@ -121,8 +121,8 @@ RATES = {
 """Of 40 steps on 20 pairs with Rician noise `full` gained 3.5 dB at 3e-4 and 2.1 at 1e-3; `prompt` 0.5 at 5e-3 and 1.6
 at 2e-2. `lora` gained 2.2 there at 3e-3 and 3.2 at 1e-2, but on 10 pairs with camera noise its loss ran away after 200
 steps at 1e-2, and 1300 ended 0.7 dB below the base model on 24 other photographs; at 3e-3 it gained 1.1. `adapter`
-gained 4.21 and 1.44 dB with Rician and camera noise in validation in 250 steps at 3e-3, 3.85 and 1.48 at 1e-2;
-`adalora` in 220 steps 3.95 and 0.74 at 3e-3, 3.99 and 1.01 at 1e-2, where it did not run away."""
+gained 2.97 and 0.76 dB with Rician and camera noise in validation in 250 steps at 1e-3, 4.21 and 1.44 at 3e-3, 3.85 and
+1.48 at 1e-2; `adalora` in 220 steps 3.95 and 0.74 at 3e-3, 3.99 and 1.01 at 1e-2, where it did not run away."""
 
 RANKS = {"lora": 4, "adapter": 16}
 
