@@ -381,11 +381,7 @@ def _work(
     adaptation: Adaptation,
 ) -> Outcome:
     if not run.fabric.is_global_zero:
-        if _starts_from_weights(config) and run.progress.step == 0:
-            _score_start(run, lambda: (0.0, 0.0))
-        quiet = Hooks(_never, _never, lambda status: None, lambda status, scores: None)
-        ending = fit(run, quiet, stop_after=None)
-        return Outcome(ending, run.folder, run.progress.best, 0.0, run.progress.step, run.progress.seconds)
+        return _work_beside(config, run)
     spec: NetworkSpec = run.average.spec  # type: ignore[assignment]
     examples = _examples(config, images, spec, plan)
     _write_records(config, run.folder, images)
@@ -435,10 +431,18 @@ def _work(
         ending = fit(run, Hooks(check, save, log, scored), stop_after=None if stop_after is None else 60 * stop_after)
     finally:
         tracker.close()
-    noisy = last[0].noisy_psnr if last else float("nan")
-    done = run.progress
+    noisy, done = last[0].noisy_psnr if last else float("nan"), run.progress
     test = measure_test(config, run.folder) if ending == "finished" else None
     return Outcome(ending, run.folder, done.best, noisy, done.step, done.seconds, test, done.start, estimated)
+
+
+def _work_beside(config: RunConfig, run: Run) -> Outcome:
+    """What processes but the first do: they learn, and measure and keep nothing."""
+    if _starts_from_weights(config) and run.progress.step == 0:
+        _score_start(run, lambda: (0.0, 0.0))
+    quiet = Hooks(_never, _never, lambda status: None, lambda status, scores: None)
+    ending = fit(run, quiet, stop_after=None)
+    return Outcome(ending, run.folder, run.progress.best, 0.0, run.progress.step, run.progress.seconds)
 
 
 def measure_test(config: RunConfig, folder: Path) -> tuple[float, float] | None:
