@@ -25,8 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from noiseless import tables
+from noiseless.asked import check_strength, noise_level
 from noiseless.calibration.telling import pixel_level
-from noiseless.errors import EXTRAS, Cancelled, ConfigError, MissingExtraError, SigmaError
+from noiseless.errors import EXTRAS, Cancelled, MissingExtraError
 from noiseless.image import DataRange, Image
 from noiseless.inference import Cancel, Progress
 
@@ -100,9 +101,7 @@ class Baseline:
     ) -> Image:
         """Denoise an `Image`; see `__call__`. `cancel` is asked between planes."""
         self.check()
-        share = np.asarray(strength, np.float32)
-        if not (np.isfinite(share).all() and share.min(initial=0) >= 0 and share.max(initial=1) <= 1):
-            raise ConfigError("strength does not fit", got=strength if share.ndim == 0 else None, expected="0 to 1")
+        share = check_strength("strength", strength)
         planes = image.planes()
         levels = self.sigma(planes, noise)
         restored = np.empty_like(planes)
@@ -136,7 +135,8 @@ class Baseline:
         count, channels = planes.shape[:2]
         if not self.takes_sigma:
             return np.zeros((count, channels), np.float32)
-        level = np.broadcast_to(_sigma_map(self.name, planes, noise), planes.shape)
+        auto = isinstance(noise, str) and noise == "auto"
+        level = np.broadcast_to(pixel_level(planes) if auto else noise_level(noise, planes), planes.shape)
         square: Array = np.mean(level.astype(np.float64) ** 2, axis=(2, 3))
         return np.sqrt(square).astype(np.float32)
 
@@ -168,27 +168,6 @@ def load(name: str) -> Baseline:
     baseline: Baseline = tables.load("baseline", name, BASELINES, "noiseless.baselines")
     baseline.check()
     return baseline
-
-
-def _sigma_map(name: str, planes: Array, noise: NoiseLevel) -> npt.NDArray[Any]:
-    """Standard deviations that broadcast to the planes."""
-    if isinstance(noise, str) and noise == "auto":
-        return pixel_level(planes)
-    from noiseless.noise import Noise, parse
-
-    model = parse(noise) if isinstance(noise, str) else noise
-    if isinstance(model, Noise):
-        if model.ranged:
-            raise SigmaError("a range is no noise level", got=model.spec, fix="Give one level, or auto to estimate it.")
-        return model.told_map(planes)
-    try:
-        level = np.asarray(model, np.float32)
-        np.broadcast_to(level, planes.shape)
-    except (TypeError, ValueError) as error:
-        raise SigmaError(f"{name}: this noise level does not fit the image", got=str(error)) from error
-    if not (np.isfinite(level).all() and level.min(initial=0) >= 0):
-        raise SigmaError(f"{name}: a noise level is negative or not finite")
-    return level
 
 
 # -- the methods: (C, H, W) float32 and sigma (C,) to (C, H, W) ---------------------------------------------

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from noiseless import bundle as bundles
 from noiseless import calibration, ceiling
+from noiseless.asked import check_strength, noise_level
 from noiseless.bundle import Bundle, NetworkSpec
 from noiseless.errors import BundleError, ConfigError, ImageError, SigmaError, UnknownNameError
 from noiseless.image import DataRange, Image
@@ -53,6 +54,9 @@ class Controls:
         ensemble: average over the eight turns and flips, at eight times the cost.
         luma: strength for the brightness of colour images, 0 to 1.
         chroma: strength for their colours, 0 to 1.
+
+    Raises:
+        ConfigError: a strength that is none.
     """
 
     tile: int | None = None
@@ -60,6 +64,10 @@ class Controls:
     ensemble: bool = False
     luma: float = 1.0
     chroma: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_strength("luma", self.luma)
+        check_strength("chroma", self.chroma)
 
 
 DEFAULT_CONTROLS = Controls()
@@ -80,8 +88,6 @@ class Denoiser:
     """
 
     def __init__(self, bundle: Bundle, engine: Engine | Future[Engine], controls: Controls = DEFAULT_CONTROLS) -> None:
-        _check_strength("luma", controls.luma)
-        _check_strength("chroma", controls.chroma)
         self.bundle = bundle
         self._engine = engine
         self.controls = controls
@@ -178,7 +184,7 @@ class Denoiser:
         cancel: Cancel | None = None,
     ) -> Image:
         """Denoise an `Image`; see `__call__`."""
-        share = _check_strength("strength", strength)
+        share = check_strength("strength", strength)
         if not share.any():
             return image
         planes = image.planes()
@@ -198,7 +204,7 @@ class Denoiser:
     ) -> list[npt.NDArray[Any]]:
         """Denoise many small images; those of one size are run together. See `__call__`."""
         images = [Image.from_array(array, channel_axis=channel_axis, data_range=data_range) for array in arrays]
-        share = _check_strength("strength", strength)
+        share = check_strength("strength", strength)
         if not share.any():
             return [image.array for image in images]
         planes = [image.planes() for image in images]
@@ -236,12 +242,7 @@ class Denoiser:
             raise SigmaError(f"{self.name} must be told the noise level", fix='Give noise="auto" or "gaussian:25".')
         if isinstance(noise, str) and noise == "auto":
             noise = self.bundle.told or calibration.told_level(planes)
-        from noiseless.noise import Noise, parse
-
-        model = parse(noise) if isinstance(noise, str) else noise
-        if isinstance(model, Noise):
-            return _sigma_of(model, planes)
-        return _checked_sigma(model, planes)
+        return noise_level(noise, planes)
 
     def planes(
         self,
@@ -266,7 +267,7 @@ class Denoiser:
         Returns:
             (N, C, H, W) float32, not clipped.
         """
-        share = _check_strength("strength", strength)
+        share = check_strength("strength", strength)
         if not share.any():
             return planes
         stacked, told = self._fit_channels(planes, sigma)
@@ -459,31 +460,6 @@ def _load_foreign(path: Path, options: dict[str, Any], controls: Controls) -> De
     engine = TorchEngine.of(network, precision=choice.precision, device=options["device"], threads=options["threads"])
     engine.note = choice.note
     return Denoiser(bundle, engine, controls)
-
-
-def _check_strength(what: str, value: float | npt.ArrayLike) -> Array:
-    strength = np.asarray(value, np.float32)
-    if not (np.isfinite(strength).all() and strength.min(initial=0) >= 0 and strength.max(initial=1) <= 1):
-        raise ConfigError(f"{what} does not fit", got=value if strength.ndim == 0 else None, expected="0 to 1")
-    return strength
-
-
-def _sigma_of(noise: Noise, planes: Array) -> Array:
-    if noise.ranged:
-        raise SigmaError("a range is no noise level", got=noise.spec, fix="Give one level, or auto to estimate it.")
-    constant = noise.name in ("gaussian", "correlated")
-    return noise.told_map(planes[..., :1, :1] if constant else planes)
-
-
-def _checked_sigma(sigma: npt.ArrayLike, planes: Array) -> Array:
-    try:
-        array = np.asarray(sigma, np.float32)
-        np.broadcast_to(array, planes.shape)
-    except (TypeError, ValueError) as error:
-        raise SigmaError("this noise level does not fit the image", got=str(error), expected=planes.shape) from error
-    if not (np.isfinite(array).all() and array.min(initial=0) >= 0):
-        raise SigmaError("a noise level is negative or not finite")
-    return array.reshape((1,) * (planes.ndim - array.ndim) + array.shape)
 
 
 def _are_equal(planes: Array, sigma: Array | None = None) -> bool:
