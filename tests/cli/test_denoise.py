@@ -90,7 +90,12 @@ def test_a_bad_file_is_listed_at_the_end(model: list[str], capsys: pytest.Captur
         (["a.png", "-o", "x.png", "--sigma", "25", "--noise", "gaussian:25"], "twice"),
         (["a.png", "-o", "x.png", "--noise", "gaussian:0-55"], "a range is no noise level"),
         (["a.png", "-o", "x.png", "--noise", "gausian:25"], "Did you mean gaussian"),
+        (["a.png", "-o", "x.png", "--noise", "gone.json"], "gone.json: got No such file or directory"),
         (["a.png", "-o", "x.png", "--strength", "2"], "strength does not fit"),
+        (["a.png", "-o", "x.png", "--adapter-strength", "0.5"], "Name its file: --adapter FILE"),
+        (["a.png", "-o", "x.png", "--adapter", "gone", "--adapter-strength", "2"], "adapter strength does not fit"),
+        (["a.png", "-o", "x.png", "--set", "temporal=9"], "temporal does not fit: got 9, expected 0 to 8"),
+        (["a.png", "-o", "x.png", "--json", "a.png/s.json"], "cannot write a.png/s.json"),
         (["a.png", "-o", "x.png", "--set", "tiles=3"], "Did you mean tile"),
         (["a.png", "-o", "x.png", "--set", "engine=onnx"], "Did you mean onnxruntime"),
         (["a.png", "-o", "x.png", "--max-memory", "lots"], "a size such as 2GB"),
@@ -111,6 +116,19 @@ def test_errors_are_one_line(
     assert len(errors) == 1
     assert line in errors[0]
     assert not Path("x.png").exists()
+
+
+def test_what_does_not_fit_is_told_once_and_not_for_every_file(
+    model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wrong in (["--strength", "2"], ["--set", "luma=3"]):
+        assert main(["denoise", "scans", "a.png", "-o", "out", *wrong, *model]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_file_that_fails_is_named_once(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["denoise", "a.png", "gone.png", "-o", "out", *model]) == 2
+    assert "  gone.png does not exist. Check the path.\n" in capsys.readouterr().err
 
 
 def test_an_output_that_cannot_be_written_fails_at_work(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,3 +210,5 @@ def test_rare_controls_reach_the_model() -> None:
     controls = options.pop("controls")
     assert (controls.tile, controls.max_memory, controls.ensemble, controls.luma) == (64, 2e9, True, 0.5)
     assert options == {"precision": "fast", "engine": "torch", "device": "auto", "threads": None}
+    with pytest.raises(ConfigError, match="threads does not fit: got 0"):
+        load_options(Rare(threads=0), "exact", None)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import noiseless
-from noiseless.errors import ConfigError, DataError, ImageError, UnknownNameError
+from noiseless.errors import ConfigError, DataError, ImageError, OutputError, UnknownNameError
 from noiseless.workflows.files import Job, plan_jobs
 
 
@@ -82,9 +82,21 @@ def test_the_pipe(here: Path) -> None:
 
 
 def test_several_images_need_a_folder(here: Path) -> None:
-    for output in ("-", "a.png"):
+    for output in ("-", "a.png", "new.png", "new.mp4", "new.ome.zarr"):
         with pytest.raises(ConfigError, match="several images need a folder"):
             plan_jobs(["in", "a.png"], output)
+    Path("there.png").mkdir()
+    for output in ("there.png", "new.png/", "version.2"):
+        assert len(plan_jobs(["in", "a.png"], output)[0]) == 2
+
+
+def test_a_folder_that_cannot_be_is_told_before_any_work(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OutputError, match=r"cannot make the folder a\.png/deep: got a file of the name a\.png"):
+        plan_jobs(["in/b.png"], "a.png/deep/x.png")
+    monkeypatch.setattr("os.access", lambda path, mode: str(path) != "in")
+    with pytest.raises(OutputError, match="cannot write into in: got no permission"):
+        plan_jobs(["a.png"], "in/new/x.png")
+    assert not Path("in/new").exists()
 
 
 def test_the_input_is_never_written_to(here: Path) -> None:

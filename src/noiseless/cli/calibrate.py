@@ -50,8 +50,8 @@ def calibrate(
     """
     from noiseless.calibration import examine
     from noiseless.cli.denoise import data_range
-    from noiseless.evaluation.report import check_writable
     from noiseless.io import find_images
+    from noiseless.io.atomic import check_writable
 
     rare = apply_settings(CalibrationSettings(), settings)
     page = None if report is None else Path(report) / PAGE

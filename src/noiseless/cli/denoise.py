@@ -14,7 +14,7 @@ import typer
 
 from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
 from noiseless.cli.progress import progress
-from noiseless.errors import ConfigError, OutputError, SpecError
+from noiseless.errors import ConfigError, SpecError
 
 if TYPE_CHECKING:
     from noiseless.noise import Noise
@@ -32,7 +32,7 @@ class Rare:
         tile: side of a tile's core in pixels; its halo comes on top.
         engine: auto, onnxruntime, openvino or torch.
         device: auto, cpu or cuda.
-        threads: to compute with.
+        threads: to compute with; all processors that the process may use where ``None``.
         ensemble: average over eight turns and flips.
         luma: strength for brightness.
         chroma: strength for colours.
@@ -87,12 +87,13 @@ def denoise(
     Results keep bit depth, colour profile and metadata; inputs are never changed. Rare controls go through --set:
     tile, engine, device, threads, ensemble, luma, chroma, sigma_map, feather, data_range, temporal.
     """
+    from noiseless.io.atomic import check_writable, write_text
     from noiseless.workflows.files import plan_jobs
     from noiseless.workflows.task import Task
 
     rare = apply_settings(Rare(), settings)
-    if prompt is not None and adapter is None:
-        raise ConfigError("--prompt chooses from the prompts of an adapter", fix="Name its file: --adapter FILE.")
+    if adapter is None and (prompt is not None or adapter_strength != 1):
+        raise ConfigError("--prompt and --adapter-strength are for an adapter", fix="Name its file: --adapter FILE.")
     task = Task(
         model=model,
         noise=noise_level(noise, sigma),
@@ -103,15 +104,17 @@ def denoise(
         data_range=data_range(rare.data_range),
         options=load_options(rare, precision, max_memory) | ({} if prompt is None else {"prompt": prompt}),
         skip_existing=skip_existing,
-        temporal=temporal(rare.temporal),
+        temporal=rare.temporal,
         adapter=adapter,
         adapter_strength=adapter_strength,
     )
+    if summary is not None:
+        check_writable(summary)
     jobs, failures = plan_jobs(inputs, output, recursive=recursive)
     done = work(jobs, task, "-" if output == "-" else "")
     done.failures[:0] = failures
     if summary is not None:
-        write_summary(summary, done)
+        write_text(summary, json.dumps(done.to_json(), indent=2) + "\n")
     return finish(done, alone=len(jobs) + len(failures) == 1)
 
 
@@ -141,7 +144,8 @@ def finish(summary: Summary, *, alone: bool) -> int:
         count = len(summary.failures) + len(summary.results)
         print(f"{len(summary.failures)} of {count} could not be denoised:", file=sys.stderr)
         for failure in summary.failures:
-            print(f"  {failure.name}: {failure.error}", file=sys.stderr)
+            line = str(failure.error)
+            print(f"  {line if failure.name in line else f'{failure.name}: {line}'}", file=sys.stderr)
     if summary.interrupted:
         return TERMINATED if summary.terminated else INTERRUPTED
     return max((failure.error.exit_code for failure in summary.failures), default=0)
@@ -166,15 +170,23 @@ def noise_level(noise: str | None, sigma: float | None) -> str | Noise:
         return parse(noise)
     try:
         plain = json.loads(Path(noise).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SpecError(f"cannot read the noise model {noise}", got=str(error)) from error
+    except OSError as error:
+        raise SpecError(f"cannot read the noise model {noise}", got=error.strerror) from error
+    except ValueError as error:
+        raise SpecError(f"the noise model {noise} is not JSON", got=str(error)) from error
     return Noise.from_dict(plain.get("noise", plain) if isinstance(plain, dict) else plain)
 
 
 def load_options(rare: Rare, precision: str, max_memory: str | None) -> dict[str, Any]:
-    """The options of `noiseless.load`."""
+    """The options of `noiseless.load`.
+
+    Raises:
+        ConfigError: one that does not fit.
+    """
     from noiseless.denoiser import Controls
 
+    if rare.threads is not None and rare.threads < 1:
+        raise ConfigError("threads does not fit", got=rare.threads, expected="1 or more")
     limit = None if max_memory is None else size_in_bytes(max_memory)
     controls = Controls(rare.tile, limit, rare.ensemble, rare.luma, rare.chroma)
     return {
@@ -210,26 +222,3 @@ def data_range(values: Sequence[float]) -> float | tuple[float, float] | None:
     if len(values) > 2:
         raise ConfigError("data_range does not fit", got=list(values), expected="one number or two")
     return (values[0], values[1]) if len(values) == 2 else values[0] if values else None
-
-
-def temporal(frames: int) -> int:
-    """How many neighbours of a frame to look at.
-
-    Raises:
-        ConfigError: below 0 or above 8.
-    """
-    if not 0 <= frames <= 8:
-        raise ConfigError("temporal does not fit", got=frames, expected="0 to 8 frames before and after")
-    return frames
-
-
-def write_summary(path: Path, summary: Summary) -> None:
-    """Write what became of each file as JSON.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    try:
-        path.write_text(json.dumps(summary.to_json(), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {path}", got=error.strerror) from error

@@ -77,7 +77,7 @@ def evaluate(
 
     Rare controls go through --set: border, metrics, quantise, told.
     """
-    from noiseless.evaluation.report import check_writable
+    from noiseless.io.atomic import check_writable
 
     outputs: list[str | Path] = [*([json] if json else []), *([Path(report) / PAGE] if report else [])]
     for path in outputs:

@@ -39,7 +39,8 @@ def select(
     from noiseless.cli.denoise import data_range
     from noiseless.data import NoisyImages
     from noiseless.denoiser import load
-    from noiseless.evaluation.report import check_writable, text_table
+    from noiseless.evaluation.report import text_table
+    from noiseless.io.atomic import check_writable
     from noiseless.workflows import select as choice
 
     rare = apply_settings(SelectionSettings(), settings)

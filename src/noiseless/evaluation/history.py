@@ -21,7 +21,8 @@ from typing import Any
 
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.evaluation.evaluate import Watch, evaluate
-from noiseless.evaluation.report import Report, heading, shown, write_text
+from noiseless.evaluation.report import Report, heading, shown
+from noiseless.io.atomic import write_text
 
 KEYS = ("clean", "pairs", "noise")
 

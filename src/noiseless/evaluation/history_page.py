@@ -10,7 +10,8 @@ from noiseless._version import __version__
 from noiseless.evaluation.history import History
 from noiseless.evaluation.html import document, table
 from noiseless.evaluation.plot import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, ticks, tone
-from noiseless.evaluation.report import heading, shown, write_text
+from noiseless.evaluation.report import heading, shown
+from noiseless.io.atomic import write_text
 
 LABEL_ROOM = 16
 """Least distance of two names, in pixels."""

@@ -14,7 +14,8 @@ import numpy as np
 from noiseless._version import __version__
 from noiseless.evaluation.pictures import Pictures, ScenePictures
 from noiseless.evaluation.plot import quality_plot, tone
-from noiseless.evaluation.report import LOWER_IS_BETTER, Report, heading, shown, write_text
+from noiseless.evaluation.report import LOWER_IS_BETTER, Report, heading, shown
+from noiseless.io.atomic import write_text
 
 PAGE = Path(__file__).parent / "page"
 CROP = 64

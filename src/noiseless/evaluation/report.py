@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from noiseless.errors import OutputError, UnknownNameError
-from noiseless.io.atomic import replacing
+from noiseless.errors import UnknownNameError
+from noiseless.io.atomic import write_text
 from noiseless.metrics.interval import Interval, bootstrap_interval
 
 LOWER_IS_BETTER = ("mse", "mae")
@@ -247,32 +247,6 @@ class Report:
         counts = {metric: sum(not math.isnan(score.values[metric]) for score in images) for metric in self.metrics}
         few = [f"{heading(metric)} of {count}" for metric, count in counts.items() if count < len(images)]
         return [f"{', '.join(few)} of {len(images)} images: the others are too small"] if few else []
-
-
-def check_writable(path: str | Path) -> None:
-    """Make the folder of a file that will be written, so that a mistake shows before the work.
-
-    Raises:
-        OutputError: the file cannot be written there.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}", got=error.strerror) from error
-    if path.is_dir():
-        raise OutputError(f"cannot write {path}", got="a folder", expected="a file name")
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, whole or not at all; its folder is made.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    check_writable(path)
-    with replacing(Path(path)) as file:
-        file.write(text.encode())
 
 
 def heading(metric: str) -> str:

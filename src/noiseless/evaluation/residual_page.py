@@ -13,11 +13,10 @@ from scipy import ndimage
 from noiseless._version import __version__
 from noiseless.evaluation.html import document, embedded, table
 from noiseless.evaluation.pictures import LARGEST_SIDE
-from noiseless.evaluation.report import check_writable, write_text
 from noiseless.evaluation.residual import STEP, Audit
 from noiseless.evaluation.scenes import to_uint8
 from noiseless.evaluation.unreferenced import Estimate, Estimates
-from noiseless.io.atomic import replacing
+from noiseless.io.atomic import check_writable, replacing, write_text
 
 MOST = 12
 """Pictures of models on images that a page shows: those that lost the most structure."""

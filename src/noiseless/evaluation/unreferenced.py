@@ -25,7 +25,6 @@ from noiseless.errors import ConfigError, DataError, InputError, WorkError
 from noiseless.evaluation.models import Model, Named, resolve
 from noiseless.evaluation.pooling import WHITE, Pooled, is_alike, mean_variance, pool
 from noiseless.evaluation.power import CHANCE, Power, is_white, power_of, reference
-from noiseless.evaluation.report import write_text
 from noiseless.evaluation.residual import WINDOW, Audit, audit
 from noiseless.evaluation.risk import (
     Risk,
@@ -35,6 +34,7 @@ from noiseless.evaluation.risk import (
     has_formula,
     variance_of_views,
 )
+from noiseless.io.atomic import write_text
 from noiseless.noise import Noise, parse
 from noiseless.noise.chain import Chain
 

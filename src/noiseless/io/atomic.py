@@ -12,6 +12,34 @@ from typing import BinaryIO
 from noiseless.errors import OutputError
 
 
+def check_writable(path: str | Path) -> None:
+    """Make the folder of a file that will be written, so that a mistake shows before the work.
+
+    Raises:
+        OutputError: the file cannot be written there.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}", got=error.strerror) from error
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}", got="a folder", expected="a file name")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"cannot write {path}", got=f"no permission to write into {path.parent}")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, whole or not at all; its folder is made.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    check_writable(path)
+    with replacing(Path(path)) as file:
+        file.write(text.encode())
+
+
 @contextlib.contextmanager
 def replacing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """Open a file for writing and reading that takes the place of `path` when the block ends without an error.

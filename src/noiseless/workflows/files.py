@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from noiseless.errors import ConfigError, ImageError, NoiselessError, UnknownNameError
+from noiseless.errors import ConfigError, ImageError, NoiselessError, OutputError, UnknownNameError
 from noiseless.io import find_images, formats
-from noiseless.io.video import container_of
+from noiseless.io.video import CONTAINERS, container_of
 from noiseless.io.video_source import is_film
 
 PIPE = "-"
@@ -61,13 +62,14 @@ def plan_jobs(inputs: Sequence[str], output: str, *, recursive: bool = False) ->
 
     Raises:
         ConfigError: an output that cannot hold these inputs.
+        OutputError: an output that cannot be written.
         NoiselessError: the only input cannot be used.
     """
     if PIPE in inputs:
         return [_piped(inputs, output)], []
     if len(inputs) == 1 and _is_one_file(inputs[0]) and not _is_folder(output):
         return [_checked(Job(Path(inputs[0]), _target(output)))], []
-    if output == PIPE or Path(output).is_file() or _is_folder_image(output):
+    if output == PIPE or Path(output).is_file() or _names_image(output):
         raise ConfigError("several images need a folder to go into", got=f"-o {output}", fix="Name a folder: -o DIR.")
     return _into_folder(inputs, Path(output), recursive)
 
@@ -142,7 +144,7 @@ def _writable_name(image: Found) -> Path:
 
 
 def _checked(job: Job) -> Job:
-    """The job, unless it would write over its own input or into a file of no format."""
+    """The job, unless it would write over its own input, into a file of no format or where none can be."""
     if job.target is None:
         if job.source is not None and formats.is_folder_image(job.source):
             raise ConfigError(f"{job.source} is a folder, which no pipe can take", fix="Name the output: -o OUT.")
@@ -152,7 +154,17 @@ def _checked(job: Job) -> Job:
         raise ConfigError(
             f"{job.source} would be overwritten", fix="The input is never modified: choose another output."
         )
+    _check_reachable(job.target.parent)
     return job
+
+
+def _check_reachable(folder: Path) -> None:
+    """See that a folder can be made, before any work: that it is not, and nothing is made."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise OutputError(f"cannot make the folder {folder}", got=f"a file of the name {there}")
+    if not os.access(there, os.W_OK):
+        raise OutputError(f"cannot write into {there}", got="no permission")
 
 
 def _overlap(source: Path, target: Path) -> bool:
@@ -190,9 +202,21 @@ def _is_folder(output: str) -> bool:
 
 def _is_folder_image(output: str) -> bool:
     """Whether an output names an image that is a folder, which has its suffix whether it is there or not."""
-    if not Path(output).suffix:
-        return False
+    format_ = _format_of(output)
+    return format_ is not None and format_.folder
+
+
+def _names_image(output: str) -> bool:
+    """Whether an output has the suffix of an image or a film and is no folder of images that is there or asked for."""
+    if _is_folder_image(output):
+        return True
+    known = _format_of(output) is not None or Path(output).suffix.lower() in CONTAINERS
+    return known and not _is_folder(output)
+
+
+def _format_of(output: str) -> formats.Format | None:
+    """The format that a name asks for, where it does."""
     try:
-        return formats.named(formats.by_suffix(Path(output))).folder
+        return formats.named(formats.by_suffix(Path(output))) if Path(output).suffix else None
     except UnknownNameError:
-        return False
+        return None

@@ -29,8 +29,8 @@ from noiseless.data import View
 from noiseless.data.store import as_unit_float
 from noiseless.denoiser import Denoiser
 from noiseless.errors import ConfigError, DataError
-from noiseless.evaluation.report import write_text
 from noiseless.image import DataRange, pair_of
+from noiseless.io.atomic import write_text
 from noiseless.noise import Noise
 from noiseless.noise.chain import Chain
 from noiseless.noise.gaussian import Gaussian

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from noiseless.errors import ConfigError
 from noiseless.image import DataRange
 from noiseless.workflows.files import Failure
 
@@ -19,6 +20,9 @@ Report = Callable[[float, str], None]
 
 Progress = Callable[[float], None]
 Cancel = Callable[[], bool]
+
+MOST_FRAMES = 8
+"""Of a film, before and after each frame, that it may be averaged with."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class Task:
         temporal: frames before and after each frame of a film that it is averaged with first; 0 for none.
         adapter: file of what fine-tuning changed; the model is then the one it names, or `model`.
         adapter_strength: 0 to 1, how much of that change is taken.
+
+    Raises:
+        ConfigError: a number that is out of its range: told once, and not for every file.
     """
 
     model: str = "auto"
@@ -52,6 +59,15 @@ class Task:
     temporal: int = 2
     adapter: str | None = None
     adapter_strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        for what, value, most in (
+            ("strength", self.strength, 1),
+            ("adapter strength", self.adapter_strength, 1),
+            ("temporal", self.temporal, MOST_FRAMES),
+        ):
+            if not 0 <= value <= most:
+                raise ConfigError(f"{what} does not fit", got=value, expected=f"0 to {most}")
 
 
 @dataclass

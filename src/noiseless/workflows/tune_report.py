@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from noiseless.evaluation.html import document, table
 from noiseless.evaluation.plot import ticks
-from noiseless.evaluation.report import write_text
+from noiseless.io.atomic import write_text
 from noiseless.workflows.tune import Tried, Tuning, command, importance, tried
 
 if TYPE_CHECKING:
