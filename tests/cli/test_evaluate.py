@@ -185,6 +185,10 @@ def test_settings(clean: Path, tmp_path: Path) -> None:
         (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--set", "boder=3"], "border"),
         (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--set", "border=40"], "border"),
         (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--set", "metrics=psrn"], "psnr"),
+        (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--set", "metrics=[]"], "no metric to measure"),
+        (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--seed", "-1"], "seed does not fit: got -1"),
+        (["median", "--history", "{clean}/none.toml"], "none.toml: got No such file"),
+        (["median", "--history", "tasks.toml", "--clean", "{clean}"], "--history say what is measured: got --clean"),
         (["{clean}", "--clean", "{clean}", "--noise", "gaussian:25"], "bundle"),
     ],
 )

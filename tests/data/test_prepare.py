@@ -190,8 +190,23 @@ def test_nothing_worth_packing(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
+def test_what_is_no_store_is_told_before_any_image_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "precious").mkdir()
+    monkeypatch.setattr("noiseless.data.prepare.gather", pytest.fail)
+    with pytest.raises(DataError, match="is there and is not a packed store"):
+        pack([tmp_path], tmp_path / "precious")
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"downscale": 0.5}, {"filter": "cubic"}, {"crop": 8}, {"per_image": 0}, {"smooth": 1.5}]
+    "wrong",
+    [
+        {"downscale": 0.5},
+        {"downscale": float("nan")},
+        {"filter": "cubic"},
+        {"crop": 8},
+        {"per_image": 0},
+        {"smooth": 1.5},
+    ],
 )
 def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(DataError):

@@ -267,6 +267,12 @@ def test_a_token_that_is_not_ascii_is_refused_and_none_can_be_set(tmp_path: Path
             create_app(settings(tmp_path, token=token))
 
 
+@pytest.mark.parametrize("wrong", [{"threads": -1}, {"max_stored": 0}, {"time_limit": float("nan")}])
+def test_limits_are_more_than_nothing(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=r"does not fit: got .*, expected more than 0"):
+        ServiceSettings(**wrong).checked()  # type: ignore[arg-type]
+
+
 def test_other_machines_need_a_token_unless_told_otherwise(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no token"):
         create_app(settings(tmp_path, host="0.0.0.0"))

@@ -91,6 +91,10 @@ def evaluate(
         return _estimate(models, noisy, noisy_pairs, told, json, report)
     options = asdict(chosen) | {"group": group, "limit": limit}
     if history:
+        others = {"--clean": clean, "--pairs": pairs, "--noise": noise, "--attack": attack}
+        if any(others.values()):
+            got = ", ".join(option for option, given in others.items() if given)
+            raise ConfigError("the tasks of --history say what is measured", got=got, expected="none of that beside it")
         _history(models, history, options, json, report)
         return 0
     _measure(models, _source(clean, pairs), options | {"noise": noise, "attack": attack}, json, report)
@@ -150,7 +154,7 @@ def _check_alone(others: list[str], *, both: bool) -> None:
         raise ConfigError("a measurement needs one source of images", got="both", expected="--noisy or --noisy-pairs")
     if others:
         known = "--noise, --limit, --seed, --json and --report"
-        raise ConfigError(f"not for noisy images alone: {', '.join(others)}", expected=f"beside them {known}")
+        raise ConfigError(f"not for noisy images alone: {', '.join(others)}", fix=f"Beside them go {known}.")
 
 
 def _estimate(

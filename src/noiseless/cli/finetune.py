@@ -33,6 +33,7 @@ from noiseless.cli.options import (
 )
 from noiseless.cli.progress import progress
 from noiseless.cli.train import ending, listener
+from noiseless.errors import ConfigError
 from noiseless.finetuning.config import from_recipe
 from noiseless.training.config import UNREFERENCED_LOSS
 from noiseless.training.recipe import load_recipe
@@ -106,6 +107,10 @@ def finetune(
     plain["keep"] = plain.get("keep", {}) | {key: value for key, value in keeping.items() if value}
     config = apply_settings(from_recipe(plain, method), settings)
     check_budget(config)
+    if prompt is not None and config.method.name != "prompt":
+        raise ConfigError("--prompt names what --method prompt learns", got=f"--method {config.method.name}")
+    if keep_data and config.keep.name == "none":
+        raise ConfigError("--keep-data is for --keep", fix="Add --keep replay (or lwf, ewc).")
     from noiseless.finetuning.run import run_finetuning
 
     with progress("Fine-tuning", 1.0) as step:

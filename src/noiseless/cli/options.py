@@ -164,9 +164,12 @@ def _fitting(value: str, kind: Any, key: str) -> Any:
     """`value` read as TOML, or else taken as text, whichever fits the field; ``a,b`` fits a tuple."""
     from noiseless.training.config import convert
 
+    literal = _literal(value)
     try:
-        return convert(_literal(value), kind, key)
+        return convert(literal, kind, key)
     except ConfigError:
+        if isinstance(literal, list | dict):  # which is no text
+            raise
         several = typing.get_origin(kind) is tuple
         return convert([_literal(item) for item in value.split(",")] if several else value, kind, key)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,7 +16,7 @@ from PIL import Image
 from noiseless.data.augment import LUMA
 from noiseless.data.gather import View, gather
 from noiseless.data.manifest import ManifestEntry
-from noiseless.data.store import PackedStore, as_unit_float, write_store
+from noiseless.data.store import PackedStore, as_unit_float, check_replaceable, write_store
 from noiseless.errors import DataError, ImageError
 
 LARGE = 2500
@@ -53,8 +54,8 @@ class Preparation:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
-        if self.downscale is not None and self.downscale < 1:
-            raise DataError("downscale is too small", got=self.downscale, expected="1 or more, or auto")
+        if self.downscale is not None and not 1 <= self.downscale < math.inf:
+            raise DataError("downscale does not fit", got=self.downscale, expected="1 or more, or auto")
         if self.filter not in FILTERS:
             raise DataError("unknown filter for downscaling", got=self.filter, expected=" or ".join(FILTERS))
         if self.crop != 0 and self.crop < SMALLEST_SIDE:
@@ -119,9 +120,10 @@ def pack(
         progress: called as (images done, images in all, name of the image) after each image.
 
     Raises:
-        DataError: no image, or no crop worth keeping.
+        DataError: no image, no crop worth keeping, or something else where the store shall be.
         OutputError: the store cannot be written.
     """
+    check_replaceable(folder)
     views = gather(inputs, exclude=preparation.exclude)
     report = PackReport()
     sources: list[dict[str, Any]] = []

@@ -218,7 +218,7 @@ def _deal(clusters: Sequence[list[Item]], counts: dict[str, float]) -> dict[str,
         number = sum(map(len, clusters))
         raise DataError(
             "too few images to split",
-            got=f"{number} images in {len(clusters)} independent groups",
+            got=f"{number} {'image' if number == 1 else 'images'}, {len(clusters)} independent of each other",
             expected=f"at least {len(counts) + 1}: training, {', '.join(counts)}",
             fix="Add images, or name the other sides with --validation and --test.",
         )

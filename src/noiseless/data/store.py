@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from noiseless.errors import DataError, OutputError
+from noiseless.io.atomic import check_reachable, make_folder
 
 FORMAT_VERSION = 1
 DTYPES = ("uint8", "uint16", "float32")
@@ -105,12 +106,13 @@ def write_store(
         The store, opened.
 
     Raises:
-        DataError: an image of another shape or dtype, or no image at all.
+        DataError: an image of another shape or dtype, or no image at all; something at `folder` that is no store.
         OutputError: the folder cannot be written.
     """
     folder = Path(folder)
+    check_replaceable(folder)
+    make_folder(folder.parent)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
         raise OutputError(f"cannot write the store {folder}", got=error.strerror) from error
@@ -118,8 +120,8 @@ def write_store(
         entries = _write_pixels(beside / "pixels.bin", images)
         index = {"format": FORMAT_VERSION, "info": dict(info or {}), "images": [asdict(entry) for entry in entries]}
         (beside / "index.json").write_text(json.dumps(index))
+        check_replaceable(folder)
         if folder.exists():
-            _read_index(folder)  # never replaces a folder that is not a store
             shutil.rmtree(folder)
         beside.rename(folder)
     except OSError as error:
@@ -146,6 +148,23 @@ def _write_pixels(path: Path, images: Iterable[tuple[str, np.ndarray, Mapping[st
     if not entries:
         raise DataError("nothing to pack", got="no image")
     return entries
+
+
+def check_replaceable(folder: str | Path) -> None:
+    """See that a store can be written: nothing but a store is replaced.
+
+    Raises:
+        DataError: something else is there.
+        OutputError: no folder can be made there.
+    """
+    folder = Path(folder)
+    check_reachable(folder.parent, f"cannot write the store {folder}")
+    try:
+        if folder.exists():
+            _read_index(folder)
+    except DataError as error:
+        fix = "Name another folder: nothing but a store is replaced."
+        raise DataError(f"{folder} is there and is not a packed store", fix=fix) from error
 
 
 def _read_index(folder: Path) -> tuple[tuple[StoreEntry, ...], dict[str, Any]]:

@@ -74,7 +74,9 @@ def evaluate(
         WorkError: a model returned NaN or infinite values.
     """
     functions = {name: metric_table.find(name) for name in metrics}
-    _check_numbers(border, limit)
+    _check_numbers(seed, border, limit)
+    if not functions:
+        raise ConfigError("no metric to measure", expected=", ".join(metric_table.METRICS))
     expected = told if told in (TOLD_TRUTH, "auto") else parse(told)
     chosen = resolve(models)
     source, truth = find_source(source, clean, pairs, noise)
@@ -170,7 +172,9 @@ def _defined(metrics: Sequence[str], results: Sequence[ModelResult]) -> tuple[st
     return tuple(name for name in metrics if not all(math.isnan(score.values[name]) for score in images))
 
 
-def _check_numbers(border: int, limit: int | None) -> None:
+def _check_numbers(seed: int, border: int, limit: int | None) -> None:
+    if seed < 0:
+        raise ConfigError("seed does not fit", got=seed, expected="0 or more")
     if border < 0:
         raise ConfigError("border does not fit", got=border, expected="pixels to leave out, 0 or more")
     if limit is not None and limit < 1:

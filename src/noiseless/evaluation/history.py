@@ -144,8 +144,10 @@ def read_tasks(path: str | Path) -> list[Task]:
     """
     try:
         plain = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read the tasks {path}", got=str(error)) from error
+    except OSError as error:
+        raise ConfigError(f"cannot read the tasks {path}", got=error.strerror) from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not TOML", got=str(error)) from error
     if not plain:
         raise ConfigError(f"{path} names no task", expected="a table for each, as [photographs]")
     return [_task(name, table) for name, table in plain.items()]

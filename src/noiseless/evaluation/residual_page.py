@@ -16,7 +16,7 @@ from noiseless.evaluation.pictures import LARGEST_SIDE
 from noiseless.evaluation.residual import STEP, Audit
 from noiseless.evaluation.scenes import to_uint8
 from noiseless.evaluation.unreferenced import Estimate, Estimates
-from noiseless.io.atomic import check_writable, replacing, write_text
+from noiseless.io.atomic import make_folder, replacing, write_text
 
 MOST = 12
 """Pictures of models on images that a page shows: those that lost the most structure."""
@@ -120,7 +120,7 @@ def _list(lines: list[str]) -> str:
 def _write_png(path: Path, picture: np.ndarray) -> None:
     from PIL import Image as Pillow
 
-    check_writable(path)
+    make_folder(path.parent)
     buffer = io.BytesIO()
     Pillow.fromarray(picture).save(buffer, "PNG")
     with replacing(path) as file:

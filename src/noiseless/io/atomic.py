@@ -12,21 +12,46 @@ from typing import BinaryIO
 from noiseless.errors import OutputError
 
 
-def check_writable(path: str | Path) -> None:
-    """Make the folder of a file that will be written, so that a mistake shows before the work.
+def check_reachable(folder: str | Path, what: str | None = None) -> None:
+    """See that a folder is there or can be made; makes nothing, so that a mistake shows before the work.
+
+    Args:
+        folder: to write into.
+        what: could not be done otherwise, for the error.
 
     Raises:
-        OutputError: the file cannot be written there.
+        OutputError: it is not, and cannot.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}", got=error.strerror) from error
-    if path.is_dir():
+    folder, what = Path(folder), what or f"cannot make the folder {folder}"
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise OutputError(what, got=f"a file of the name {there}", expected="a folder")
+    if not os.access(there, os.W_OK):
+        raise OutputError(what, got=f"no permission to write into {there}")
+
+
+def check_writable(path: str | Path) -> None:
+    """See that a file can be written, before the work; its folder need not be there yet.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    check_reachable(Path(path).parent, f"cannot write {path}")
+    if Path(path).is_dir():
         raise OutputError(f"cannot write {path}", got="a folder", expected="a file name")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"cannot write {path}", got=f"no permission to write into {path.parent}")
+
+
+def make_folder(folder: str | Path) -> None:
+    """Make a folder and those above it, where they are not there.
+
+    Raises:
+        OutputError: they cannot be made.
+    """
+    check_reachable(folder)
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}", got=error.strerror) from error
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -35,7 +60,7 @@ def write_text(path: str | Path, text: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    check_writable(path)
+    make_folder(Path(path).parent)
     with replacing(Path(path)) as file:
         file.write(text.encode())
 

@@ -65,5 +65,6 @@ def _listening(settings: ServiceSettings) -> socket.socket:
         listener.listen(BACKLOG)  # from now on who comes waits, and is not turned away
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
-        raise ConfigError(f"cannot listen on {where}", got=error.strerror, fix="Name another: --port N.") from error
+        fix = "Name another: --host ADDRESS." if isinstance(error, socket.gaierror) else "Name another: --port N."
+        raise ConfigError(f"cannot listen on {where}", got=error.strerror, fix=fix) from error
     return listener

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from noiseless.errors import ConfigError
 
-LIMITS = "max_upload max_pixels queue longest_wait max_jobs time_limit upload_limit keep_hours"
+LIMITS = "max_upload max_pixels max_stored queue longest_wait max_jobs time_limit upload_limit keep_hours threads"
 """Settings that must be more than 0."""
 
 
@@ -91,6 +91,7 @@ class ServiceSettings:
         if self.token and not (self.token.isascii() and self.token.isprintable()):
             raise ConfigError("the token does not fit into an HTTP header", expected="printable ASCII characters")
         for name in LIMITS.split():
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"{name} does not fit", got=getattr(self, name), expected="more than 0")
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:  # nor is nan
+                raise ConfigError(f"{name} does not fit", got=limit, expected="more than 0")
         return self

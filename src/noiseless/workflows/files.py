@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import glob
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from noiseless.errors import ConfigError, ImageError, NoiselessError, OutputError, UnknownNameError
+from noiseless.errors import ConfigError, ImageError, NoiselessError, UnknownNameError
 from noiseless.io import find_images, formats
+from noiseless.io.atomic import check_reachable
 from noiseless.io.video import CONTAINERS, container_of
 from noiseless.io.video_source import is_film
 
@@ -154,17 +154,8 @@ def _checked(job: Job) -> Job:
         raise ConfigError(
             f"{job.source} would be overwritten", fix="The input is never modified: choose another output."
         )
-    _check_reachable(job.target.parent)
+    check_reachable(job.target.parent)
     return job
-
-
-def _check_reachable(folder: Path) -> None:
-    """See that a folder can be made, before any work: that it is not, and nothing is made."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not there.is_dir():
-        raise OutputError(f"cannot make the folder {folder}", got=f"a file of the name {there}")
-    if not os.access(there, os.W_OK):
-        raise OutputError(f"cannot write into {there}", got="no permission")
 
 
 def _overlap(source: Path, target: Path) -> bool:

@@ -9,15 +9,15 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from noiseless.errors import Cancelled, NoiselessError, OutputError
+from noiseless.errors import Cancelled, NoiselessError
 from noiseless.image import Image
 from noiseless.io import check_fits, formats, read, write
+from noiseless.io.atomic import make_folder
 from noiseless.io.rows import open_rows
 from noiseless.io.video_source import is_film
 from noiseless.workflows.files import Failure, Job
@@ -141,7 +141,7 @@ class _Line:
         self._settle()
         with open_rows(job.source, data_range=self._task.data_range) as rows:
             assert rows is not None
-            _make_folder(job.target.parent)
+            make_folder(job.target.parent)
             facts = self._restorer.stream(rows, job.name, job.target, progress, lambda: self._stop.now)
         if facts is None:
             return read(job.source, data_range=self._task.data_range)
@@ -153,7 +153,7 @@ class _Line:
         assert job.source is not None
         assert job.target is not None
         self._settle()
-        _make_folder(job.target.parent)
+        make_folder(job.target.parent)
         vars(result).update(self._restorer.film(job.source, job.target, progress, lambda: self._stop.now))
         self.summary.results.append(result)
 
@@ -205,15 +205,8 @@ def _put(job: Job, done: Image) -> None:
     if job.target is None:
         write(sys.stdout.buffer, done)
         return
-    _make_folder(job.target.parent)
+    make_folder(job.target.parent)
     write(job.target, done)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}", got=error.strerror) from error
 
 
 def _within(report: Report, number: int, count: int, name: str) -> Progress:

@@ -16,7 +16,7 @@ from noiseless import networks, tables
 from noiseless._version import __version__
 from noiseless.errors import ConfigError, MemoryLimitError, OutputError, UnknownNameError
 from noiseless.finetuning.config import RATES
-from noiseless.io.atomic import replacing
+from noiseless.io.atomic import check_writable, make_folder, replacing
 from noiseless.training.config import UNREFERENCED_LOSS, UNREFERENCED_TRAINING, write_toml
 from noiseless.workflows.survey import Machine, Survey
 from noiseless.workflows.trial import Cost, Trial, measure
@@ -143,12 +143,13 @@ def check_target(path: Path) -> None:
 
     Raises:
         ConfigError: a name that does not end in ``.toml``.
-        OutputError: a file is there already.
+        OutputError: a file is there already, or none can be.
     """
     if path.suffix != ".toml":
         raise ConfigError("a recipe is a .toml file", got=path, expected=path.with_suffix(".toml"))
     if path.exists():
         raise OutputError(f"{path} is there already", fix="Name another file: -o FILE.toml.")
+    check_writable(path)
 
 
 def _quality(survey: Survey, machine: Machine) -> Choice:
@@ -264,6 +265,7 @@ def write_recipe(suggestion: Suggestion, path: Path) -> None:
         OutputError: a file is there already, or cannot be written.
     """
     check_target(path)
+    make_folder(path.parent)
     head = [f"Suggested by noiseless {__version__} for {suggestion.priority}.", *lines(suggestion), ""]
     head.append(suggestion.command(path))
     comments = "".join(f"# {line}".rstrip() + "\n" for line in head)
