@@ -39,27 +39,21 @@ class Cell:
     failed: str = ""
 
 
-def methods_table(cells: list[Cell], megapixels: float) -> list[str]:
-    """The rows of one size, as Markdown."""
-    rows = [cell for cell in cells if cell.table == "methods" and cell.megapixels == megapixels]
-    times = {cell.row: cell.values["seconds"] for cell in rows if not cell.failed}
-    lines = [
-        f"## {megapixels:g} megapixels",
-        "",
-        f"| method | seconds | seconds a megapixel | times as fast as {BASE} | than DnCNN | peak MB | PSNR |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    for cell in rows:
-        if cell.failed:
-            lines.append(f"| {without_numbers(cell)} | | | | | | |")
-            continue
-        seconds, quality = cell.values["seconds"], cell.values["psnr"]
-        against = [f"{times[base] / seconds:.2f}" if base in times else "" for base in (BASE, DNCNN)]
-        lines.append(
-            f"| {cell.row} | {seconds:.2f} | {seconds / megapixels:.2f} | {against[0]} | {against[1]} | "
-            f"{cell.values['memory'] / 1e6:.0f} | {'' if quality is None else f'{quality:.2f}'} |"
-        )
-    return [*lines, ""]
+def section(title: str, words: str, columns: str, rows: list[list[str]], texts: int = 1) -> list[str]:
+    """A heading, what there is to say, and a table as Markdown.
+
+    Args:
+        title: of the section.
+        words: before the table; may be empty.
+        columns: their names, with ``|`` between them.
+        rows: one cell a column; those that lack at the end are empty.
+        texts: how many columns, from the left, hold text; numbers go to the right.
+    """
+    names = columns.split("|")
+    rule = ["---"] * texts + ["---:"] * (len(names) - texts)
+    full = [[*row, *[""] * (len(names) - len(row))] for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in (names, *full)]
+    return [f"## {title}", "", *([words, ""] if words else []), lines[0], f"|{'|'.join(rule)}|", *lines[1:], ""]
 
 
 def without_numbers(cell: Cell) -> str:
@@ -67,75 +61,78 @@ def without_numbers(cell: Cell) -> str:
     return f"{cell.row} (not measured: {cell.failed.replace('|', '/')})"
 
 
+def methods_table(cells: list[Cell], megapixels: float) -> list[str]:
+    """The rows of one size."""
+    found = [cell for cell in cells if cell.table == "methods" and cell.megapixels == megapixels]
+    times = {cell.row: cell.values["seconds"] for cell in found if not cell.failed}
+
+    def row(cell: Cell) -> list[str]:
+        seconds, quality = cell.values["seconds"], cell.values["psnr"]
+        against = [f"{times[base] / seconds:.2f}" if base in times else "" for base in (BASE, DNCNN)]
+        psnr = "" if quality is None else f"{quality:.2f}"
+        return [cell.row, f"{seconds:.2f}", f"{seconds / megapixels:.2f}", *against, megabytes(cell), psnr]
+
+    columns = f"method|seconds|seconds a megapixel|times as fast as {BASE}|than DnCNN|peak MB|PSNR"
+    rows = [[without_numbers(cell)] if cell.failed else row(cell) for cell in found]
+    return section(f"{megapixels:g} megapixels", "", columns, rows)
+
+
+def megabytes(cell: Cell) -> str:
+    """Peak memory of the process."""
+    return f"{cell.values['memory'] / 1e6:.0f}"
+
+
 def command_table(cells: list[Cell]) -> list[str]:
     """The whole command against the engine."""
-    lines = [
-        "## The whole command against its engine",
-        "",
-        "`noiseless denoise` of a tiled TIFF, from start to exit, and the engine alone on the same tiles, warm.",
-        "",
-        "| model | megapixels | command, seconds | engine, seconds | ratio | peak MB |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    for cell in cells:
-        if cell.failed:
-            lines.append(f"| {without_numbers(cell)} | {cell.megapixels:g} | | | | |")
-            continue
+
+    def row(cell: Cell) -> list[str]:
         whole, alone = cell.values["seconds"], cell.values["engine"]
-        lines.append(
-            f"| {cell.row} | {cell.megapixels:g} | {whole:.1f} | {alone:.1f} | {whole / alone:.2f} | "
-            f"{cell.values['memory'] / 1e6:.0f} |"
-        )
-    return [*lines, ""]
+        numbers = [f"{whole:.1f}", f"{alone:.1f}", f"{whole / alone:.2f}", megabytes(cell)]
+        return [cell.row, f"{cell.megapixels:g}", *numbers]
+
+    words = "`noiseless denoise` of a tiled TIFF, from start to exit, and the engine alone on the same tiles, warm."
+    columns = "model|megapixels|command, seconds|engine, seconds|ratio|peak MB"
+    rows = [[without_numbers(cell), f"{cell.megapixels:g}"] if cell.failed else row(cell) for cell in cells]
+    return section("The whole command against its engine", words, columns, rows)
 
 
 def growth_table(cells: list[Cell]) -> list[str]:
     """Time and memory of the whole command as the image grows."""
     from throughput import GROWTH_SET  # not above: what it imports would count as memory of the methods
 
-    lines = [
-        "## Growth with the image",
-        "",
-        f"`noiseless denoise` of a tiled TIFF, with {' and '.join(f'`--set {setting}`' for setting in GROWTH_SET)}: "
-        "windows of one size, and no other engine for much work.",
-        "",
-        "| model | megapixels | seconds a megapixel | of the first | peak MB | of the first |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    first: dict[str, Any] | None = None
-    for cell in cells:
-        if cell.failed:
-            lines.append(f"| {without_numbers(cell)} | {cell.megapixels:g} | | | | |")
-            continue
-        now = {"pace": cell.values["seconds"] / cell.values["pixels"], "memory": cell.values["memory"]}
-        first = first or now
-        lines.append(
-            f"| {cell.row} | {cell.values['pixels']:.1f} | {now['pace']:.3f} | {now['pace'] / first['pace']:.2f} | "
-            f"{now['memory'] / 1e6:.0f} | {now['memory'] / first['memory']:.2f} |"
-        )
-    return [*lines, ""]
+    first = next((cell.values for cell in cells if not cell.failed), {})
+
+    def row(cell: Cell) -> list[str]:
+        pace, memory = cell.values["seconds"] / cell.values["pixels"], cell.values["memory"]
+        growth = pace / (first["seconds"] / first["pixels"]), memory / first["memory"]
+        numbers = [f"{pace:.3f}", f"{growth[0]:.2f}", megabytes(cell), f"{growth[1]:.2f}"]
+        return [cell.row, f"{cell.values['pixels']:.1f}", *numbers]
+
+    settings = " and ".join(f"`--set {setting}`" for setting in GROWTH_SET)
+    words = (
+        f"`noiseless denoise` of a tiled TIFF, with {settings}: windows of one size, and no other engine for much work."
+    )
+    columns = "model|megapixels|seconds a megapixel|of the first|peak MB|of the first"
+    rows = [[without_numbers(cell), f"{cell.megapixels:g}"] if cell.failed else row(cell) for cell in cells]
+    return section("Growth with the image", words, columns, rows)
 
 
 def engines_table(cells: list[Cell]) -> list[str]:
     """Engines and precisions, in turns."""
-    lines = [
-        "## Engines",
-        "",
+
+    def row(cell: Cell, rate: dict[str, Any]) -> list[str]:
+        share = f"{100 * rate['share']:.0f}%"
+        pace = [f"{rate['pace']:.2f}", f"{rate['gain']:.2f}", share, f"{rate['psnr']:.2f}"]
+        return [cell.row, rate["engine"], rate["precision"], *pace]
+
+    words = (
         f"In turns on one photograph of {SIDE}x{SIDE}. The share is the rate of multiply-adds against that of a "
-        "product of two 4096x4096 matrices in torch, in float32 for exact and int8 and in bf16 for fast.",
-        "",
-        "| model | engine | precision | seconds a megapixel | times as fast as ONNX Runtime exact | share | PSNR |",
-        "|---|---|---|---:|---:|---:|---:|",
-    ]
-    for cell in cells:
-        if cell.failed:
-            lines.append(f"| {without_numbers(cell)} | | | | | | |")
-        lines += [
-            f"| {cell.row} | {rate['engine']} | {rate['precision']} | {rate['pace']:.2f} | {rate['gain']:.2f} | "
-            f"{100 * rate['share']:.0f}% | {rate['psnr']:.2f} |"
-            for rate in cell.values.get("rates", ())
-        ]
-    return [*lines, ""]
+        "product of two 4096x4096 matrices in torch, in float32 for exact and int8 and in bf16 for fast."
+    )
+    columns = "model|engine|precision|seconds a megapixel|times as fast as ONNX Runtime exact|share|PSNR"
+    rows = [[without_numbers(cell)] for cell in cells if cell.failed]
+    rows += [row(cell, rate) for cell in cells for rate in cell.values.get("rates", ())]
+    return section("Engines", words, columns, rows, texts=3)
 
 
 def page(cells: list[Cell]) -> str:
