@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from noiseless.data.sources import Source
+    from noiseless.evaluation.estimates import Estimate, Estimates
     from noiseless.evaluation.pictures import Pictures
     from noiseless.evaluation.report import Report
-    from noiseless.evaluation.unreferenced import Estimate, Estimates
 
 NONE: list[str] = []
 PAGE = "report.html"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,39 +74,32 @@ def evaluate(
         WorkError: a model returned NaN or infinite values.
     """
     functions = {name: metric_table.find(name) for name in metrics}
-    _check_numbers(seed, border, limit)
     if not functions:
         raise ConfigError("no metric to measure", expected=", ".join(metric_table.METRICS))
+    check_numbers(seed, border, limit)
     expected = told if told in (TOLD_TRUTH, "auto") else parse(told)
     chosen = resolve(models)
     source, truth = find_source(source, clean, pairs, noise)
     items = source.items[:limit]
     quantised = is_8_bit(source, items) if quantise is None else quantise
     against = Attack.parse(attack) if isinstance(attack, str) else attack
-    scores: dict[str, list[ImageScore]] = {name: [] for model in chosen for name in _row_names(model, against)}
-    digests = []
-    for number, scene in enumerate(scenes(source, truth, items=items, seed=seed, group=group, quantise=quantised)):
-        digests.append(scene.digest)
+    digests: list[str] = []
+    scores: dict[str, list[ImageScore]] = {}
+    for scene in scenes(source, truth, items=items, seed=seed, group=group, quantise=quantised):
         level = expected if expected != TOLD_TRUTH else scene.noise or truth or "auto"
+        if not digests:
+            _warm_up(chosen, scene, level)
+        digests.append(scene.digest)
         for model in chosen:
-            if not number:
-                _run(model, scene.noisy[:, :WARM_UP_SIDE, :WARM_UP_SIDE], level)
-            measured = [measure(model, scene, functions, told=level, border=border)]
-            if watch is not None:
-                watch(model.name, scene, *measured[0])
-            if against is not None:
-                hurt = replace(scene, noisy=against.scene(model, scene.noisy, scene.clean, level))
-                measured.append(measure(model, hurt, functions, told=level, border=border))
-            for name, (_, score) in zip(_row_names(model, against), measured, strict=True):
-                scores[name].append(score)
-    synthetic = isinstance(source, CleanImages)
+            for name, score in _scored(model, scene, functions, level, border, against, watch):
+                scores.setdefault(name, []).append(score)
     protocol = Protocol(
         set=set_name(items),
         content_hash=hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest(),
         count=len(digests),
-        noise=truth.spec if synthetic and truth is not None else None,
+        noise=truth.spec if isinstance(source, CleanImages) and truth is not None else None,
         seed=seed,
-        told=_told_words(told, truth, synthetic=synthetic),
+        told=_told_words(told, truth, synthetic=isinstance(source, CleanImages)),
         border=border,
         quantisation="8-bit" if quantised else "none",
     )
@@ -114,8 +107,29 @@ def evaluate(
     return Report(protocol, results, _defined(metrics, results))
 
 
-def _row_names(model: Model, attack: Attack | None) -> list[str]:
-    return [model.name] if attack is None else [model.name, f"{model.name} under {attack.spec}"]
+def _warm_up(models: Sequence[Model], scene: Scene, told: Noise | str) -> None:
+    """Let each model do something once, so that no time that is measured is that of its start."""
+    for model in models:
+        _run(model, scene.noisy[:, :WARM_UP_SIDE, :WARM_UP_SIDE], told)
+
+
+def _scored(
+    model: Model,
+    scene: Scene,
+    functions: Mapping[str, Callable[..., float]],
+    told: Noise | str,
+    border: int,
+    attack: Attack | None,
+    watch: Watch | None,
+) -> Iterator[tuple[str, ImageScore]]:
+    """The scores of a model on a scene and, where there is an attack, on what that makes of it; by the row's name."""
+    restored, score = measure(model, scene, functions, told=told, border=border)
+    if watch is not None:
+        watch(model.name, scene, restored, score)
+    yield model.name, score
+    if attack is not None:
+        hurt = replace(scene, noisy=attack.scene(model, scene.noisy, scene.clean, told))
+        yield f"{model.name} under {attack.spec}", measure(model, hurt, functions, told=told, border=border)[1]
 
 
 def measure(
@@ -172,7 +186,12 @@ def _defined(metrics: Sequence[str], results: Sequence[ModelResult]) -> tuple[st
     return tuple(name for name in metrics if not all(math.isnan(score.values[name]) for score in images))
 
 
-def _check_numbers(seed: int, border: int, limit: int | None) -> None:
+def check_numbers(seed: int, border: int = 0, limit: int | None = None) -> None:
+    """See that the numbers of a measurement can be.
+
+    Raises:
+        ConfigError: one cannot.
+    """
     if seed < 0:
         raise ConfigError("seed does not fit", got=seed, expected="0 or more")
     if border < 0:

@@ -144,10 +144,9 @@ def read_tasks(path: str | Path) -> list[Task]:
     """
     try:
         plain = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the tasks {path}", got=error.strerror) from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is not TOML", got=str(error)) from error
+    except (OSError, ValueError) as error:
+        got = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"cannot read the tasks {path}", got=got) from error
     if not plain:
         raise ConfigError(f"{path} names no task", expected="a table for each, as [photographs]")
     return [_task(name, table) for name, table in plain.items()]

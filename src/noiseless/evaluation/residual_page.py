@@ -11,11 +11,11 @@ import numpy as np
 from scipy import ndimage
 
 from noiseless._version import __version__
+from noiseless.evaluation.estimates import Estimate, Estimates
 from noiseless.evaluation.html import document, embedded, table
 from noiseless.evaluation.pictures import LARGEST_SIDE
 from noiseless.evaluation.residual import STEP, Audit
 from noiseless.evaluation.scenes import to_uint8
-from noiseless.evaluation.unreferenced import Estimate, Estimates
 from noiseless.io.atomic import make_folder, replacing, write_text
 
 MOST = 12

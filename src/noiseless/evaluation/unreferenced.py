@@ -6,13 +6,11 @@ two exposures of one scene none but their difference.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -22,6 +20,8 @@ from noiseless.calibration.exposures import check_one_scene
 from noiseless.data.sources import Item, NoisyImages, NoisyPairs
 from noiseless.data.store import as_unit_float
 from noiseless.errors import ConfigError, DataError, InputError, WorkError
+from noiseless.evaluation.estimates import Estimate, Estimates, decibels
+from noiseless.evaluation.evaluate import check_numbers
 from noiseless.evaluation.models import Model, Named, resolve
 from noiseless.evaluation.pooling import WHITE, Pooled, is_alike, mean_variance, pool
 from noiseless.evaluation.power import CHANCE, Power, is_white, power_of, reference
@@ -34,7 +34,6 @@ from noiseless.evaluation.risk import (
     has_formula,
     variance_of_views,
 )
-from noiseless.io.atomic import write_text
 from noiseless.noise import Noise, parse
 from noiseless.noise.chain import Chain
 
@@ -47,11 +46,6 @@ by a small change, clean values by means of windows. Found on photographs."""
 
 SURE = 1.96
 """Half a 95% interval in standard deviations."""
-
-BEST, WORST = 1e-10, 1.0
-"""Mean squared errors that are told apart: below the first, 100 dB, nothing is; above the second no image is."""
-
-HIGHEST = -10 * math.log10(BEST)
 
 
 @dataclass(frozen=True)
@@ -92,119 +86,6 @@ class Measured:
     half: float
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What is estimated of one model on one image.
-
-    Attributes:
-        name: of the image.
-        noise: the noise model that was used, as text; empty for two exposures.
-        noisy: PSNR of the noisy image, in dB.
-        psnr: of the restored one; 100 where its error is not told from none.
-        low: lower end of the 95% interval of `psnr`, the doubt about the noise level included.
-        high: upper end; 100 where there is none.
-        audit: of what was removed; of two exposures, from the first.
-    """
-
-    name: str
-    noise: str
-    noisy: float
-    psnr: float
-    low: float
-    high: float
-    audit: Audit
-
-    def __str__(self) -> str:
-        return shown(self.psnr, self.low, self.high)
-
-
-@dataclass(frozen=True)
-class Estimates:
-    """What is estimated of several models on the same images.
-
-    Attributes:
-        protocol: how, as plain data.
-        models: name to an estimate for each image.
-        left_out: name of an image of which nothing can be said, to the error that says why.
-    """
-
-    protocol: Mapping[str, Any]
-    models: Mapping[str, tuple[Estimate, ...]]
-    left_out: Mapping[str, InputError] = field(default_factory=dict)
-
-    def mean(self, model: str) -> tuple[float, float, float]:
-        """Mean over images of the PSNR of a model and of the ends of its interval.
-
-        The ends are not drawn closer by many images: what is wrong with the noise level is wrong in all of them.
-        """
-        found = self.models[model]
-        psnr, low, high = (float(np.mean([getattr(each, end) for each in found])) for end in ("psnr", "low", "high"))
-        return (
-            (HIGHEST if any(each.psnr >= HIGHEST for each in found) else psnr),
-            low,
-            (HIGHEST if any(each.high >= HIGHEST for each in found) else high),
-        )
-
-    @property
-    def count(self) -> int:
-        """How many images were measured."""
-        return len(next(iter(self.models.values())))
-
-    def rows(self) -> list[list[str]]:
-        """The table of all images as text, and the means over images."""
-        columns = list(self.models.values())
-        body = [[each[0].name, f"{each[0].noisy:.2f}", *map(str, each)] for each in zip(*columns, strict=True)]
-        if len(columns[0]) > 1:
-            noisy = np.mean([each.noisy for each in columns[0]])
-            body.append(["mean (over images)", f"{noisy:.2f}", *(shown(*self.mean(model)) for model in self.models)])
-        return [["estimated PSNR, dB", "noisy", *self.models], *body]
-
-    def verdicts(self) -> list[str]:
-        """A line for each image and model: what was removed, noise or structure."""
-        return [
-            f"{found[number].name}, {model}: {found[number].audit}"
-            for number in range(self.count)
-            for model, found in self.models.items()
-        ]
-
-    def lines(self) -> list[str]:
-        """How the numbers were made, and what they are not."""
-        found = list(dict.fromkeys(each.noise for each in next(iter(self.models.values())) if each.noise))
-        open_ended = any(each.high >= HIGHEST for model in self.models.values() for each in model)
-        some = "; ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
-        level = "measured" if self.protocol["noise"] == "auto" else "given"
-        how = (
-            f"by Stein's formula, seed {self.protocol['seed']}; noise {level}: {some}"
-            if found
-            else "from pairs of noisy images of one scene, each the target of the other"
-        )
-        return [
-            f"estimated without clean images, {how}",
-            "in brackets the 95% interval, with the doubt about the noise; restored images are clipped to [0, 1]",
-            *([f"{len(self.left_out)} images are left out: nothing can be said of them"] if self.left_out else []),
-            *(
-                ["or more: the noise is not known well enough for an upper end; give it, or two exposures"]
-                if open_ended
-                else []
-            ),
-        ]
-
-    def to_json(self, path: str | Path) -> None:
-        """Write the numbers for machines, whole or not at all.
-
-        Raises:
-            OutputError: the file cannot be written.
-        """
-        results = []
-        for model, found in self.models.items():
-            estimated = dict(zip(("mean", "low", "high"), self.mean(model), strict=True))
-            images = [asdict(each) | {"audit": each.audit.to_dict()} for each in found]
-            results.append({"model": model, "estimated_psnr": estimated, "images": images})
-        left_out = {name: str(error) for name, error in self.left_out.items()}
-        plain = {"protocol": dict(self.protocol), "results": results, "left_out": left_out}
-        write_text(path, json.dumps(plain, indent=1) + "\n")
-
-
 def estimate(
     models: Sequence[str | Path | Model] | str | Path | Model,
     source: NoisyImages | NoisyPairs,
@@ -226,7 +107,7 @@ def estimate(
         watch: told each model, its estimate, the noisy and the restored image, (C, H, W) in [0, 1] units.
 
     Raises:
-        ConfigError: a limit below 1, or noise that has a range, a mean or no formula of its variance.
+        ConfigError: a limit below 1, a negative seed, or noise that has a range, a mean or no formula of its variance.
         InputError: nothing can be said of any image: no noise to be measured, two exposures that are not of one
             scene, NaN. Where that holds for some of several, they are left out, and the result says why.
         WorkError: a model returned another shape, or NaN or infinite values.
@@ -234,22 +115,19 @@ def estimate(
     chosen = resolve(models)
     given = parse(noise) if isinstance(noise, str) and noise != "auto" else noise
     single = source if isinstance(source, NoisyImages) else None
-    _check(given, limit, alone=single is not None)
+    check_numbers(seed, limit=limit)
+    _check(given, alone=single is not None)
     found: dict[str, list[Estimate]] = {model.name: [] for model in chosen}
     left_out: dict[str, InputError] = {}
     measured = _calibrations(single, limit) if single is not None and given == "auto" else {}
     together = pool(list(measured.values()))
-    for item in source.items[:limit]:
-        scenes: dict[str, list[np.ndarray]] = {}
-        with _noted(left_out, item.name):
-            scenes = _scenes(item, source.data_range)
-        for name, planes in scenes.items():
-            with _noted(left_out, name):
-                known = _known(planes, given, name, seed, measured.get(name), together)
-                for model, (each, restored) in zip(chosen, _of_all(chosen, planes, known, name, seed), strict=True):
-                    found[model.name].append(each)
-                    if watch is not None:
-                        watch(model.name, each, planes[0], restored)
+    for name, planes in _all_scenes(source, limit, left_out):
+        with _noted(left_out, name):
+            known = _known(planes, given, name, seed, measured.get(name), together)
+            for model, (each, restored) in zip(chosen, _of_all(chosen, planes, known, name, seed), strict=True):
+                found[model.name].append(each)
+                if watch is not None:
+                    watch(model.name, each, planes[0], restored)
     count = len(next(iter(found.values())))
     _check_some(count, left_out)
     protocol = {
@@ -261,9 +139,7 @@ def estimate(
     return Estimates(protocol, {name: tuple(each) for name, each in found.items()}, left_out)
 
 
-def _check(noise: Noise | str, limit: int | None, *, alone: bool) -> None:
-    if limit is not None and limit < 1:
-        raise ConfigError("limit does not fit", got=limit, expected="a number of images, 1 or more")
+def _check(noise: Noise | str, *, alone: bool) -> None:
     if isinstance(noise, str):
         return
     if noise.ranged:
@@ -290,6 +166,17 @@ def _noted(left_out: dict[str, InputError], name: str) -> Iterator[None]:
         yield
     except InputError as error:
         left_out[name] = error
+
+
+def _all_scenes(
+    source: NoisyImages | NoisyPairs, limit: int | None, left_out: dict[str, InputError]
+) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Name and views of each plane of the first images; what cannot be read is noted."""
+    for item in source.items[:limit]:
+        scenes: dict[str, list[np.ndarray]] = {}
+        with _noted(left_out, item.name):
+            scenes = _scenes(item, source.data_range)
+        yield from scenes.items()
 
 
 def _scenes(item: Item, data_range: tuple[float, float] | None) -> dict[str, list[np.ndarray]]:
@@ -345,8 +232,8 @@ def _of_all(
 
 def _estimated(measured: Measured, name: str, words: str) -> Estimate:
     error, half = float(measured.error.mean()), measured.half
-    low, high = _psnr(error + half), _psnr(error - half)
-    return Estimate(name, words, _psnr(measured.noisy), _psnr(error), low, high, measured.audit)
+    low, high = decibels(error + half), decibels(error - half)
+    return Estimate(name, words, decibels(measured.noisy), decibels(error), low, high, measured.audit)
 
 
 def know(
@@ -477,14 +364,3 @@ def _standard_error(error: np.ndarray) -> float:
     blocks = block_means(error)
     steps = np.concatenate([np.diff(blocks, axis=axis).ravel() for axis in (0, 1)])
     return math.sqrt(float((steps**2).mean()) / 2 / blocks.size) if steps.size else math.inf
-
-
-def _psnr(error: float) -> float:
-    return -10 * math.log10(min(max(error, BEST), WORST))
-
-
-def shown(psnr: float, low: float, high: float) -> str:
-    """An estimate with its interval as text, in dB: ``31.20 (30.80 to 31.60)``."""
-    if psnr >= HIGHEST:
-        return f"{low:.2f} or more"
-    return f"{psnr:.2f} ({low:.2f} or more)" if high >= HIGHEST else f"{psnr:.2f} ({low:.2f} to {high:.2f})"
