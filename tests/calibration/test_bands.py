@@ -47,8 +47,10 @@ def test_texture_is_uneven_and_white_noise_under_it_is_white(seed: int) -> None:
     assert not found(gravel(seed) + noise("gaussian:5", seed))
 
 
-def test_correlated_noise_shows_under_texture() -> None:
-    assert found(gravel() + noise("correlated:sigma=0.03,length=0.7"))
+@pytest.mark.parametrize("length", [0.7, 1.5, 3])
+def test_correlated_noise_shows_under_texture(length: float) -> None:
+    """Also where it is so long that texture is stronger in most bands."""
+    assert found(gravel() + noise(f"correlated:sigma=0.03,length={length}"))
 
 
 @pytest.mark.parametrize(

@@ -149,15 +149,25 @@ def told(found: float, length: float, *, channels: int = 3, developed: bool = Tr
 
 
 def test_developed_photographs_are_told_more_the_softer_their_noise() -> None:
-    assert told(1, 0.8) == pytest.approx(math.sqrt(1 * 4), rel=1e-3)  # half way to the usual, on a logarithmic scale
-    assert told(1, 1.5) == pytest.approx(math.sqrt(1 * 8), rel=1e-3)
+    assert told(1, 0.8) == pytest.approx(math.sqrt(1 * 8), rel=1e-3)  # half way to the usual, on a logarithmic scale
+    assert told(1, 1.5) == pytest.approx(math.sqrt(1 * 12), rel=1e-3)
     assert told(1, 0.8) < told(1, 1.1) < told(1, 1.5)
-    assert told(5, 0.8) == pytest.approx(5, rel=1e-3)  # no less than was found
     assert told(12, 1.5) == pytest.approx(6, rel=1e-3)  # more is texture
 
 
 def test_grey_developed_photographs_are_told_less_whatever_the_length() -> None:
     assert told(1, 0.8, channels=1) == told(1, 1.5, channels=1) == pytest.approx(0.6 * math.sqrt(1 * 4), rel=1e-3)
+    assert told(5, 0.8, channels=1) == pytest.approx(0.6 * 5, rel=1e-3)
+
+
+def test_one_channel_does_not_make_noise_correlated() -> None:
+    """Nor is it told the strength of noise that the others do not have."""
+    white, soft = noisy("gaussian:5"), noisy("correlated:sigma=0.05,length=1.5")
+    assert examine(np.stack([soft] * 3, axis=-1)).kind == "correlated"
+    found = examine(np.stack([soft, white, white], axis=-1))
+    assert found.kind != "correlated"
+    assert found.channels[0].sigma < 0.03
+    assert found.channels[0].length == 0
 
 
 def test_noise_that_lies_over_everything_is_told_as_found() -> None:

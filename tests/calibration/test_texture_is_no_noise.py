@@ -69,3 +69,12 @@ def test_faint_detail_is_noise_of_a_camera_only_if_soft(blur: float, correlated:
     shade = 0.3 + 0.4 * np.linspace(0, 1, 256)
     planes = stored((shade + rough / rough.std() * 1.6 / 255)[None])
     assert (examine_planes([planes]).kind == "correlated") == correlated
+
+
+@pytest.mark.parametrize("kind", ["train", "validation", "test"])
+def test_clean_photographs_are_told_next_to_no_noise(kind: str) -> None:
+    """Their faint detail is as soft as what cameras leave of noise, but its spectrum falls as that of pictures."""
+    for path in samples(kind):
+        planes = noiseless.read(path).planes()[0][:3, :256, :256]
+        assert examine_planes([planes]).kind != "correlated", path.stem
+        assert 255 * float(told_level(planes[None]).mean()) < 2, path.stem

@@ -1,8 +1,9 @@
 """Noise told from texture band by band: noise that is visible at coarser detail and lacks at the finer is correlated.
 
-The cosine waves of blocks are put into bands of frequency. In a band where noise exceeds the picture, the quiet blocks
-hold about the same energy, as the chi-square law says; where texture exceeds the noise, they differ. White noise under
-texture is even in the fine bands, and there as strong in one band as in the next; the picture itself is uneven.
+The cosine waves of blocks are put into bands of frequency. What blocks that are quiet in the bands beside one hold of
+it is everywhere. Noise differs from block to block by chance alone, and white noise is as strong in one band as in the
+next. The spectrum of a picture falls with a power of the frequency, that of correlated noise faster than any power:
+over an octave by more than pictures do, which is seen even where texture makes blocks differ.
 """
 
 from __future__ import annotations
@@ -23,16 +24,20 @@ both axes."""
 CORNER = 0.75
 """Of the highest frequency along each axis, from where the corner is."""
 
-EVEN = 1.15
-"""How much more than by chance the quiet blocks may differ in a band that holds noise. White noise of 5 grey levels
-under gravel gives 1.1 to 1.2, gravel alone 1.2 to 1.3."""
+CORNER_FALL = 3.0
+"""Energy of a calm band over that of the corner from which that lacks. Noise of a length of 0.7 pixels has 3.4."""
 
-WEAKER = (3.0, 4.0)
-"""Energy of a band over that of the next finer one from which that lacks: over the corner, and over any other band.
-Noise of a length of 0.7 pixels has 3.4 over the corner; half an octave of gravel has 2 to 4, but is not even."""
+OCTAVE_FALL, CALM_ENOUGH, BENDS = 16.0, (0.5, 0.6, 0.6, 0.6), 1.1
+"""Energy of a band over that of the band an octave finer from which that lacks; how lively the first may be, finest
+first; and by how much the fall gets steeper towards fine detail within the coarsest octave. Noise of a length from 1
+pixel on, under texture, falls by 23 to 90. Crops of photographs with next to no flat area have 4 to 20 in their
+steepest octave, and are livelier there. Found on 100 such crops of photographs of training and validation: of noise of
+5 grey levels 88 to 97 are told at each length of 0.7 to 3 pixels, none that is without noise or has white noise, but
+for one at 2 grey levels."""
 
-QUIET, QUIETER, QUIETEST = 0.2, 0.1, 0.03
-"""Shares of the blocks with the least energy in a band."""
+SHARP = 3.6
+"""Energy of a band of middle frequencies over that of the next finer one, where it is noise that a camera has smoothed:
+nine in ten channels of the Canon crops of PolyU have 4 and more, the faint detail of clean photographs at most 3.8."""
 
 CALMEST, FEWEST = 0.05, 24
 """Share of the blocks, and their least number, that are quiet beside a band."""
@@ -45,14 +50,8 @@ scaled down, with white and with correlated noise."""
 RISE = 1.7
 """Energy of a calm band over that of the next finer one, where the spectrum speaks for noise as well."""
 
-COARSEST = 4
-"""The last band that is believed where the spectrum does not: coarser ones hold too few waves."""
-
 LONGER = 1.25
 """Length of noise over what is measured, at most: 1.5 pixels are measured as 1.3, more as less still."""
-
-_DEVIATES = {QUIET: -0.8416, QUIETER: -1.2816, QUIETEST: -1.8808}
-"""Quantiles of the normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,15 @@ class Bands:
     """What the bands say.
 
     Attributes:
-        weakens: noise that can be seen in some band lacks in the next finer one.
+        weakens: noise that can be seen in some band lacks in finer ones.
+        smoothed: middle frequencies lack beside coarser ones more than in pictures, be it noise or not.
         calm: some band that exceeds the next finer one holds noise, as far as can be told.
         level: of white noise, in the coarsest calm band, or failing that in the calmest.
         frequency: of that band, in periods per pixel.
     """
 
     weakens: bool
+    smoothed: bool
     calm: bool
     level: float
     frequency: float
@@ -84,12 +85,15 @@ def measure_bands(blocks: Blocks) -> Bands:
     """Look for bands that hold noise, and more of it than finer ones."""
     waves = _waves(blocks.residuals)
     energies, lively = _beside(waves)
-    steps, calm = energies[1:] / np.maximum(energies[:-1], TINY), lively[1:] <= LIVELY
-    steep = bool(np.any((calm & (steps > _LEAST))[:COARSEST]))
+    finer = np.maximum(energies, TINY)
+    steps, octaves, calm = energies[1:] / finer[:-1], energies[2:] / finer[:-2], lively[1:] <= LIVELY
+    falls = (octaves > OCTAVE_FALL) & (lively[2:] <= CALM_ENOUGH)
+    falls[-1] &= steps[-2] > BENDS * steps[-1]
+    weakens = bool(falls.any() or (calm[0] and steps[0] > CORNER_FALL))
     band = 1 + int(np.flatnonzero(calm)[-1] if calm.any() else np.argmin(lively[1:]))
     frequency = math.sqrt((EDGES[band - 1] ** 2 + EDGES[band] ** 2) / 2)
-    weakens, rises = steep or _weakens(waves), bool(np.any(calm & (steps > RISE)))
-    return Bands(weakens, rises, math.sqrt(float(energies[band])), frequency)
+    smoothed, rises = bool(np.any(steps[1:3] > SHARP)), bool(np.any(calm & (steps > RISE)))
+    return Bands(weakens, smoothed, rises, math.sqrt(float(energies[band])), frequency)
 
 
 def _waves(residuals: np.ndarray) -> np.ndarray:
@@ -134,33 +138,6 @@ def _freedom(mean: np.ndarray) -> float:
     return float(mean.sum() ** 2 / max(float((mean**2).sum()), TINY**2))
 
 
-def _weakens(waves: np.ndarray) -> bool:
-    """Whether an even band lacks in the next finer one."""
-    levels, unevenness = np.array([_measure(waves[:, band]) for band in _BANDS[:-1]]).T
-    weaker = levels[1:] > _LEAST * np.maximum(levels[:-1], TINY)
-    return bool(np.any(weaker & (unevenness[1:] <= EVEN)))
-
-
-def _measure(waves: np.ndarray) -> tuple[float, float]:
-    """Variance of noise in a band, and how much the quiet blocks differ beyond chance.
-
-    Args:
-        waves: (n, k), squared, of each block.
-    """
-    energies = waves.mean(axis=1)
-    quiet, quieter, quietest = np.quantile(energies, [QUIET, QUIETER, QUIETEST])
-    freedom = _freedom(waves[energies <= quiet].mean(axis=0, dtype=np.float64))
-    level = float(quieter) / _quantile(freedom, QUIETER)
-    chance = _quantile(freedom, QUIET) / _quantile(freedom, QUIETEST)
-    return level, float(quiet) / max(float(quietest), TINY) / chance
-
-
-def _quantile(freedom: float, share: float) -> float:
-    """Of the chi-square distribution over its degrees of freedom, by the cube root of Wilson and Hilferty, 1931."""
-    spread = 2 / (9 * max(freedom, 1.0))
-    return float(max(1 - spread + _DEVIATES[share] * math.sqrt(spread), 0.05) ** 3)
-
-
 def _cosines() -> np.ndarray:
     places, waves = np.arange(SIDE), np.arange(SIDE)[:, None]
     cosines: np.ndarray = np.sqrt(2 / SIDE) * np.cos(np.pi * (2 * places + 1) * waves / (2 * SIDE))
@@ -179,7 +156,6 @@ def _bands() -> list[np.ndarray]:
 
 _COSINES = _cosines()
 _BANDS = _bands()
-_LEAST = np.array([WEAKER[0], *[WEAKER[1]] * (len(_BANDS) - 3)])
 _HALVES = [
     np.arange(SIDE)[:, None] < np.arange(SIDE),
     np.arange(SIDE)[:, None] > np.arange(SIDE),

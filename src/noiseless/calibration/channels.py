@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
@@ -31,8 +31,8 @@ FINEST = 1 / 255
 
 SOFT, SOFT_FALL = 0.9, 2.5
 """Least correlation length in pixels, and power of fine over the finest detail, of noise in developed photographs: the
-Canon crops of PolyU have 1 and 3.6 at least. Of clean photographs, at full size and scaled down, a third passes for
-noisy without this, of which four in five have less: it is their own finest detail."""
+Canon crops of PolyU have 1 and 3.6 at least. Most clean photographs, at full size and scaled down, have less: it is
+their own finest detail."""
 
 EIGHT_BITS = 0.9 / 255
 """Distance between values from which an image counts as one of 8 bits."""
@@ -79,6 +79,7 @@ class Measured:
         correlated: neighbours resemble each other.
         developed: and flat areas hold less of it than others, as after smoothing in camera.
         undecided: they do, but it may as well be what the picture shows.
+        white: the channel if its noise is white after all.
     """
 
     channel: Channel
@@ -87,6 +88,13 @@ class Measured:
     correlated: bool
     developed: bool = False
     undecided: bool = False
+    white: Channel | None = None
+
+    def as_white(self) -> Measured:
+        """The same where other channels say that noise is white."""
+        if self.white is None:
+            return self
+        return Measured(self.white, self.told, self.dependent, correlated=False, undecided=not self.developed)
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,7 @@ def measure_channel(planes: Sequence[np.ndarray], mask: np.ndarray | None) -> Me
     looks = _Looks(cache(partial(measure_bands, blocks)), partial(measure_halved, planes, samples.limits, mask))
     if fit is None:
         texture = measure_texture(blocks, np.full_like(blocks.energies, NOTHING))
-        if not _lies_over_all(texture, looks) and not _is_developed(texture, 0.0, samples.step):
+        if not _lies_over_all(texture, looks) and not _is_developed(texture, 0.0, samples.step, looks):
             return _untold(defects)
         fit = no_fit()
     else:
@@ -216,17 +224,13 @@ def _measured(
 ) -> Measured:
     level = math.sqrt(fit.level)
     over_all = _lies_over_all(texture, looks)
-    developed = not over_all and _is_developed(texture, fit.level, step)
+    developed = not over_all and _is_developed(texture, fit.level, step, looks)
     correlated = over_all or developed
-    sigma, interval = level, level_interval(fit, clipped=clipped)
-    if correlated and texture is not None:
-        sigma = texture.sigma if developed else min(texture.sigma, looks.bands().highest(texture.length))
-        interval = LOOSE[0] * sigma, LOOSE[1] * sigma
     gain, read = fit.line.gain, math.sqrt(fit.line.floor)
     gain_error = jackknife(fit.replicates[:, 0])
     channel = Channel(
-        sigma=sigma,
-        sigma_interval=interval,
+        sigma=level,
+        sigma_interval=level_interval(fit, clipped=clipped),
         gain=gain,
         gain_interval=gain_interval(fit, clipped=clipped),
         read=read,
@@ -235,7 +239,7 @@ def _measured(
         seen=_seen(fit),
         autocorrelation_across=() if texture is None else texture.across,
         autocorrelation_down=() if texture is None else texture.down,
-        length=texture.length if correlated and texture is not None else 0.0,
+        length=0.0,
         octaves=() if texture is None else texture.octaves,
         rows=defects.rows,
         columns=defects.columns,
@@ -246,8 +250,13 @@ def _measured(
         flat=fit.flat,
     )
     change = gain * (fit.span[1] - fit.span[0]) / max(fit.level, 1e-12)
-    undecided = not correlated and _may_lie_over_all(texture) and texture is not None and texture.fall > FALL
-    return Measured(channel, True, gain > CERTAIN * gain_error and change > SLOPE, correlated, developed, undecided)
+    dependent = gain > CERTAIN * gain_error and change > SLOPE
+    if correlated and texture is not None:
+        sigma = texture.sigma if developed else min(texture.sigma, looks.bands().highest(texture.length))
+        soft = replace(channel, sigma=sigma, sigma_interval=(LOOSE[0] * sigma, LOOSE[1] * sigma), length=texture.length)
+        return Measured(soft, True, dependent, correlated=True, developed=developed, white=channel)
+    undecided = _may_lie_over_all(texture) and texture is not None and texture.fall > FALL
+    return Measured(channel, True, dependent, correlated=False, undecided=undecided)
 
 
 def _may_lie_over_all(texture: Texture | None) -> bool:
@@ -269,16 +278,18 @@ def _lies_over_all(texture: Texture | None, looks: _Looks) -> bool:
     return bands.weakens or (bands.calm and texture.fall > FALL and _is_noise(texture, looks))
 
 
-def _is_developed(texture: Texture | None, level: float, step: float) -> bool:
+def _is_developed(texture: Texture | None, level: float, step: float, looks: _Looks) -> bool:
     """Whether there is what development and smoothing in camera leave of noise in photographs of 8 bits.
 
-    It is soft, nearly even, and there is nothing of it at the finest detail. Where no block is without it, its
-    spectrum does not go on rising.
+    It is soft, nearly even, and there is nothing of it at the finest detail, and suddenly more at coarser detail. Where
+    no block is without it, its spectrum does not go on rising.
     """
     if texture is None or step <= EIGHT_BITS or not math.sqrt(level) < FINEST < texture.sigma:
         return False
     soft = texture.length >= SOFT and texture.fall >= SOFT_FALL
-    return soft and texture.uneven <= UNEVEN and (texture.floor <= FLOOR or bend(texture) <= BENT)
+    if not soft or texture.uneven > UNEVEN or (texture.floor > FLOOR and bend(texture) > BENT):
+        return False
+    return looks.bands().smoothed
 
 
 def _is_noise(texture: Texture, looks: _Looks) -> bool:

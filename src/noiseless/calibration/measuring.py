@@ -29,20 +29,22 @@ Pictures: TypeAlias = "npt.ArrayLike | Image | str | Path | Sequence[npt.ArrayLi
 """One image, or a list or tuple of images: arrays, `Image` objects or files."""
 
 FEW_FLAT = 300
-DEVELOPED = (4 / 255, 8 / 255)
-"""Typical noise of developed photographs, of the LENGTHS below. In-camera smoothing takes most of it from flat areas,
-where it is measured: what is found below this is put half way up, on a logarithmic scale."""
+DEVELOPED = (8 / 255, 12 / 255)
+"""Typical noise of developed photographs in colour, of the LENGTHS below. In-camera smoothing takes most of it from
+flat areas, where it is measured: what is found below this is put half way up, on a logarithmic scale. On the middles of
+the Canon crops of PolyU `color-small` gains 76% of what the best fixed level does, and 71% where this is 4 and 8."""
 
 LENGTHS = (1.0, 1.2)
 """Correlation lengths in pixels. Noise of cameras has 1 to 1.7 in photographs at full size. What is shorter is weaker
-noise of reduced photographs or, as often, the detail of those without noise."""
+noise of reduced photographs."""
 
 HIGHEST = 6 / 255
 """More than this is texture, in a photograph whose flattest areas hold next to nothing."""
 
-GREY = 0.6
-"""Share of that, at the lower of both, which is told of a grey photograph. In colour, noise that the channels share
-needs a higher level; on real photographs in grey, told so, `gray-small` gains 1.9 dB, and 1.7 dB told all of it."""
+GREY = (4 / 255, 0.6)
+"""Of grey photographs: typical noise, and the share that is told of what comes of it. In colour, noise that the
+channels share needs a higher level; on real photographs in grey, told so, `gray-small` gains 1.9 dB, and 1.7 dB told
+all of it."""
 
 SILENT = 0.05 / 255
 """A channel with less noise than this, as JPEG leaves flat areas, has no voice in what kind of noise it is."""
@@ -136,11 +138,13 @@ def find_noise(planes: Sequence[np.ndarray]) -> tuple[str, Noise]:
 
 
 def _measure(planes: Sequence[np.ndarray], mask: np.ndarray | None, *, exposures: bool) -> list[Measured]:
-    """Each channel of all planes."""
+    """Each channel of all planes; where most have white noise, so have all."""
     channels = ([plane[number] for plane in planes] for number in range(len(planes[0])))
     if exposures:
-        return [measure_exposures(np.stack(each), mask) for each in channels]
-    return [measure_channel(each, mask) for each in channels]
+        found = [measure_exposures(np.stack(each), mask) for each in channels]
+    else:
+        found = [measure_channel(each, mask) for each in channels]
+    return found if _kind(found) == "correlated" else [each.as_white() for each in found]
 
 
 def _listed(images: Pictures) -> list[object]:
@@ -223,9 +227,8 @@ def _correlated(channels: Sequence[Measured]) -> Noise:
     found = [min(each.channel.sigma if each.correlated else typical, 1.0) for each in channels]
     sigmas = np.minimum(found, 1.5 * typical)
     if any(each.developed for each in channels):
-        grey = len(channels) == 1
-        usual = DEVELOPED[0] if grey else float(np.interp(length, LENGTHS, DEVELOPED))
-        sigmas = np.minimum(np.maximum(sigmas, np.sqrt(sigmas * usual)), HIGHEST) * (GREY if grey else 1)
+        usual, share = GREY if len(channels) == 1 else (float(np.interp(length, LENGTHS, DEVELOPED)), 1.0)
+        sigmas = np.minimum(np.maximum(sigmas, np.sqrt(sigmas * usual)), HIGHEST) * share
     return Correlated(_value(sigmas.tolist()), round(length, 3))
 
 
