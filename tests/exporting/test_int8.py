@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,18 +106,17 @@ def test_what_it_costs_stands_in_the_config(told: Bundle) -> None:
     assert choose(told, precision="int8").precision == "int8"
 
 
-def _losing(monkeypatch: pytest.MonkeyPatch, *dB: float) -> None:
-    """Let one graph after another lose so much, and the last one as much in bf16."""
-    lost = iter([*dB, dB[-1]])
+def _losing(monkeypatch: pytest.MonkeyPatch, lost: Callable[[int8.Quantised, str], float]) -> None:
+    """Let graphs lose as much in an engine as is said."""
 
-    def measured(*arguments: object) -> tuple[int8.Loss, ...]:
-        return (int8.Loss(25, 30, next(lost), 0.05),)
+    def measured(_: Bundle, made: int8.Quantised, *rest: object) -> tuple[int8.Loss, ...]:
+        return (int8.Loss(25, 30, lost(made, str(rest[-1])), 0.05),)
 
     monkeypatch.setattr(int8, "measure", measured)
 
 
-def test_results_stay_float_until_it_is_good(told: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    _losing(monkeypatch, 0.2, 0.01)
+def test_results_stay_float_until_it_is_good_in_onnx_runtime(told: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    _losing(monkeypatch, lambda made, engine: 0.2 if engine == "onnxruntime" and not made.float_results else 0.01)
     made = int8.make_int8(told)
     assert made.good
     assert (len(made.float_results), made.kept_float) == (1, ())
@@ -127,13 +127,66 @@ def test_results_stay_float_until_it_is_good(told: Bundle, monkeypatch: pytest.M
 
 
 def test_layers_stay_float_until_it_is_good(told: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(int8, "LEAST_COST", 1.0)
-    _losing(monkeypatch, 0.2, 0.01)
+    _losing(monkeypatch, lambda made, engine: 0.01 if made.kept_float else 0.2)
     made = int8.make_int8(told)
     assert made.good
     assert (len(made.kept_float), made.float_results) == (1, ())
     names = {name for node in onnx.load_from_string(made.graph).graph.node for name in node.output}
     assert not any(name.startswith(made.kept_float[0]) and name.endswith(".9") for name in names)
+
+
+def test_what_is_said_of_a_graph_is_the_worse_of_two_engines(told: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    for worse in ("openvino", "onnxruntime"):
+        _losing(monkeypatch, lambda made, engine, worse=worse: 0.03 if engine == worse else 0.01)
+        assert [loss.lost for loss in int8.make_int8(told).losses] == [0.03]
+
+
+def test_what_loses_too_much_in_bf16_is_tried_without(told: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    from noiseless.runtime.openvino import OpenVinoEngine
+
+    monkeypatch.setattr(OpenVinoEngine, "offers", lambda *given: True)
+    for lost, bf16 in ((0.2, False), (0.01, True)):
+        _losing(monkeypatch, lambda made, engine, lost=lost: lost if made.bf16 else 0.01)
+        made = int8.make_int8(told)
+        assert (made.good, made.bf16, made.kept_float) == (True, bf16, ())
+
+
+def test_openvino_rounds_only_what_is_read_in_int8(told: Bundle, tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    from noiseless.runtime.openvino import leave_results
+
+    work = int8._Work(told)
+    kept = next(layer for layer in work.layers if layer.weight.endswith("second.weight"))
+    made = int8.store(replace(told, path=tmp_path / "model"), work.made([kept], []), source=told.path)
+    model = openvino.Core().read_model(made.int8_graph_path)
+
+    def roundings() -> int:
+        """Of activations: those of weights begin at a scaled or cast tensor."""
+        inputs = [node.input_value(0).get_node() for node in model.get_ops() if node.get_type_name() == "FakeQuantize"]
+        return sum(node.get_type_name() in ("Convolution", "Relu", "Add") for node in inputs)
+
+    chosen = [layer for layer in work.layers if layer != kept]
+    read = {layer.input for layer in chosen}
+    assert roundings() == len(read | {layer.output for layer in chosen})
+    leave_results(model)
+    assert roundings() == len(read)
+
+
+def test_openvino_is_closer_to_float32_than_onnx_runtime(told: Bundle) -> None:
+    pytest.importorskip("openvino")
+    image = tiny_models.noisy(1, told.spec.channels, 64, 80)
+    sigma = np.full((1, 1, 1, 1), 0.1, np.float32)
+    exact = open_engine(told, engine="onnxruntime", threads=1).run(image, sigma)
+    made = replace(told, extra={})  # in float32 where it is not int8
+    off = {
+        engine: np.square(
+            open_engine(made, engine=engine, precision="int8", threads=1).run(image, sigma) - exact
+        ).mean()
+        for engine in ("onnxruntime", "openvino")
+    }
+    assert off["openvino"] < 0.9 * off["onnxruntime"]
 
 
 @pytest.mark.parametrize("good", [True, False])

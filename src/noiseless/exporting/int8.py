@@ -5,6 +5,7 @@ Calibration and measurement take the photographs that ship with the package.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import math
 import tempfile
@@ -76,7 +77,7 @@ class Quantised:
         graph: the ONNX model; its weights are external data in the bundle's file.
         losses: for each noise level.
         kept_float: weights of the convolutions that stay float32, the first and last besides.
-        float_results: weights of those that read int8 and give float32.
+        float_results: weights of those that read int8 and give float32, which ONNX Runtime computes in float32.
         bf16: whether what is float32 may be bf16, as an engine that has it prefers.
     """
 
@@ -95,8 +96,9 @@ class Quantised:
 def quantise_bundle(folder: str | Path, *, say: Say = lambda line: None) -> Quantised:
     """Give a bundle its int8 graph, if that meets the bounds; else take away one that is there.
 
-    The bundle is replaced as a whole, its other files as they are. Convolutions whose rounded results cost the most
-    give float32, and where that is not enough stay float32, until the bounds are met.
+    The bundle is replaced as a whole, its other files as they are. Convolutions whose rounded inputs cost the most
+    stay float32, as few as meet the bounds in OpenVINO, in bf16 if that is had; then, since ONNX Runtime computes in
+    int8 only where the result is rounded, those whose rounded results cost the most give float32.
 
     Args:
         folder: of the bundle.
@@ -117,53 +119,69 @@ def quantise_bundle(folder: str | Path, *, say: Say = lambda line: None) -> Quan
 
 def make_int8(bundle: Bundle, *, say: Say = lambda line: None) -> Quantised:
     """The int8 graph of a bundle, which is left as it is; see `quantise_bundle`."""
-    work = _Work(bundle)
-    held_out = held_out_examples(bundle)
-    exact = [_restored(open_engine(bundle, engine="onnxruntime"), example) for example in held_out]
-    for kept_float, float_results in work.choices():
-        graph = work.graph(kept_float, float_results)
-        losses = measure(bundle, graph, held_out, exact)
-        made = Quantised(graph, losses, _weights(kept_float), _weights(float_results))
-        say(describe(made))
-        if made.good:
-            break
-    return replace(made, bf16=_is_good_in_bf16(bundle, made, held_out, exact))
+    work, trial = _Work(bundle), _Trial(bundle)
+    for bf16 in (True, False) if trial.has_bf16 else (False,):
+        for kept_float in work.kept_choices():
+            given = [] if trial.engine == "openvino" else work.unread(kept_float)  # openvino takes them all
+            made = trial.measured(work.made(kept_float, given, bf16), trial.engine)
+            say(describe(made))
+            if not made.good:
+                continue
+            for float_results in work.result_choices(kept_float):
+                fused = trial.measured(work.made(kept_float, float_results, bf16), "onnxruntime")
+                say(describe(fused))
+                if fused.good:
+                    return replace(fused, losses=_worse(fused.losses, made.losses))
+    return made
 
 
 def _weights(layers: Sequence[Layer]) -> tuple[str, ...]:
     return tuple(layer.weight for layer in layers)
 
 
-def _is_good_in_bf16(bundle: Bundle, made: Quantised, examples: Sequence[Example], exact: Sequence[Array]) -> bool:
-    """Whether the bounds are met in bf16 too; not where nothing here computes in it."""
-    if importlib.util.find_spec("openvino") is None:
-        return False
-    from noiseless.runtime.openvino import OpenVinoEngine
+def _worse(losses: Sequence[Loss], others: Sequence[Loss]) -> tuple[Loss, ...]:
+    """For each noise level the larger loss of two."""
+    return tuple(max(pair, key=lambda loss: loss.lost) for pair in zip(losses, others, strict=True))
 
-    if not made.good or not OpenVinoEngine.offers(bundle, "fast", "cpu"):
-        return False
-    losses = measure(bundle, replace(made, bf16=True), examples, exact, "openvino")
-    return replace(made, losses=losses).good
+
+class _Trial:
+    """Measures int8 graphs of a bundle.
+
+    Attributes:
+        engine: the one that computes in int8 without rounding the result, where it is installed.
+        has_bf16: whether it computes in bf16 here.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._examples = held_out_examples(bundle)
+        exact = open_engine(bundle, engine="onnxruntime")
+        self._exact = [_restored(exact, example) for example in self._examples]
+        self.engine, self.has_bf16 = "onnxruntime", False
+        if importlib.util.find_spec("openvino") is not None:
+            from noiseless.runtime.openvino import OpenVinoEngine
+
+            self.engine, self.has_bf16 = "openvino", OpenVinoEngine.offers(bundle, "fast", "cpu")
+
+    def measured(self, made: Quantised, engine: str) -> Quantised:
+        """A graph with what it costs in an engine."""
+        return replace(made, losses=measure(self._bundle, made, self._examples, self._exact, engine))
 
 
 def measure(
-    bundle: Bundle,
-    graph: bytes | Quantised,
-    examples: Sequence[Example],
-    exact: Sequence[Array],
-    engine: str = "onnxruntime",
+    bundle: Bundle, made: Quantised, examples: Sequence[Example], exact: Sequence[Array], engine: str
 ) -> tuple[Loss, ...]:
     """What an int8 graph costs, run as it will be: by an engine, beside the weights.
 
     Args:
         bundle: the model.
-        graph: its int8 graph.
+        made: its int8 graph.
         examples: to measure on.
         exact: what float32 makes of them.
         engine: that runs it.
     """
     with tempfile.TemporaryDirectory() as folder:
-        tried = store(replace(bundle, path=Path(folder) / bundle.path.name), graph, source=bundle.path)
+        tried = store(replace(bundle, path=Path(folder) / bundle.path.name), made, source=bundle.path)
         opened = open_engine(tried, engine=engine, precision="int8")
         found = [_restored(opened, example) for example in examples]
     scores: dict[str, list[tuple[float, float, float]]] = {}
@@ -173,15 +191,13 @@ def measure(
     return tuple(sorted((_loss(np.mean(rows, axis=0)) for rows in scores.values()), key=lambda loss: loss.level))
 
 
-def store(bundle: Bundle, made: Quantised | bytes | None, source: Path | None = None) -> Bundle:
+def store(bundle: Bundle, made: Quantised | None, source: Path | None = None) -> Bundle:
     """Write a bundle with this int8 graph, or with none; its other files come from `source`, or from itself."""
     skipped = {bundles.CONFIG, bundles.INT8_GRAPH}
     folder = source or bundle.path
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name not in skipped}
     extra = {key: value for key, value in bundle.extra.items() if key != EXTRA}
-    if isinstance(made, bytes):
-        files[bundles.INT8_GRAPH] = made
-    elif made is not None:
+    if made is not None:
         files[bundles.INT8_GRAPH] = made.graph
         losses = [{key: round(value, 3) for key, value in asdict(loss).items()} for loss in made.losses]
         names = {"kept_float": list(made.kept_float), "float_results": list(made.float_results)}
@@ -204,32 +220,46 @@ class _Work:
         self._examples = calibration_examples(bundle)
         self._seen = _observe(self._whole, self.layers, self._examples)
 
-    def graph(self, kept_float: Sequence[Layer] = (), float_results: Sequence[Layer] = ()) -> bytes:
-        """The int8 graph; some layers stay float32, or give it."""
-        made = quantise(self._bare, self.layers, self._seen, self._weights, kept_float, float_results)
-        graph: bytes = made.SerializeToString()
-        return graph
+    def made(self, kept_float: Sequence[Layer], float_results: Sequence[Layer], bf16: bool = False) -> Quantised:
+        """The int8 graph, not measured; some layers stay float32 or give it, and what is float32 may be bf16."""
+        model = quantise(self._bare, self.layers, self._seen, self._weights, kept_float, float_results)
+        return Quantised(model.SerializeToString(), (), _weights(kept_float), _weights(float_results), bf16)
 
-    def choices(self) -> Iterator[tuple[list[Layer], list[Layer]]]:
-        """Which layers stay float32 and which give it: more and more, those first that cost most."""
-        yield [], []
-        read = {layer.input for layer in self.layers}
-        costs = self._costs(self.layers)
-        added = [layer for layer in self.layers if layer.output not in read]
-        gains = {layer: costs[layer] - cost for layer, cost in self._costs(added, float_results=True).items()}
-        giving = sorted(gains, key=lambda layer: -gains[layer])
-        giving = [layer for layer in giving if gains[layer] >= LEAST_COST * sum(costs.values())]
-        yield from (([], giving[:count]) for count in range(1, len(giving) + 1))
-        order = sorted(self.layers, key=lambda layer: -costs[layer])
-        for count in range(1, math.ceil(MOST_FLOAT * len(order)) + 1):
-            yield order[:count], [layer for layer in giving if layer not in order[:count]]
+    def kept_choices(self) -> Iterator[list[Layer]]:
+        """Which layers stay float32: more and more, those first that cost most."""
+        yield []
+        order = sorted(self.layers, key=lambda layer: -self._float_costs[layer])
+        yield from (order[:count] for count in range(1, math.ceil(MOST_FLOAT * len(order)) + 1))
 
-    def _costs(self, layers: Sequence[Layer], *, float_results: bool = False) -> dict[Layer, float]:
-        """How much the rounding of each of some layers alone changes the result, squared."""
+    def result_choices(self, kept_float: Sequence[Layer]) -> Iterator[list[Layer]]:
+        """Which of the others give float32: more and more, those first that gain most, in the end all that may."""
+        yield []
+        order = sorted(self.unread(kept_float), key=lambda layer: -self._gains[layer])
+        worth = sum(self._gains[layer] >= LEAST_COST * sum(self._gains.values()) for layer in order)
+        yield from (order[:count] for count in sorted({*range(1, worth + 1), len(order)} - {0}))
+
+    def unread(self, kept_float: Sequence[Layer]) -> list[Layer]:
+        """The layers in int8 whose results no other in int8 reads."""
+        chosen = [layer for layer in self.layers if layer not in kept_float]
+        read = {layer.input for layer in chosen}
+        return [layer for layer in chosen if layer.output not in read]
+
+    @functools.cached_property
+    def _float_costs(self) -> dict[Layer, float]:
+        """What each layer costs where its result is not rounded."""
+        return self._costs(float_results=True)
+
+    @functools.cached_property
+    def _gains(self) -> dict[Layer, float]:
+        """How much less each costs where its result is not rounded."""
+        return {layer: cost - self._float_costs[layer] for layer, cost in self._costs(float_results=False).items()}
+
+    def _costs(self, *, float_results: bool) -> dict[Layer, float]:
+        """How much the rounding of each layer alone changes the result, squared."""
         examples = self._examples[::6]
         exact = _run(self._whole, examples)
         costs = {}
-        for layer in layers:
+        for layer in self.layers:
             others = [other for other in self.layers if other != layer]
             given = [layer] if float_results else []
             rounded = quantise(self._whole, self.layers, self._seen, self._weights, others, given)
