@@ -196,6 +196,28 @@ def test_cancel_stops_between_tiles() -> None:
     with pytest.raises(Cancelled):
         restore(engine, tiny_models.noisy(1, 1, 999, 999), 0.1, SPEC, tile=400, cancel=lambda: next(answers))
     assert len(engine.shapes) == 2
+
+
+@pytest.mark.parametrize(("free", "limit", "released"), [(11_201, None, 0), (11_199, None, 1), (1 << 40, 1 << 40, 1)])
+def test_memory_is_kept_where_it_is_little_and_no_limit_is_set(
+    free: int, limit: int | None, released: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Blocks()
+    engine.bytes_per_pixel = 1.0
+    monkeypatch.setattr(inference, "KEPT_SHARE", 0.1)
+    monkeypatch.setattr(inference, "free_memory", lambda: free)
+    restore(engine, tiny_models.noisy(1, 1, 40, 25), 0.1, SPEC, tile=64, max_memory=limit)
+    assert engine.shapes == [(1, 1, 40, 28)], "1120 bytes"
+    assert engine.released == released
+
+
+@pytest.mark.parametrize("limit", [None, 1 << 40])
+def test_memory_is_given_back_after_a_failure_too(limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "free_memory", lambda: 0)
+    engine = Blocks()
+    stops: Iterator[bool] = iter([False, True])
+    with pytest.raises(Cancelled):
+        restore(engine, tiny_models.noisy(1, 1, 999, 999), 0.1, SPEC, tile=400, max_memory=limit, cancel=stops.__next__)
     assert engine.released == 1
 
 
