@@ -34,8 +34,7 @@ from noiseless.finetuning.run import run_finetuning
 from noiseless.metrics import psnr
 from noiseless.noise import parse
 from noiseless.training import loop
-from noiseless.training.config import DataConfig, RunConfig, TrainingConfig
-from noiseless.training.plan import SCRATCH
+from noiseless.training.config import SCRATCH, DataConfig, RunConfig, TrainingConfig
 from noiseless.training.run import run_training
 
 DATA = Path(os.environ.get("NOISELESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

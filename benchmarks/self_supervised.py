@@ -39,8 +39,8 @@ from noiseless.errors import NoiselessError
 from noiseless.metrics import psnr
 from noiseless.noise import parse
 from noiseless.training import loop
-from noiseless.training.config import RunConfig, from_mapping, over_defaults
-from noiseless.training.plan import SCRATCH, SHIPPED
+from noiseless.training.config import SCRATCH, RunConfig, from_mapping, over_defaults
+from noiseless.training.plan import SHIPPED
 from noiseless.training.run import Listener, run_training
 
 DATA = Path(os.environ.get("NOISELESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

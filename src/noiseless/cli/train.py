@@ -38,8 +38,8 @@ from noiseless.training.config import RunConfig, from_mapping, over_defaults
 from noiseless.training.recipe import load_recipe
 
 if TYPE_CHECKING:
-    from noiseless.training.run import Listener, Outcome
-    from noiseless.training.state import Status
+    from noiseless.training.run import Outcome
+    from noiseless.training.state import Listener, Status
     from noiseless.training.validation import Scores
 
 
@@ -104,7 +104,7 @@ def run_with_progress(
 
 def listener(step: Callable[..., None]) -> Listener:
     """Turns what a run tells into progress; validation scores become lines of their own."""
-    from noiseless.training.run import Listener
+    from noiseless.training.state import Listener
 
     reached = [0.0]
 

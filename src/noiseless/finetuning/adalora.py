@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from noiseless.errors import ConfigError
 from noiseless.finetuning.config import MethodConfig
 from noiseless.finetuning.lowrank import CONVOLUTIONS, Change, add_changes, update
 
@@ -73,10 +72,8 @@ def adalora(network: nn.Module, config: MethodConfig) -> nn.Module:
     that keeps them so is left out.
 
     Raises:
-        ConfigError: the rank is not positive, or no weight is left.
+        ConfigError: no weight is left.
     """
-    if config.rank < 1:
-        raise ConfigError("method.rank does not fit", got=config.rank, expected="1 or more")
     return add_changes(
         network,
         config,

@@ -8,7 +8,15 @@ from typing import Any
 
 from noiseless import tables
 from noiseless.errors import UnknownNameError
-from noiseless.training.config import RunConfig, TrainingConfig, from_mapping, to_mapping
+from noiseless.training.config import (
+    COUNT,
+    POSITIVE,
+    RunConfig,
+    TrainingConfig,
+    check_ranges,
+    from_mapping,
+    to_mapping,
+)
 
 METHODS: dict[str, str] = {
     "full": "noiseless.finetuning.freezing:full",
@@ -48,6 +56,12 @@ class MethodConfig:
     prompt: str = "default"
     beside: str = ""
 
+    def __post_init__(self) -> None:
+        check_ranges(self, {"rank": COUNT}, "method.")
+
+
+KEEP_RANGES = {"strength": POSITIVE, "batch_size": COUNT, "batches": COUNT, "most_lost": POSITIVE}
+
 
 @dataclass(frozen=True)
 class KeepConfig:
@@ -78,6 +92,9 @@ class KeepConfig:
     batch_size: int = 4
     batches: int = 16
     most_lost: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_ranges(self, KEEP_RANGES, "keep.")
 
 
 @dataclass(frozen=True)

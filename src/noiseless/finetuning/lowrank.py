@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from noiseless.errors import ConfigError
 from noiseless.finetuning.config import MethodConfig
 from noiseless.finetuning.freezing import nothing_to_train
 from noiseless.finetuning.layers import matches
@@ -108,10 +107,8 @@ def add_updates(network: nn.Module, config: MethodConfig, suits: Callable[[nn.Mo
     """Put an update of low rank beside each weight that suits; see `add_changes`.
 
     Raises:
-        ConfigError: the rank is not positive, or no weight is left.
+        ConfigError: no weight is left.
     """
-    if config.rank < 1:
-        raise ConfigError("method.rank does not fit", got=config.rank, expected="1 or more")
     return add_changes(network, config, suits, lambda weight: LowRank(weight, config.name, config.rank, config.scale))
 
 

@@ -24,7 +24,8 @@ from noiseless.finetuning.lowrank import merged
 from noiseless.training.adaptation import Adaptation
 from noiseless.training.config import MEASURED
 from noiseless.training.objectives import Objective
-from noiseless.training.run import Listener, Outcome, run_training
+from noiseless.training.run import Outcome, run_training
+from noiseless.training.state import Listener
 
 if TYPE_CHECKING:
     from noiseless.denoiser import Denoiser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -15,6 +16,28 @@ from noiseless.errors import ConfigError, UnknownNameError
 
 Config = TypeVar("Config")
 Precision = Literal["auto", "float32", "bf16"]
+
+SHARE = (0.0, 1.0)
+POSITIVE = (0.0, math.inf)
+COUNT = (1.0, math.inf)
+
+
+def check_ranges(config: Any, ranges: Mapping[str, tuple[float, float]], where: str = "") -> None:
+    """See that numbers of a dataclass lie in their ranges, ends included, and are finite; ``None`` is not looked at.
+
+    Args:
+        config: the dataclass.
+        ranges: lowest and highest value by the name of a field.
+        where: what stands before the field's name in settings, for example ``"training."``.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    for name, (low, high) in ranges.items():
+        value = getattr(config, name)
+        if value is not None and not (low <= value <= high and math.isfinite(value)):
+            expected = f"{low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
+            raise ConfigError(f"{where}{name} does not fit", got=value, expected=expected)
 
 
 @dataclass(frozen=True)
@@ -30,6 +53,33 @@ class Stage:
     start: float
     patch_size: int
     batch_size: int
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"start": SHARE, "patch_size": COUNT, "batch_size": COUNT}, "training.stages: ")
+
+
+TRAINING_RANGES = {
+    "batch_size": COUNT,
+    "patch_size": COUNT,
+    "lr": POSITIVE,
+    "weight_decay": POSITIVE,
+    "momentum": SHARE,
+    "warmup": SHARE,
+    "final_lr": SHARE,
+    "decay": SHARE,
+    "ema": SHARE,
+    "clip_norm": POSITIVE,
+    "validations": POSITIVE,
+    "validation_size": COUNT,
+    "early_stopping": POSITIVE,
+    "checkpoint_every": COUNT,
+    "rescale": SHARE,
+    "mixup": SHARE,
+    "tone": SHARE,
+    "told_error": SHARE,
+    "told_spread": POSITIVE,
+    "paired": SHARE,
+}
 
 
 @dataclass(frozen=True)
@@ -103,6 +153,9 @@ class TrainingConfig:
     paired: float = 0.5
     wandb: bool = False
 
+    def __post_init__(self) -> None:
+        check_ranges(self, TRAINING_RANGES, "training.")
+
     def stage(self, progress: float) -> Stage:
         """Patch and batch size when `progress` of the budget is spent."""
         current = Stage(0.0, self.patch_size, self.batch_size)
@@ -141,6 +194,10 @@ class DataConfig:
 
 MEASURED = "measured"
 """As `RunConfig.told`: in each image."""
+
+
+SCRATCH = "scratch"
+"""As `RunConfig.start`: random weights."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +241,9 @@ class RunConfig:
     name: str = ""
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"seed": POSITIVE})
 
 
 UNREFERENCED_LOSS = "mse"

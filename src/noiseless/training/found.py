@@ -11,6 +11,7 @@ from scipy.ndimage import uniform_filter
 
 from noiseless.calibration import Calibration, examine_planes
 from noiseless.data.augment import to_channels
+from noiseless.data.parts import middle, spread
 from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError
 from noiseless.noise import Noise
@@ -18,7 +19,7 @@ from noiseless.noise.chain import Chain
 from noiseless.noise.salt_and_pepper import SaltAndPepper
 
 MOST_IMAGES = 12
-MOST_PIXELS = 1 << 20
+LARGEST_SIDE = 1024
 BLOCK = 16
 FLATTEST = 0.05
 """Share of the blocks that are taken for flat."""
@@ -53,19 +54,13 @@ def find_noise(images: Sequence[np.ndarray], channels: int) -> Found:
     Raises:
         DataError: no noise can be told in the images.
     """
-    numbers = sorted(set(np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).round().astype(int).tolist()))
-    chosen = [to_channels(as_unit_float(_middle(images[number])), channels) for number in numbers]
+    seen = [middle(images[number], LARGEST_SIDE) for number in spread(len(images), MOST_IMAGES)]
+    chosen = [to_channels(as_unit_float(image), channels) for image in seen]
     found = examine_planes(chosen)
     noise = _noise(found)
     if found.kind == "none" and not isinstance(noise, Chain):
         raise DataError("no noise can be told in the images", expected="noisy images", fix="Say it with --noise SPEC.")
     return Found(noise, _between(chosen, noise), _neighbours(found))
-
-
-def _middle(image: np.ndarray) -> np.ndarray:
-    side = int(np.sqrt(MOST_PIXELS))
-    top, left = (max(length - side, 0) // 2 for length in image.shape[-2:])
-    return image[:, top : top + side, left : left + side]
 
 
 def _noise(found: Calibration) -> Noise:

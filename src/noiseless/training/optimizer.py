@@ -14,27 +14,29 @@ from noiseless.training.config import TrainingConfig
 from noiseless.training.muon import Muon
 
 
+def _sgd(parameters: Any, config: TrainingConfig) -> torch.optim.Optimizer:
+    momentum, decay = config.momentum, config.weight_decay
+    return torch.optim.SGD(parameters, config.lr, momentum=momentum, nesterov=momentum > 0, weight_decay=decay)
+
+
+# Fused takes a fifth of the time.
+OPTIMIZERS: dict[str, Callable[[Any, TrainingConfig], torch.optim.Optimizer]] = {
+    "adamw": lambda p, config: torch.optim.AdamW(p, config.lr, weight_decay=config.weight_decay, fused=True),
+    "adam": lambda p, config: torch.optim.Adam(p, config.lr, weight_decay=config.weight_decay, fused=True),
+    "sgd": _sgd,
+    "muon": lambda p, config: Muon(p, config.lr, weight_decay=config.weight_decay),
+}
+
+
 def build_optimizer(parameters: Any, config: TrainingConfig) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, Adam, AdamW or Muon over parameters or parameter groups; fused: a fifth of the time.
+    """One of `OPTIMIZERS` over parameters or parameter groups.
 
     Raises:
         UnknownNameError: no optimiser of this name.
     """
-    makers: dict[str, Callable[[], torch.optim.Optimizer]] = {
-        "adamw": lambda: torch.optim.AdamW(parameters, config.lr, weight_decay=config.weight_decay, fused=True),
-        "adam": lambda: torch.optim.Adam(parameters, config.lr, weight_decay=config.weight_decay, fused=True),
-        "sgd": lambda: torch.optim.SGD(
-            parameters,
-            config.lr,
-            momentum=config.momentum,
-            nesterov=config.momentum > 0,
-            weight_decay=config.weight_decay,
-        ),
-        "muon": lambda: Muon(parameters, config.lr, weight_decay=config.weight_decay),
-    }
-    if config.optimizer not in makers:
-        raise UnknownNameError("optimizer", config.optimizer, makers)
-    return makers[config.optimizer]()
+    if config.optimizer not in OPTIMIZERS:
+        raise UnknownNameError("optimizer", config.optimizer, OPTIMIZERS)
+    return OPTIMIZERS[config.optimizer](parameters, config)
 
 
 def averaged(network: nn.Module) -> nn.Module:

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from noiseless.calibration.exposures import check_one_scene
+from noiseless.data.parts import spread
 from noiseless.data.store import as_unit_float
 from noiseless.errors import ConfigError, DataError
 from noiseless.noise import parse
-from noiseless.training.config import RunConfig
+from noiseless.training.config import SCRATCH, RunConfig
 from noiseless.training.found import Found, find_noise
 from noiseless.training.images import TrainingImages
 from noiseless.training.known import KnownNoise
 from noiseless.training.objectives import REFERENCED
 from noiseless.training.objectives.choice import Situation, choose, warnings
-
-SCRATCH = "scratch"
-"""As `RunConfig.start`: random weights."""
 
 SHIPPED = {1: "gray-small", 3: "color-small"}
 SHIPPED_NETWORK = "unet_small"
@@ -94,7 +92,7 @@ def _strangers(images: TrainingImages) -> list[str]:
     if "noisy-again" not in images.train:
         return []
     first, second = images.train.values()
-    numbers, found = np.unique(np.linspace(0, len(first) - 1, min(len(first), PAIRS)).round().astype(int)), []
+    numbers, found = spread(len(first), PAIRS), []
     for number in numbers:
         try:
             for both in zip(as_unit_float(first[number]), as_unit_float(second[number]), strict=True):
@@ -155,9 +153,8 @@ def _difference(frames: tuple[Sequence[np.ndarray], Sequence[np.ndarray]], noise
     first, second = frames
     if not first:
         return None
-    numbers = sorted(set(np.linspace(0, len(first) - 1, min(len(first), FRAMES)).round().astype(int).tolist()))
     ratios = []
-    for number in numbers:
+    for number in spread(len(first), FRAMES):
         one, other = as_unit_float(first[number]), as_unit_float(second[number])
         explained = (noise.gain.numpy() * np.maximum((one + other) / 2, 0) + noise.floor.numpy()).mean()
         ratios.append(float(((one - other) ** 2).mean()) / 2 / float(explained))

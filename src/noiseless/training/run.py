@@ -5,21 +5,19 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from torch import nn
 
 from noiseless import losses, networks
 from noiseless.bundle import NetworkSpec
 from noiseless.data.synthesis import is_pair_store
-from noiseless.errors import ConfigError, OutputError, UnknownNameError
+from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.evaluation import evaluate
-from noiseless.exporting import BundleWriter
+from noiseless.io.atomic import check_reachable, make_folder, write_text
 from noiseless.noise import parse
 from noiseless.training import adversarial, objectives
 from noiseless.training.adaptation import NO_ADAPTATION, Adaptation
@@ -33,37 +31,24 @@ from noiseless.training.config import (
     write_toml,
 )
 from noiseless.training.devices import check_devices, open_fabric
-from noiseless.training.images import TrainingImages, find_sides, open_images
+from noiseless.training.images import SOURCES, TrainingImages, find_sides, open_images
 from noiseless.training.loop import fit, restore
 from noiseless.training.objectives import Objective
 from noiseless.training.objectives.partly_referenced import partly_referenced
-from noiseless.training.optimizer import averaged, build_optimizer
+from noiseless.training.optimizer import OPTIMIZERS, averaged, build_optimizer
 from noiseless.training.patches import CleanPatches, MixedPatches, NoisyPatches, PairPatches, PatchSource, pair_levels
-from noiseless.training.plan import SCRATCH, Plan, make_plan
+from noiseless.training.plan import Plan, make_plan
 from noiseless.training.precision import faster_precision
-from noiseless.training.record import describe
-from noiseless.training.start import starting_weights
-from noiseless.training.state import Budget, Ending, Hooks, Run, Status
+from noiseless.training.schedule import SCHEDULES
+from noiseless.training.start import build_network, starts_from_weights
+from noiseless.training.state import Budget, Ending, Hooks, Listener, Run
 from noiseless.training.told import settle_told
-from noiseless.training.track import Tracker
-from noiseless.training.validation import (
-    Example,
-    Rival,
-    Scores,
-    noisy_examples,
-    pair_examples,
-    spread,
-    unreferenced_examples,
-    validate,
-)
+from noiseless.training.watch import Watch, score_start
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from noiseless.denoiser import Denoiser
-
-SEEN = 4
-"""Images that are learned from on which a run without clean images is looked at."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +76,6 @@ class Outcome:
     test: tuple[float, float] | None = None
     start_psnr: float = float("nan")
     estimated: bool = False
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Who is told how a run goes; every function is optional.
-
-    Attributes:
-        say: a line of text: what was found, what is done.
-        status: about every ten steps.
-        scored: at every validation.
-    """
-
-    say: Callable[[str], None] = lambda line: None
-    status: Callable[[Status], None] = lambda status: None
-    scored: Callable[[Status, Scores], None] = lambda status, scores: None
 
 
 def train(
@@ -153,7 +123,7 @@ def run_training(
     folder, listener = Path(output), listener or Listener()
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # known before the processes meet
     if first:
-        _check(config, folder, resume)
+        _check(config, folder, resume=resume, stop_after=stop_after)
     precision = _precision(config)
     fabric = start_fabric(config, precision)
     if not fabric.is_global_zero:
@@ -174,33 +144,42 @@ def _images(config: RunConfig, folder: Path, fabric: Fabric, listener: Listener)
     """Decoded by the first process; the others then find the store it made."""
     if fabric.is_global_zero:
         images = open_images(config.data, folder, listener.say)
+        make_folder(folder)
     fabric.barrier()
     return images if fabric.is_global_zero else open_images(config.data, folder, listener.say)
 
 
-def _check(config: RunConfig, folder: Path, resume: bool) -> None:
+def _check(config: RunConfig, folder: Path, *, resume: bool, stop_after: float | None) -> None:
+    """See that the settings can be used, before anything is read or made."""
     budgets = [name for name in ("steps", "minutes", "epochs") if getattr(config, name) is not None]
     if len(budgets) != 1:
         got = " and ".join(budgets) or "none"
         raise ConfigError("a run needs one budget", got=got, expected="one of steps, minutes, epochs")
-    if getattr(config, budgets[0]) <= 0:
-        raise ConfigError(f"{budgets[0]} must be positive", got=getattr(config, budgets[0]))
+    budget = getattr(config, budgets[0])
+    if not 0 < budget < math.inf:  # nor is nan
+        raise ConfigError(f"{budgets[0]} must be positive", got=budget)
+    if stop_after is not None and not stop_after > 0:
+        raise ConfigError("stop_after (--stop-after) must be positive", got=stop_after)
+    if [name for name in SOURCES if getattr(config.data, name)] == ["clean"] and not config.noise:
+        raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
     adversarial.check_adversarial(config.adversarial, config.objective)
     if config.noise:
         parse(config.noise)  # a mistake in an expression or a name shows before any image is read
     if config.told not in ("auto", MEASURED):
         parse(config.told)
     losses.parse(config.loss)
-    if config.objective not in ("auto", *objectives.OBJECTIVES):
-        raise UnknownNameError("objective", config.objective, ["auto", *objectives.OBJECTIVES])
+    for kind, name, known in (
+        ("objective", config.objective, ("auto", *objectives.OBJECTIVES)),
+        ("optimizer", config.training.optimizer, OPTIMIZERS),
+        ("schedule", config.training.schedule, SCHEDULES),
+    ):
+        if name not in known:
+            raise UnknownNameError(kind, name, known)
     networks.constructor(config.network)
     check_devices(config.training)
     if not resume and (folder / "config.toml").exists():
         raise ConfigError(f"{folder} already holds a run", fix="Go on with --resume, or name another folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the run folder {folder}", got=error.strerror) from error
+    check_reachable(folder)
 
 
 def _precision(config: RunConfig) -> Precision:
@@ -247,7 +226,7 @@ def _settle_told(
 ) -> RunConfig:
     if config.told != "auto":
         return config
-    if not _starts_from_weights(config):
+    if not starts_from_weights(config):
         return replace(config, told=MEASURED)
     settled = settle_told(config, images, build_network(config), say, plan.noise)
     if label is None or settled.told != MEASURED or set(images.train) != {"noisy", "clean"}:
@@ -300,19 +279,6 @@ def _assemble(
     return Run(fabric, network, optimizer, average, objective, source, *settings, stepped=adaptation.stepped)
 
 
-def build_network(config: RunConfig) -> nn.Module:
-    """The network of the configuration, with the weights of `config.start` where given."""
-    network = networks.create(config.network, **config.arguments)
-    if _starts_from_weights(config):
-        assert config.start is not None
-        network.load_state_dict(starting_weights(config.start, network))
-    return network
-
-
-def _starts_from_weights(config: RunConfig) -> bool:
-    return config.start not in (None, SCRATCH)
-
-
 def _objective(config: RunConfig, plan: Plan) -> Objective:
     loss = losses.parse(config.loss)
     objective = objectives.create(plan.objective, loss, plan.noise)
@@ -346,31 +312,6 @@ def _alone(images: TrainingImages, spec: NetworkSpec, plan: Plan, config: RunCon
     return NoisyPatches(images.alone, spec.channels, pair_levels(images.alone, spec, config.told))
 
 
-def _examples(config: RunConfig, images: TrainingImages, spec: NetworkSpec, plan: Plan) -> list[Example]:
-    size, multiple = config.training.validation_size, max(spec.multiple_of, spec.minimum_size)
-    views = images.validation
-    if "clean" not in views:
-        return _unreferenced(config, list(views.values()), spec, plan)
-    if "noisy" in views:
-        return pair_examples(views["noisy"], views["clean"], spec, size=size, multiple=multiple, told=config.told)
-    noise = parse(config.noise)
-    return noisy_examples(views["clean"], noise, spec.channels, size=size, multiple=multiple, seed=config.seed)
-
-
-def _unreferenced(
-    config: RunConfig, views: Sequence[Sequence[np.ndarray]], spec: NetworkSpec, plan: Plan
-) -> list[Example]:
-    size, multiple = config.training.validation_size, max(spec.multiple_of, spec.minimum_size)
-    settings: dict[str, Any] = {"size": size, "multiple": multiple, "seed": config.seed, "told": config.told}
-    return unreferenced_examples(views, plan.noise, spec, **settings)
-
-
-def _seen(config: RunConfig, images: TrainingImages, spec: NetworkSpec, plan: Plan) -> list[Example]:
-    """Some of the noisy images that are learned from."""
-    numbers = spread(len(images.images), SEEN)
-    return _unreferenced(config, [[side[number] for number in numbers] for side in images.train.values()], spec, plan)
-
-
 def _work(
     config: RunConfig,
     run: Run,
@@ -382,64 +323,19 @@ def _work(
 ) -> Outcome:
     if not run.fabric.is_global_zero:
         return _work_beside(config, run)
-    spec: NetworkSpec = run.average.spec  # type: ignore[assignment]
-    examples = _examples(config, images, spec, plan)
-    _write_records(config, run.folder, images)
-    tracker = Tracker(run.folder, to_mapping(config), wandb=config.training.wandb)
-    plain = adaptation.merged(run.average)
-    writer = BundleWriter(plain)
-    curve: list[dict[str, float]] = []
-    last: list[Scores] = []
-
-    def score(network: nn.Module, examples: list[Example] = examples) -> Scores:
-        return validate(network, examples, run.fabric.device, config.training.precision == "bf16")
-
-    estimated = "clean" not in images.validation
-    first = build_network(config).to(run.fabric.device)
-    seen = _seen(config, images, spec, plan) if estimated and _starts_from_weights(config) else []
-    rival = Rival(score(first), score(first, seen)) if seen else None
-
-    def check(network: nn.Module) -> Scores:
-        network = adaptation.merged(network)
-        scores = score(network)
-        return rival.judge(scores, lambda: score(network, seen)) if rival else scores
-
-    def save(network: nn.Module, which: Literal["best", "last"]) -> None:
-        plain.load_state_dict(adaptation.merged(network).state_dict())
-        writer.write(run.folder / which, **describe(config, run, images, curve, plan.noise, adaptation.label))
-        adaptation.saved(network, run.folder / which)
-
-    def log(status: Status) -> None:
-        tracker.status(status)
-        listener.status(status)
-
-    def scored(status: Status, scores: Scores) -> None:
-        ssim = {} if math.isnan(scores.ssim) else {"ssim": round(scores.ssim, 5)}
-        curve.append({"step": status.step, "psnr": round(scores.psnr, 4), **ssim})
-        last[:] = [scores]
-        tracker.scores(status, scores)
-        listener.scored(status, scores)
-
-    try:
-        _draw_graph(tracker, plain, examples[0])
-        if _starts_from_weights(config) and run.progress.step == 0:
-            measured = replace(config, told=MEASURED)
-            before = examples if config == measured else _examples(measured, images, spec, plan)
-            _score_start(run, lambda: (score(first, before).psnr, (rival.unseen if rival else score(first)).psnr))
-            if adaptation is NO_ADAPTATION or run.progress.best > run.progress.start:
-                save(run.average, "best")  # a run that gains nothing leaves what it started from
-        ending = fit(run, Hooks(check, save, log, scored), stop_after=None if stop_after is None else 60 * stop_after)
-    finally:
-        tracker.close()
-    noisy, done = last[0].noisy_psnr if last else float("nan"), run.progress
+    with Watch(config, run, images, plan, adaptation, listener) as watch:
+        _write_records(config, run.folder, images)
+        watch.begin()
+        ending = fit(run, watch.hooks, stop_after=None if stop_after is None else 60 * stop_after)
     test = measure_test(config, run.folder) if ending == "finished" else None
-    return Outcome(ending, run.folder, done.best, noisy, done.step, done.seconds, test, done.start, estimated)
+    best, step, seconds, start = run.progress.best, run.progress.step, run.progress.seconds, run.progress.start
+    return Outcome(ending, run.folder, best, watch.noisy_psnr, step, seconds, test, start, watch.estimated)
 
 
 def _work_beside(config: RunConfig, run: Run) -> Outcome:
     """What processes but the first do: they learn, and measure and keep nothing."""
-    if _starts_from_weights(config) and run.progress.step == 0:
-        _score_start(run, lambda: (0.0, 0.0))
+    if starts_from_weights(config) and run.progress.step == 0:
+        score_start(run, lambda: (0.0, 0.0))
     quiet = Hooks(_never, _never, lambda status: None, lambda status, scores: None)
     ending = fit(run, quiet, stop_after=None)
     return Outcome(ending, run.folder, run.progress.best, 0.0, run.progress.step, run.progress.seconds)
@@ -463,26 +359,12 @@ def measure_test(config: RunConfig, folder: Path) -> tuple[float, float] | None:
     return noisy, restored
 
 
-def _score_start(run: Run, scores: Callable[[], tuple[float, float]]) -> None:
-    """Score what a run starts from, as it was and told what it will be told: what is to be beaten."""
-    run.progress.start, run.progress.best = run.fabric.broadcast(scores())
-
-
 def _never(*arguments: Any) -> Any:
     raise AssertionError("called on the first process only")
 
 
-def _draw_graph(tracker: Tracker, network: nn.Module, example: Example) -> None:
-    noisy = torch.from_numpy(example.noisy)[None]
-    told = network.spec.conditioning == "sigma"  # type: ignore[union-attr]
-    tracker.graph(copy.deepcopy(network).cpu(), (noisy, torch.full((1, 1, 1, 1), 0.1)) if told else (noisy,))
-
-
 def _write_records(config: RunConfig, folder: Path, images: TrainingImages) -> None:
-    try:
-        (folder / "config.toml").write_text(write_toml(to_mapping(config)), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write into the run folder {folder}", got=error.strerror) from error
+    write_text(folder / "config.toml", write_toml(to_mapping(config)))
     images.manifest.write(folder / "manifest.json")
 
 

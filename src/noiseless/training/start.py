@@ -8,12 +8,27 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from noiseless import bundle
+from noiseless import bundle, networks
 from noiseless.denoiser import find
 from noiseless.errors import BundleError
 from noiseless.networks.classifiers import MEAN, encoder_weights, is_classifier
 from noiseless.networks.foreign import read_checkpoint, state_dict
 from noiseless.runtime.torch import load_foreign
+from noiseless.training.config import SCRATCH, RunConfig
+
+
+def build_network(config: RunConfig) -> nn.Module:
+    """The network of the configuration, with the weights of `config.start` where given."""
+    network = networks.create(config.network, **config.arguments)
+    if starts_from_weights(config):
+        assert config.start is not None
+        network.load_state_dict(starting_weights(config.start, network))
+    return network
+
+
+def starts_from_weights(config: RunConfig) -> bool:
+    """Whether a run starts from the weights of another network, and not from random ones."""
+    return config.start not in (None, SCRATCH)
 
 
 def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:

@@ -126,3 +126,18 @@ class Hooks:
     save: Callable[[nn.Module, Literal["best", "last"]], None]
     log: Callable[[Status], None]
     scored: Callable[[Status, Scores], None]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told how a run goes; every function is optional.
+
+    Attributes:
+        say: a line of text: what was found, what is done.
+        status: about every ten steps.
+        scored: at every validation.
+    """
+
+    say: Callable[[str], None] = lambda line: None
+    status: Callable[[Status], None] = lambda status: None
+    scored: Callable[[Status, Scores], None] = lambda status, scores: None

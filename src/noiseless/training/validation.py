@@ -16,6 +16,7 @@ from torch import nn
 
 from noiseless.bundle import NetworkSpec
 from noiseless.data.augment import to_channels
+from noiseless.data.parts import spread
 from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError
 from noiseless.evaluation.risk import Risk, block_means, error_to_another_view, variance_of_views
@@ -244,11 +245,6 @@ def _as_function(network: nn.Module, sigma: np.ndarray | None, device: torch.dev
 
 def _decibels(squared_error: float) -> float:
     return -10 * math.log10(max(squared_error, 1e-12))
-
-
-def spread(count: int, most: int) -> list[int]:
-    """As many of so many numbers, far from each other."""
-    return sorted(set(np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()))
 
 
 def _middle(image: np.ndarray, size: int, multiple: int) -> np.ndarray:

@@ -24,7 +24,8 @@ from noiseless.evaluation.models import Model
 from noiseless.evaluation.pictures import Pictures
 from noiseless.io import read, write
 from noiseless.training.config import DataConfig, RunConfig, TrainingConfig
-from noiseless.training.run import Listener, Outcome, run_training
+from noiseless.training.run import Outcome, run_training
+from noiseless.training.state import Listener
 
 NAME = "trained now"
 SIGMA = 25

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from noiseless.errors import ConfigError, DivergedError, OutputError, WorkError, missing_extra
+from noiseless.errors import ConfigError, DivergedError, WorkError, missing_extra
 from noiseless.finetuning.config import FinetuningConfig, from_recipe
-from noiseless.io.atomic import replacing
+from noiseless.io.atomic import make_folder, replacing
 from noiseless.runtime.machine import processors
 from noiseless.training.config import RunConfig, from_mapping, to_mapping, write_toml
-from noiseless.training.run import Listener, Outcome, run_training
-from noiseless.training.state import Status
+from noiseless.training.run import Outcome, run_training
+from noiseless.training.state import Listener, Status
 from noiseless.training.validation import Scores
 from noiseless.workflows.search import applied, as_it_stands, shown, space
 
@@ -118,10 +118,7 @@ def open_study(tuning: Tuning) -> Study:
         OutputError: the folder cannot be written.
     """
     optuna = import_optuna()
-    try:
-        tuning.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {tuning.folder}", got=error.strerror) from error
+    make_folder(tuning.folder)
     url = f"sqlite:///{(tuning.folder / DATABASE).absolute()}"
     storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": WAIT}})
     study: Study = optuna.create_study(
