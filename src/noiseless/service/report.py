@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from noiseless.calibration import Calibration, examine_planes
+from noiseless.data.parts import middle
 from noiseless.image import Image
 from noiseless.io import denoised_mark
 from noiseless.service.engine import Array, Restored
@@ -22,6 +23,8 @@ LEFT = 0.7
 
 NOTABLE = 5 / 255
 LOOKED_AT = 1024
+"""Side of the middle of an image whose noise is measured, in pixels."""
+
 FAINT = 2.5 / 255
 HARDLY = 0.5 / 255
 """A level below which there is next to no noise, in [0, 1] units."""
@@ -58,7 +61,7 @@ def report(image: Image, planes: Array, restored: Restored, options: Options) ->
         restored: what became of it.
         options: what was asked for.
     """
-    found = examine_planes([_middle(planes[0])])
+    found = examine_planes([middle(planes[0], LOOKED_AT)])
     change = float(np.sqrt(np.mean(np.square(restored.planes - planes))))
     return {
         "model": restored.denoiser.name,
@@ -133,9 +136,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _middle(plane: Array) -> Array:
-    """The middle of a plane (C, H, W), at most `LOOKED_AT` wide and high: enough to tell its noise."""
-    top, left = (max(0, side - LOOKED_AT) // 2 for side in plane.shape[1:])
-    return plane[:, top : top + LOOKED_AT, left : left + LOOKED_AT]

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from starlette.exceptions import HTTPException
 
 from noiseless.data import samples
+from noiseless.data.parts import middle
 from noiseless.image import Image
 from noiseless.io import read, write
 from noiseless.noise import parse
@@ -120,9 +121,7 @@ def _made(name: str) -> bytes:
 
 def _part(number: int) -> np.ndarray:
     """The middle of a photograph that ships, (C, H, W) float32 in [0, 1] units."""
-    planes = read(samples("test")[number]).planes()[0]
-    top, left = ((side - SIDE) // 2 if side > SIDE else 0 for side in planes.shape[1:])
-    return np.ascontiguousarray(planes[:, top : top + SIDE, left : left + SIDE])
+    return np.ascontiguousarray(middle(read(samples("test")[number]).planes()[0], SIDE))
 
 
 def _saved(array: np.ndarray, kind: str) -> bytes:

@@ -26,6 +26,7 @@ import numpy as np
 
 from noiseless.calibration import Calibration, examine_planes
 from noiseless.data import View
+from noiseless.data.parts import middle
 from noiseless.data.store import as_unit_float
 from noiseless.denoiser import Denoiser
 from noiseless.errors import ConfigError, DataError
@@ -225,7 +226,7 @@ def look(plane: np.ndarray, denoiser: Denoiser, name: str, path: str) -> Candida
     parts = _parts(plane)
     found = examine_planes(parts)
     told = denoiser.bundle.told or _told(found.noise)
-    noisy = np.stack([_middle(part, SEEN) for part in parts])
+    noisy = np.stack([middle(part, SEEN) for part in parts])
     restored = denoiser.planes(noisy, denoiser.sigma(noisy, told))
     short = _shortfall(denoiser, restored, found.noise, told)
     descriptor = (*_noise_numbers(found), *_picture_numbers(restored))
@@ -312,11 +313,6 @@ def _parts(plane: np.ndarray) -> list[np.ndarray]:
 
 def _starts(size: int, part: int) -> list[int]:
     return sorted(set(np.linspace(0, size - part, PARTS).astype(int).tolist()))
-
-
-def _middle(part: np.ndarray, side: int) -> np.ndarray:
-    top, left = (max(0, size - side) // 2 for size in part.shape[1:])
-    return part[:, top : top + side, left : left + side]
 
 
 def _noise_numbers(found: Calibration) -> list[float]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from noiseless.calibration import noise_level
 from noiseless.data import CleanImages, NoisyImages, Pairs, View, match
+from noiseless.data.parts import middle, spread
 from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError
 from noiseless.runtime.machine import free_memory, processors
@@ -135,7 +136,7 @@ def look_at_images(noisy: str, clean: str | None = None) -> Survey:
     kind, views = _sides(noisy, clean, found)
     if len(views[-1]) < 2 and kind != "noisy":
         raise DataError(f"one image cannot be split into training and validation: {clean}", expected="two or more")
-    chosen = sorted(set(np.linspace(0, len(views[0]) - 1, LOOKED_AT).round().astype(int).tolist()))
+    chosen = spread(len(views[0]), LOOKED_AT)
     planes = [[side[number].read()[0] for number in chosen] for side in (views if kind == "pairs" else views[:1])]
     levels = measure_noise(planes[0], planes[1] if kind == "pairs" else None)
     learned = planes[-1] if kind == "pairs" else [views[-1][0].read()[0], *planes[0]]
@@ -178,8 +179,7 @@ def measure_noise(noisy: Sequence[np.ndarray], clean: Sequence[np.ndarray] | Non
 
 
 def _middle(image: np.ndarray) -> np.ndarray:
-    top, left = (max(0, side - CROP) // 2 for side in image.shape[-2:])
-    return as_unit_float(np.ascontiguousarray(image[:, top : top + CROP, left : left + CROP]))
+    return as_unit_float(np.ascontiguousarray(middle(image, CROP)))
 
 
 def _absolute(given: str) -> str:
