@@ -78,3 +78,14 @@ def test_clean_photographs_are_told_next_to_no_noise(kind: str) -> None:
         planes = noiseless.read(path).planes()[0][:3, :256, :256]
         assert examine_planes([planes]).kind != "correlated", path.stem
         assert 255 * float(told_level(planes[None]).mean()) < 2, path.stem
+
+
+def test_text_on_a_screen_is_no_noise_but_noise_on_it_is() -> None:
+    """Nothing but letters varies: noise would leave no block of paper at a single value."""
+    page = np.full((1, 256, 256), 0.9)
+    letters = gaussian_filter(np.random.default_rng(2).random((256, 256)), 0.6)
+    for top in range(8, 250, 64):
+        page[0, top : top + 20] = np.where(letters[top : top + 20] > 0.5, 0.2, 0.8)
+    assert examine_planes([stored(page)]).kind == "none"
+    noisy = examine_planes([stored(page + np.random.default_rng(1).standard_normal(page.shape) * 5 / 255)])
+    assert 255 * noisy.channels[0].sigma == pytest.approx(5, rel=0.1)

@@ -125,6 +125,13 @@ def take_blocks(planes: Sequence[np.ndarray], limits: tuple[float, float], mask:
     return Blocks(means, residuals.reshape(-1, SIDE, SIDE), energies)
 
 
+def bare_share(planes: Sequence[np.ndarray], mask: np.ndarray | None = None) -> float:
+    """Share of the blocks that hold a single value, which noise leaves only where it is clipped."""
+    parts = [_cut(np.asarray(plane, np.float32), MOST_BLOCKS, mask) for plane in planes if min(plane.shape) >= SIDE]
+    single = [part.min(axis=1) == part.max(axis=1) for part in parts]
+    return float(np.mean(np.concatenate(single))) if any(map(len, single)) else 0.0
+
+
 def measure_texture(blocks: Blocks, expected: np.ndarray) -> Texture | None:
     """Energy and correlation of the flattest blocks.
 
