@@ -373,5 +373,5 @@ def _check_percentiles(values: npt.NDArray[Any]) -> None:
             "float values lie far outside [0, 1]",
             got=f"0.1 and 99.9 percentiles of {low:.4g} and {high:.4g}",
             expected=f"both within [{low_limit:g}, {high_limit:g}]",
-            fix="Give data_range=(low, high): the values that mean black and white.",
+            fix="Give data_range=(low, high) (--set data_range=low,high): the values that mean black and white.",
         )

@@ -108,13 +108,15 @@ def test_errors_are_one_line(
     arguments: list[str], line: str | None, model: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = main(["denoise", *arguments, *([] if "--model" in arguments else model)])
-    errors = [text for text in capsys.readouterr().err.splitlines() if text.startswith("noiseless:")]
+    printed = capsys.readouterr().err
+    errors = [text for text in printed.splitlines() if text.startswith("noiseless:")]
     if line is None:
         assert (code, errors) == (0, [])
         return
     assert code in (1, 2)
     assert len(errors) == 1
     assert line in errors[0]
+    assert "Denoising: 100%" not in printed
     assert not Path("x.png").exists()
 
 

@@ -37,7 +37,9 @@ NOISE = ["--noise", "gaussian:25"]
     ("arguments", "says"),
     [
         (["--clean", "clean", "--steps", "2"], "clean images need a noise model. Add --noise"),
+        (["--steps", "2"], "a run needs one source of images: got none"),
         (["--clean", "gone", *NOISE, "--steps", "2"], "gone does not exist"),
+        (["--clean", "clean", *NOISE, "--steps", "2", "--set", "start=gray-smal"], "Did you mean gray-small"),
         (["--clean", "clean", *NOISE], "how long to train is not said"),
         (["--clean", "clean", *NOISE, "--steps", "0"], "steps must be positive: got 0"),
         (["--clean", "clean", *NOISE, "--minutes", "nan"], "minutes must be positive: got nan"),

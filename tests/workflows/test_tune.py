@@ -195,6 +195,14 @@ def test_the_command_with_two_processes(data: DataConfig, tmp_path: Path, capsys
     assert not list((folder / "trials").iterdir())
     assert main(["tune", str(recipe), "--trials", "0"]) == 2
     assert "1 or more" in capsys.readouterr().err
+    new = tmp_path / "new"
+    for wrong, says in (
+        (["--steps", "-1"], "must be positive"),
+        (["--steps", "2", "--model", "grey"], "unknown model"),
+    ):
+        assert main(["tune", str(recipe), "--trials", "1", "-o", str(new), *wrong]) == 2
+        assert says in capsys.readouterr().err
+        assert not new.exists()
 
 
 def test_the_command_for_fine_tuning(

@@ -93,8 +93,9 @@ class _Lines:
             self._print(f"{clock(left)} left")
 
     def close(self) -> None:
-        """Print the closing line."""
-        self._print(f"{clock(time.monotonic() - self._start)} taken")
+        """Print the closing line, where anything was done."""
+        if self._done:
+            self._print(f"{clock(time.monotonic() - self._start)} taken")
 
     def _print(self, when: str) -> None:
         share = min(1.0, self._done / self._total) if self._total else 1.0

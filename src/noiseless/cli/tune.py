@@ -44,6 +44,7 @@ def tune(
     plain = over_budget(load_recipe(recipe), {"minutes": minutes, "steps": steps, "epochs": None})
     config = apply_settings(search.settings_of(plain, model), settings)
     tuning = search.Tuning(config, model, output, trials)
+    search.check(tuning)
     study = search.tune(tuning, processes=processes, say=lambda line: print(line, flush=True))
     page = output / "report.html"
     write_page(study, tuning, page)

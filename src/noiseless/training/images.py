@@ -120,12 +120,11 @@ def _open_pair_store(config: DataConfig, say: Callable[[str], None]) -> Training
     )
 
 
-def find_sides(config: DataConfig) -> Split:
-    """The training, validation and test sides that the configuration names.
+def source_of(config: DataConfig) -> str:
+    """Which of `SOURCES` a configuration names; ``pairs`` where noisy images beside them are named too.
 
     Raises:
-        ConfigError: no source of images, or several.
-        DataError: no image found, or too few to split.
+        ConfigError: none, or several.
     """
     given = [name for name in SOURCES if getattr(config, name)]
     if len(given) != 1 and given != ["pairs", "noisy"]:
@@ -134,7 +133,17 @@ def find_sides(config: DataConfig) -> Split:
             got=" and ".join(given) or "none",
             expected="clean, pairs, noisy, noisy_pairs or data; or pairs and noisy together",
         )
-    kind, data_range = given[0], _range(config)
+    return given[0]
+
+
+def find_sides(config: DataConfig) -> Split:
+    """The training, validation and test sides that the configuration names.
+
+    Raises:
+        ConfigError: no source of images, or several.
+        DataError: no image found, or too few to split.
+    """
+    kind, data_range = source_of(config), _range(config)
     if config.data:
         return data_folder(config.data, data_range=data_range, group=config.group)
     find = _FINDERS[kind]

@@ -15,6 +15,7 @@ import torch
 from noiseless import losses, networks
 from noiseless.bundle import NetworkSpec
 from noiseless.data.synthesis import is_pair_store
+from noiseless.denoiser import find
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.evaluation import evaluate
 from noiseless.io.atomic import check_reachable, make_folder, write_text
@@ -31,7 +32,7 @@ from noiseless.training.config import (
     write_toml,
 )
 from noiseless.training.devices import check_devices, open_fabric
-from noiseless.training.images import SOURCES, TrainingImages, find_sides, open_images
+from noiseless.training.images import TrainingImages, find_sides, open_images, source_of
 from noiseless.training.loop import fit, restore
 from noiseless.training.objectives import Objective
 from noiseless.training.objectives.partly_referenced import partly_referenced
@@ -149,8 +150,14 @@ def _images(config: RunConfig, folder: Path, fabric: Fabric, listener: Listener)
     return images if fabric.is_global_zero else open_images(config.data, folder, listener.say)
 
 
-def _check(config: RunConfig, folder: Path, *, resume: bool, stop_after: float | None) -> None:
-    """See that the settings can be used, before anything is read or made."""
+def check_config(config: RunConfig) -> None:
+    """See that the settings can be used, before anything is read or made.
+
+    Raises:
+        ConfigError: they contradict each other, or this machine.
+        UnknownNameError: a network, objective, loss, noise model, optimizer or schedule that there is not.
+        SpecError: an expression that does not parse.
+    """
     budgets = [name for name in ("steps", "minutes", "epochs") if getattr(config, name) is not None]
     if len(budgets) != 1:
         got = " and ".join(budgets) or "none"
@@ -158,15 +165,12 @@ def _check(config: RunConfig, folder: Path, *, resume: bool, stop_after: float |
     budget = getattr(config, budgets[0])
     if not 0 < budget < math.inf:  # nor is nan
         raise ConfigError(f"{budgets[0]} must be positive", got=budget)
-    if stop_after is not None and not stop_after > 0:
-        raise ConfigError("stop_after (--stop-after) must be positive", got=stop_after)
-    if [name for name in SOURCES if getattr(config.data, name)] == ["clean"] and not config.noise:
+    if source_of(config.data) == "clean" and not config.noise:
         raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
     adversarial.check_adversarial(config.adversarial, config.objective)
-    if config.noise:
-        parse(config.noise)  # a mistake in an expression or a name shows before any image is read
-    if config.told not in ("auto", MEASURED):
-        parse(config.told)
+    for spec in (config.noise, config.told):
+        if spec not in ("", "auto", MEASURED):
+            parse(spec)
     losses.parse(config.loss)
     for kind, name, known in (
         ("objective", config.objective, ("auto", *objectives.OBJECTIVES)),
@@ -176,7 +180,15 @@ def _check(config: RunConfig, folder: Path, *, resume: bool, stop_after: float |
         if name not in known:
             raise UnknownNameError(kind, name, known)
     networks.constructor(config.network)
+    if config.start is not None and starts_from_weights(config):
+        find(config.start)
     check_devices(config.training)
+
+
+def _check(config: RunConfig, folder: Path, *, resume: bool, stop_after: float | None) -> None:
+    check_config(config)
+    if stop_after is not None and not stop_after > 0:
+        raise ConfigError("stop_after (--stop-after) must be positive", got=stop_after)
     if not resume and (folder / "config.toml").exists():
         raise ConfigError(f"{folder} already holds a run", fix="Go on with --resume, or name another folder.")
     check_reachable(folder)

@@ -57,7 +57,8 @@ def restore_files(jobs: Sequence[Job], task: Task, *, say: Say, report: Report) 
                 line.work(number, _within(report, number, len(jobs), job.name))
             except Cancelled:
                 break
-            report((number + 1) / len(jobs), job.name)
+            if len(jobs) > 1 or not line.summary.failures:
+                report((number + 1) / len(jobs), job.name)
     summary = line.summary
     summary.interrupted, summary.terminated = stop.after_this_file, stop.terminated
     return summary
