@@ -15,7 +15,7 @@ TASKS = ("pack",)
 
 
 def data(
-    task: Annotated[str, typer.Argument(metavar="pack", help="What to do.")],
+    task: Annotated[str, typer.Argument(metavar="pack", help="The one task there is.")],
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders (with subfolders), files, globs.")],
     *,
     output: Annotated[

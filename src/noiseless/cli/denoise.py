@@ -60,7 +60,8 @@ def denoise(
     output: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="A file, a folder, or - for a pipe.")],
     model: Annotated[str, typer.Option(metavar="auto|NAME|PATH", help="See noiseless models.")] = "auto",
     noise: Annotated[
-        str | None, typer.Option(metavar="auto|SPEC|FILE.json", help="auto (estimated), or as gaussian:25.")
+        str | None,
+        typer.Option(metavar="auto|SPEC|FILE.json", help="auto (estimated), as gaussian:25, or what calibrate wrote."),
     ] = None,
     sigma: Annotated[float | None, typer.Option(metavar="N", help="The same as --noise gaussian:N.")] = None,
     strength: Annotated[float, typer.Option(metavar="0..1", help="0 returns the input, 1 the full result.")] = 1.0,
@@ -71,12 +72,15 @@ def denoise(
     ] = "exact",
     max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="As 2GB; else half of what is free.")] = None,
     adapter: Annotated[
-        str | None, typer.Option(metavar="FILE", help="What noiseless finetune changed, for the model it changed.")
+        str | None,
+        typer.Option(metavar="FILE", help="adapter.safetensors of noiseless finetune: added to the model it names."),
     ] = None,
-    adapter_strength: Annotated[float, typer.Option(metavar="0..1", help="How much of that change is taken.")] = 1.0,
+    adapter_strength: Annotated[float, typer.Option(metavar="0..1", help="How much of the adapter is taken.")] = 1.0,
     prompt: Annotated[str | None, typer.Option(metavar="NAME", help="Which of the adapter's prompts.")] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search folders to their depth.")] = False,
-    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave out what is done.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave out images whose result is there.")
+    ] = False,
     summary: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write what became of each file.")
     ] = None,

@@ -44,7 +44,9 @@ def evaluate(
     clean: Annotated[list[str], typer.Option(metavar="DIR...", help="Clean images; --noise is added.")] = NONE,
     noise: Annotated[
         str | None,
-        typer.Option(metavar="SPEC", help="As gaussian:25; for pairs, what the models are told; for --noisy, or auto."),
+        typer.Option(
+            metavar="SPEC", help="As gaussian:25: what is added to --clean, or what the others have; else estimated."
+        ),
     ] = None,
     pairs: Annotated[
         tuple[str, str] | None, typer.Option(metavar="NOISY CLEAN", help="Two folders or globs, paired by name.")
