@@ -82,9 +82,9 @@ def finetune(
     """Adapt a model to other noise or other images.
 
     Leaves the adapted model in RUN/best, and what was trained in RUN/adapter.safetensors. Settings of the method go
-    through --set: method.rank, method.scale, method.freeze, method.first_layer_rate, method.beside (an
-    adapter file whose prompts the new one joins); keep.strength, keep.noise, keep.most_lost (dB); and told (measured:
-    in each image, whatever pairs show).
+    through --set: method.rank, method.scale, method.freeze, method.first_layer_rate, method.beside (an adapter file
+    whose prompts the new one joins); keep.strength, keep.noise, keep.batch_size, keep.batches, keep.most_lost (dB);
+    and told (measured: in each image, whatever pairs show).
     """
     given = RunOptions(
         images={
