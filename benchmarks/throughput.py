@@ -28,6 +28,7 @@ import tifffile
 
 import noiseless
 from noiseless.inference import LARGEST_CORE
+from noiseless.runtime import prepare
 from noiseless.tiling import tiles
 
 TILE = 512
@@ -108,6 +109,7 @@ def command_and_engine(options: argparse.Namespace, folder: Path, suffix: str = 
     """What the command takes for one large image, and the seconds of the engine alone."""
     model = noiseless.load(options.model, precision=options.precision, engine=engine_of(options))
     side = round((options.megapixels * 1e6) ** 0.5)
+    prepare(model.engine, side**2)  # as the command does: both take one engine
     tile = min(LARGEST_CORE, 1024)
     if suffix == "tif":
         write_large(folder / "a.tif", side, model.spec.channels)

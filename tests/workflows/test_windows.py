@@ -344,7 +344,7 @@ def test_engines_are_not_measured_within_a_tight_limit(
         pytest.skip("only one engine is installed")
     calls: list[list[str]] = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(fastest, "WORTH_MEASURING", 0.0)
+    monkeypatch.setitem(fastest.WORTH_MEASURING, "exact", 0.0)
     monkeypatch.setattr(fastest, "measure", lambda bundle, names, open_named: calls.append(names) or {})
     monkeypatch.setattr(restoring, "STREAMED_BYTES", 0)
     save(tmp_path / "a.tif", 200, 320)

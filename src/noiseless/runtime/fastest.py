@@ -27,8 +27,8 @@ SIDE, REPEATS = 256, 3
 """Of the image that engines are measured with, and how often each runs it; the fastest run counts."""
 
 PROBE_SIDE = 64
-WORTH_MEASURING = 60.0
-"""Seconds of work from which on a measurement pays; it takes 5 to 10."""
+WORTH_MEASURING: dict[Precision, float] = {"exact": 60.0, "fast": 60.0, "int8": 6.0}
+"""Seconds of work from which on a measurement pays; it takes 5 to 10, and 0.5 without torch, which has no int8."""
 
 WORTH_A_PROBE = 1 << 20
 """Pixels from which on it pays to find out how long the work takes."""
@@ -97,7 +97,7 @@ class AutomaticEngine:
             return
         work = pixels + self._pixels  # as much as was done is likely to come again
         self._speeds = self._speeds or recalled(self._key)
-        if self._speeds is None and work * self._seconds / self._pixels >= WORTH_MEASURING:
+        if self._speeds is None and work * self._seconds / self._pixels >= WORTH_MEASURING[self.precision]:
             self._speeds = measure(self._bundle, self._offered(), self._open)
             plain = {name: [speed.load, speed.pixel] for name, speed in self._speeds.items()}
             remember(MEMORY, self._key, plain)
