@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -126,6 +128,15 @@ def test_what_does_not_fit_is_told_once_and_not_for_every_file(
     for wrong in (["--strength", "2"], ["--set", "luma=3"]):
         assert main(["denoise", "scans", "a.png", "-o", "out", *wrong, *model]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_what_became_of_each_file_may_go_into_a_pipe(model: list[str]) -> None:
+    os.mkfifo("pipe")
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(Path("pipe").read_text)
+        assert main(["denoise", "a.png", "-o", "out.png", "--json", "pipe", *model]) == 0
+        assert [each["output"] for each in json.loads(read.result(60))["results"]] == ["out.png"]
+    assert Path("pipe").is_fifo()
 
 
 def test_a_file_that_fails_is_named_once(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,9 +36,16 @@ def check_writable(path: str | Path) -> None:
     Raises:
         OutputError: it cannot.
     """
+    if _is_stream(Path(path)):
+        return
     check_reachable(Path(path).parent, f"cannot write {path}")
     if Path(path).is_dir():
         raise OutputError(f"cannot write {path}", got="a folder", expected="a file name")
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether there is something that no file must take the place of."""
+    return path.parts[:2] == ("/", "dev") or path.is_fifo() or path.is_char_device()
 
 
 def make_folder(folder: str | Path) -> None:
@@ -55,11 +62,14 @@ def make_folder(folder: str | Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, whole or not at all; its folder is made.
+    """Write a text file, whole or not at all, and its folder where there is none; a pipe or device is written into.
 
     Raises:
         OutputError: it cannot be written.
     """
+    if _is_stream(Path(path)):
+        Path(path).write_text(text, encoding="utf-8")
+        return
     make_folder(Path(path).parent)
     with replacing(Path(path)) as file:
         file.write(text.encode())
