@@ -2,9 +2,10 @@
 
 Weights are symmetric with a scale for each output channel, activations are unsigned 8 bit with one scale. After ReLU
 the zero point is 0, so that ONNX Runtime fuses convolution, ReLU and rounding into one QLinearConv. Skips and sums stay
-float32: only the input of a convolution and what it adds are rounded. What it adds may be left as it is: then OpenVINO
-still computes in int8 and gives float32, while ONNX Runtime, which has no such operation, computes in float32. Weights
-are read from where the float graph reads them and rounded when a session is made, so that both graphs share one file.
+float32: only the input of a convolution and what it adds are rounded. What it adds may be left as it is, as OpenVINO
+does everywhere (`noiseless.runtime.openvino.leave_results`): that still computes in int8 and gives float32, while ONNX
+Runtime, which has no such operation, computes in float32. Weights are read from where the float graph reads them and
+rounded when a session is made, so that both graphs share one file.
 
 Between convolutions channels are scaled to one range: what the ones give is divided, what the others read multiplied
 (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019), here by the largest
