@@ -6,7 +6,6 @@ is no network this says so after seconds: the Hub's client alone tries again and
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import threading
@@ -86,4 +85,4 @@ def reachable(endpoint: str, patience: float = PATIENCE) -> bool:
 
 
 def _line(error: Exception) -> str:
-    return str(error).strip().partition(os.linesep)[0] or type(error).__name__
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -161,6 +161,17 @@ def test_what_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_film_cut_before_its_first_picture_is_one_clear_line(tmp_path: Path) -> None:
+    data = save_film(tmp_path / "a.mkv", "mpeg4").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[: data.index(b"\x1fC\xb6u") + 16])  # a few bytes of the first cluster
+    with (
+        pytest.raises(ImageError, match=r"cut\.mkv holds no pictures: got a film without a picture"),
+        rewriting(tmp_path / "cut.mkv", tmp_path / "b.mkv"),
+    ):
+        pass
+    assert not list(tmp_path.glob("b.*"))
+
+
 def test_pictures_that_change_their_size_are_refused(tmp_path: Path) -> None:
     source = tmp_path / "film.mkv"
     with av.open(str(source), "w") as film:

@@ -193,6 +193,16 @@ def test_what_is_no_image_is_422(client: TestClient) -> None:
         assert "\n" not in answer.json()["detail"]
 
 
+def test_floats_without_a_range_are_422_with_a_way_out_that_there_is(client: TestClient) -> None:
+    file = io.BytesIO()
+    np.save(file, 1000 * np.random.default_rng(0).random((32, 32), np.float32))
+    for route in ("denoise", "calibrate"):
+        answer = post(client, file.getvalue(), route)
+        assert answer.status_code == 422
+        assert "the upload holds floats far outside [0, 1]" in answer.json()["detail"]
+        assert "command line" in answer.json()["detail"]
+
+
 def test_forms_that_do_not_fit_are_4xx(client: TestClient) -> None:
     assert client.post("/v1/denoise", content=b"x").status_code == 415
     assert client.post("/v1/denoise", data={"image": "text"}, files={"other": b""}).status_code == 422
@@ -220,7 +230,8 @@ def test_every_answer_carries_safe_headers_and_no_page_of_others_may_call(client
         assert headers["x-content-type-options"] == "nosniff"
         assert "access-control-allow-origin" not in headers
     assert client.get("/v1/models").headers["cache-control"] == "no-store"
-    assert post(client, file_of(noisy()), headers={"Origin": "http://elsewhere.example"}).status_code == 403
+    for origin in ("http://elsewhere.example", "http://[", "null"):
+        assert post(client, file_of(noisy()), headers={"Origin": origin}).status_code == 403
     assert client.get("/v1/models", headers={"Host": "elsewhere.example"}).status_code == 421
 
 

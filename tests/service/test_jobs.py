@@ -274,7 +274,14 @@ def test_jobs_can_be_cancelled_and_forgotten(client: TestClient) -> None:
 def test_names_that_are_no_jobs(client: TestClient) -> None:
     assert client.get(f"/v1/jobs/{'0' * 32}").status_code == 404
     for name in ("x", "..%2f..%2fetc", "0" * 31 + "G"):
-        assert client.get(f"/v1/jobs/{name}").status_code in (404, 422)
+        assert client.get(f"/v1/jobs/{name}").status_code == 404
+    assert "no such job" in client.get("/v1/jobs/x/result").json()["detail"]
+
+
+def test_blend_is_true_or_false(client: TestClient) -> None:
+    answer = client.post("/v1/jobs", files={"image": file_of(noisy())}, data={"blend": "maybe"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "blend does not fit: got 'maybe', expected true or false"
 
 
 def test_an_image_that_fails_says_why(client: TestClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -108,11 +109,22 @@ def saying_what_is_damaged(name: str, kind: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise missing_extra(f"reading {name}, a {kind} file,", error) or error from None
     except Exception as error:  # decoders of other people meet bytes of other people: any exception means "damaged"
-        raise ImageError(
-            f"cannot read {name}",
-            got=f"a damaged or unusual {kind} file ({_first_line(error)})",
-            fix="Save it again with another program, or leave it out.",
-        ) from error
+        raise damaged(name, kind, error) from error
+
+
+def damaged(name: str, kind: str, error: Exception) -> ImageError:
+    """The error for a file that a decoder cannot make out.
+
+    Args:
+        name: of the file.
+        kind: of its format, as people write it.
+        error: of the decoder.
+    """
+    return ImageError(
+        f"cannot read {name}",
+        got=f"a damaged or unusual {kind} file ({_first_line(error)})",
+        fix="Save it again with another program, or leave it out.",
+    )
 
 
 def _recognised(file: BinaryIO, name: str) -> str:
@@ -155,4 +167,4 @@ def _drained(stream: BinaryIO) -> bytes:
 
 def _first_line(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())[:120]
+    return textwrap.shorten(text, 120, placeholder=" ...")

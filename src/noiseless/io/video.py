@@ -20,6 +20,7 @@ import numpy.typing as npt
 from noiseless.errors import ImageError, NoiselessError, OutputError, UnknownNameError, missing_extra
 from noiseless.io.atomic import replacing
 from noiseless.io.limits import check_pixels, pixel_limit
+from noiseless.io.reading import damaged
 from noiseless.io.video_source import opened
 
 CONTAINERS = {
@@ -241,7 +242,7 @@ def _saying_what_is_wrong(path: Path, av: Any) -> Iterator[None]:
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist", fix="Check the path.") from None
     except av.error.InvalidDataError as error:
-        raise ImageError(f"cannot read {path}", got=f"a damaged or unusual film ({error.strerror})") from error
+        raise damaged(str(path), "film", error) from error
     except av.error.FFmpegError as error:
         raise OutputError(f"cannot rewrite the film {path}", got=error.strerror) from error
 

@@ -56,10 +56,13 @@ def opened(source: Path | BinaryIO) -> Any:
 
     place = str(source) if isinstance(source, Path) else source
     film = av.open(place, "r", options={"format_whitelist": DEMUXERS})
-    if not film.streams.video:
-        film.close()
-        raise ImageError(f"{source if isinstance(source, Path) else 'the stream'} holds no pictures", got="sound alone")
-    return film
+    streams = film.streams.video
+    if streams and streams[0].codec_context.pix_fmt:
+        return film
+    film.close()
+    name = source if isinstance(source, Path) else "the stream"
+    got = "a film without a picture that can be read" if streams else "sound alone"
+    raise ImageError(f"{name} holds no pictures", got=got)
 
 
 def _is_stream(head: bytes) -> bool:

@@ -47,8 +47,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Noise:
-    """A noise model: it synthesises training data, conditions networks, labels benchmarks and parametrises
-    SURE.
+    """A noise model: it synthesises training data, conditions networks, labels benchmarks and parametrises SURE.
 
     Images are float arrays in [0, 1] units of shape (H, W), (C, H, W) or (N, C, H, W), and all parameters are
     in these units. A parameter is a number, a ``(low, high)`` tuple (a range from which each image draws
@@ -160,9 +159,8 @@ class Noise:
 
         The clean values are not known, so the variance is that at the noisy values, clipped to >= 0. Where
         the noise depends on the value, these are first averaged in a Gaussian window of one pixel's standard
-        deviation: otherwise the map would be about as noisy as the image, and deny all noise where a dark
-            pixel happens to be
-        zero. The window spans 9 pixels, so a map is made of a whole image, not of its tiles.
+        deviation: otherwise the map would be about as noisy as the image, and deny all noise where a dark pixel
+        happens to be zero. The window spans 9 pixels, so a map is made of a whole image, not of its tiles.
 
         Args:
             noisy: float, (H, W), (C, H, W) or (N, C, H, W), in [0, 1] units.
@@ -181,8 +179,7 @@ class Noise:
         return sigma.astype(np.float32, copy=False)
 
     def told_map(self, noisy: np.ndarray) -> np.ndarray:
-        """What a network that has learned white noise is told: `sigma_map`, and more where neighbours resemble
-        each other.
+        """What a network that has learned white noise is told: `sigma_map`, and more where neighbours are alike.
 
         Such noise is stronger at coarse scales than white noise of the same variance, and that is where a network
         has to remove it.
@@ -220,8 +217,7 @@ class Noise:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """The model with the parameters of a text: ``sigma=0.1,axis=rows``; the first may come without its
-        name.
+        """The model with the parameters of a text: ``sigma=0.1,axis=rows``; the first may come without its name.
 
         Raises:
             SpecError: a parameter is missing, given twice, unknown or out of range.
@@ -291,7 +287,6 @@ class Noise:
 
 
 _N = TypeVar("_N", bound=Noise)
-
 
 _RULES: dict[type[Noise], dict[str, Rule]] = {}
 

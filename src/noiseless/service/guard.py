@@ -107,7 +107,10 @@ class Guard:
         origin = headers.get("origin")
         if origin is None or origin in self._settings.origins:
             return True
-        return urlsplit(origin).netloc == headers.get("host")
+        try:
+            return urlsplit(origin).netloc == headers.get("host")
+        except ValueError:
+            return False
 
     def _has_token(self, headers: Headers) -> bool:
         if not self._settings.token:

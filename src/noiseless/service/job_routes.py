@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, StreamingResponse
 
-from noiseless.service.options import Options
+from noiseless.service.options import Options, truth
 from noiseless.service.parts import HasParts, Parts, client_of
 from noiseless.service.routes import accepted, arrived, image_response, new_job
 from noiseless.service.schema import ERRORS, EVENTS, IMAGES, JOB, PREVIEW, SUBMIT, Responses, error
@@ -29,9 +29,7 @@ NOT_THERE: Responses = {401: ERRORS[401], 404: error("No such job."), 422: ERROR
 NOT_DONE: Responses = {409: error("The job is not done."), 410: error("The job failed or was cancelled.")}
 
 
-async def job_of(
-    parts: HasParts, job: Annotated[str, Path(description="What `id` said.", pattern="^[0-9a-f]{32}$")]
-) -> Job:
+async def job_of(parts: HasParts, job: Annotated[str, Path(description="What `id` said.")]) -> Job:
     """The job that a path names."""
     found = await asyncio.to_thread(parts.store.get, job)
     if found is None:
@@ -68,7 +66,7 @@ async def submit(request: Request, parts: HasParts) -> JSONResponse:
     """
     async with arrived(request, parts) as (upload, content):
         fields = dict(upload.fields)
-        blend = fields.pop("blend", "").strip().lower() in ("true", "1", "yes", "on") and content.kind == IMAGE
+        blend = truth("blend", fields.pop("blend", "")) and content.kind == IMAGE
         job = new_job(
             upload.name, Options.from_form(fields, parts.models.names), content, client_of(request), blend=blend
         )

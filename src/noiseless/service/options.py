@@ -14,6 +14,17 @@ from noiseless.noise import Noise, parse
 AUTO = "auto"
 PRECISIONS = ("exact", "fast", "int8")
 LONGEST_SPEC = 2000
+TRUTHS = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "": False,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,18 @@ class Options:
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)
+
+
+def truth(field: str, text: str) -> bool:
+    """Whether a field of a form says yes; an empty one says no.
+
+    Raises:
+        ConfigError: it says neither.
+    """
+    said = TRUTHS.get(text.strip().lower())
+    if said is None:
+        raise ConfigError(f"{field} does not fit", got=repr(text[:40]), expected="true or false")
+    return said
 
 
 def _strength(text: str) -> float:

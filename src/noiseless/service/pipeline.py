@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from noiseless.errors import ImageError, NoiselessError, OutputError
+from noiseless.errors import ImageError, NoiselessError, OutputError, ValueRangeError
 from noiseless.image import Image
 from noiseless.io import FORMATS, read, with_denoised_mark, write
 from noiseless.runtime.machine import processors
@@ -147,8 +147,19 @@ async def _awaited(future: Future[T], cancelled: threading.Event) -> T:
 
 
 def decode(data: bytes, most_pixels: int) -> Image:
-    """The image in a file's bytes."""
-    return read(BytesIO(data), max_pixels=most_pixels)
+    """The image in a file's bytes.
+
+    Raises:
+        ImageError: no image, a damaged or enormous one, or values of which it is not known which are black and white.
+    """
+    try:
+        return read(BytesIO(data), max_pixels=most_pixels)
+    except ValueRangeError as error:
+        raise ImageError(
+            "the upload holds floats far outside [0, 1]",
+            expected="floats that are 0 for black and 1 for white, or integers",
+            fix="Scale them first, or denoise it with the command line, where --set data_range=LOW,HIGH says it.",
+        ) from error
 
 
 def encode(image: Image) -> Answer:
