@@ -26,7 +26,7 @@ import lightning.pytorch as lightning
 import numpy as np
 import torchmetrics  # noqa: F401  # looks for torchvision too: before there is something in its place
 
-SIDE, BATCH = 64, 8
+SIDE, BATCH, MULTIPLE = 64, 8, 4
 STEPS = 50
 """Of an epoch, at least."""
 
@@ -70,7 +70,9 @@ def restored(noisy: list[np.ndarray], seconds: float) -> tuple[list[np.ndarray],
 
     channels, repeated = len(noisy[0]), 1 + STEPS * BATCH * SIDE**2 // sum(image[0].size for image in noisy)
     colour = channels > 1
-    images = noisy if colour else [image[0] for image in noisy]
+    more = [[(0, 0), *((0, -length % MULTIPLE) for length in image.shape[1:])] for image in noisy]
+    padded = [np.pad(image, width, "reflect") for image, width in zip(noisy, more, strict=True)]
+    images = padded if colour else [image[0] for image in padded]
     config = create_n2v_config(
         experiment_name="noise2void",
         data_type="array",
@@ -86,8 +88,9 @@ def restored(noisy: list[np.ndarray], seconds: float) -> tuple[list[np.ndarray],
         careamist.train(train_data=images * repeated, val_data=images[-1:])
         found, _ = careamist.predict(images, batch_size=1, tile_overlap=None)
         steps = careamist.trainer.fit_loop.total_batch_idx + 1
-    shaped = [np.asarray(each, np.float32).reshape(image.shape) for each, image in zip(found, noisy, strict=True)]
-    return shaped, steps, budget.spent
+    whole = [np.asarray(each, np.float32).reshape(image.shape) for each, image in zip(found, padded, strict=True)]
+    cut = [each[:, : image.shape[1], : image.shape[2]] for each, image in zip(whole, noisy, strict=True)]
+    return cut, steps, budget.spent
 
 
 def main() -> None:

@@ -5,9 +5,9 @@ noise of its cameras, and microscopy scaled down by two (so that little of its o
 noise. Every objective of `noiseless train --noisy` learns on the noisy crops alone, with the defaults of the command,
 and is measured on the very crops. Beside them: BM3D, told the true level; the shipped model as it is; the shipped model
 told the true noise (for PolyU: what calibrate finds in all crops together); and supervised training on the clean sides
-of the same crops, which nobody has: the upper bound. Noise2Void of CAREamics needs an environment of its own (torch
-below 2.13, torchvision): let it learn on the arrays CELLS/.../COLUMN/noisy-arrays/*.npy for the same processor time,
-put what it restores into COLUMN/careamics/ under the same names, and call again.
+of the same crops, which nobody has: the upper bound. Noise2Void of CAREamics needs an environment of its own:
+`careamics_noise2void.py` lets it learn on the arrays CELLS/.../COLUMN/noisy-arrays/*.npy for the same processor
+time and puts what it restores into COLUMN/careamics/; then call again.
 
 What is equal is processor time spent on learning, validation included, so that a busy machine changes nothing; starting
 a process, importing and writing the model are not counted. Each cell is kept as JSON below --cells: a second call goes

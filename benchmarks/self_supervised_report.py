@@ -16,7 +16,7 @@ RIVAL, FROM_SCRATCH = "CAREamics Noise2Void", "noise2void, random weights"
 ADAPTED = ("auto", "recorrupted", "sure", "neighbor2neighbor", "zero-shot", "noise2self", "noise2void")
 """Objectives that start from the shipped weights and see nothing but the noisy crops."""
 
-MISSING = "not measured: an environment with CAREamics could not be installed in the time there was; the row is empty"
+MISSING = "not measured: there was no environment with CAREamics; the row is empty"
 
 WORSE, BETTER = 0.05, 1.0
 """The goals, in dB."""
@@ -74,8 +74,8 @@ docs/self_supervised.md`. A call that was stopped goes on where it was.
 - What is equal is processor time spent on learning, validation included, not wall time. It is little: methods that
   start from random weights, Noise2Void of CAREamics among them, gain more from more of it than those that start from
   a trained model.
-- CAREamics wants an environment of its own, several GB of it. Where there is none, as here, its row is empty; how it is
-  filled stands at the top of `benchmarks/self_supervised.py`.
+- CAREamics runs in an environment of its own, by `benchmarks/careamics_noise2void.py`: its Noise2Void with its
+  defaults, from random weights. Where there is none, its row is empty.
 """
     return [*text.splitlines(), *([f"- {options.note}"] if options.note else []), ""]
 

@@ -139,11 +139,11 @@ def test_texture_everywhere_is_not_called_correlated(seed: int) -> None:
     assert examine(as_8_bit(0.5 + 0.15 * lively * (texture - texture.mean()) / texture.std())).kind != "correlated"
 
 
-def told(found: float, length: float, *, channels: int = 3, developed: bool = True) -> float:
+def told(found: float, length: float, *, channels: int = 3, developed: bool = True, told: bool = True) -> float:
     """Level of 255 that is told of correlated noise that was found with this level and length."""
     channel = replace(examine(noisy("gaussian:5", size=64)).channels[0], sigma=found / 255, length=length)
     measured = [Measured(channel, told=True, dependent=False, correlated=True, developed=developed)] * channels
-    kind, noise = measuring._model(measured)
+    kind, noise = measuring._model(measured, told=told)
     assert kind == "correlated"
     return 255 * float(np.mean(noise.to_dict()["sigma"]))
 
@@ -153,6 +153,12 @@ def test_developed_photographs_are_told_more_the_softer_their_noise() -> None:
     assert told(1, 1.5) == pytest.approx(math.sqrt(1 * 12), rel=1e-3)
     assert told(1, 0.8) < told(1, 1.1) < told(1, 1.5)
     assert told(12, 1.5) == pytest.approx(6, rel=1e-3)  # more is texture
+
+
+def test_errors_are_estimated_by_less_than_a_network_is_told() -> None:
+    assert told(1, 0.8, told=False) == pytest.approx(math.sqrt(1 * 4), rel=1e-3)
+    assert told(1, 1.5, told=False) == pytest.approx(math.sqrt(1 * 8), rel=1e-3)
+    assert told(2, 1.5, developed=False, told=False) == told(2, 1.5, developed=False)
 
 
 def test_grey_developed_photographs_are_told_less_whatever_the_length() -> None:

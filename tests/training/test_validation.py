@@ -37,6 +37,17 @@ def test_what_chance_prefers_does_not_count() -> None:
     assert not rival.judge(scores(surely, psnr=30.2), lambda: scores(start, psnr=29.9)).counts
 
 
+def test_the_best_of_many_must_be_surer() -> None:
+    """Of ten estimates one is two standard errors too good every fifth time."""
+    start = np.ones(64)
+    spread = np.resize([-0.1, 0.1], 64)  # a standard error of 0.0125
+    nearly, surely = (scores(start - spread - errors * 0.0125) for errors in (2.5, 3.5))
+    assert nearly.surely_above(scores(start))
+    rival = Rival(scores(start), scores(start))
+    assert not rival.judge(nearly, lambda: scores(start)).counts
+    assert rival.judge(surely, lambda: scores(start)).counts
+
+
 def test_it_keeps_what_it_started_from_unless_it_surely_surpasses_it(tmp_path: Path) -> None:
     """A learning rate of nothing moves no weight, and what is saved is what a run starts from."""
     scenes = [scene.astype(np.float32) / 255 for scene in tiny_runs.pictures(6, seed=1)]

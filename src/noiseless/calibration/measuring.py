@@ -29,10 +29,11 @@ Pictures: TypeAlias = "npt.ArrayLike | Image | str | Path | Sequence[npt.ArrayLi
 """One image, or a list or tuple of images: arrays, `Image` objects or files."""
 
 FEW_FLAT = 300
-DEVELOPED = (8 / 255, 12 / 255)
-"""Typical noise of developed photographs in colour, of the LENGTHS below. In-camera smoothing takes most of it from
-flat areas, where it is measured: what is found below this is put half way up, on a logarithmic scale. On the middles of
-the Canon crops of PolyU `color-small` gains 76% of what the best fixed level does, and 71% where this is 4 and 8."""
+DEVELOPED, TOLD = (4 / 255, 8 / 255), (8 / 255, 12 / 255)
+"""Typical noise of developed photographs in colour, of the LENGTHS below: as strong as it is, and as a network is told
+it. In-camera smoothing takes most of it from flat areas, where it is measured: what is found below this is put half way
+up, on a logarithmic scale. On the middles of the Canon crops of PolyU `color-small` gains 76% of what the best fixed
+level does, and 71% told no more than the first; Stein's formula takes the second for noise that is not there."""
 
 LENGTHS = (1.0, 1.2)
 """Correlation lengths in pixels. Noise of cameras has 1 to 1.7 in photographs at full size. What is shorter is weaker
@@ -104,7 +105,7 @@ def examine(
 
 
 def examine_planes(
-    planes: Sequence[np.ndarray], *, exposures: bool = False, mask: npt.ArrayLike | None = None
+    planes: Sequence[np.ndarray], *, exposures: bool = False, mask: npt.ArrayLike | None = None, told: bool = True
 ) -> Calibration:
     """Measure the noise of planes together.
 
@@ -112,13 +113,14 @@ def examine_planes(
         planes: (C, H, W) each, float32 in [0, 1] units; sizes may differ unless they are exposures.
         exposures: as of `calibrate`.
         mask: as of `calibrate`.
+        told: what a network is told; else of developed photographs what there is, to estimate errors by.
 
     Raises:
         DataError: as of `calibrate`.
     """
     _check_planes(planes, exposures)
     channels = _measure(planes, None if mask is None else _checked_mask(mask, planes), exposures=exposures)
-    kind, noise = _model(channels)
+    kind, noise = _model(channels, told=told)
     middle = planes[0].mean(axis=0)
     return Calibration(
         noise=noise,
@@ -185,10 +187,10 @@ def _checked_mask(mask: npt.ArrayLike, planes: Sequence[np.ndarray]) -> np.ndarr
     return where
 
 
-def _model(channels: Sequence[Measured]) -> tuple[str, Noise]:
+def _model(channels: Sequence[Measured], *, told: bool = True) -> tuple[str, Noise]:
     """The kind of noise and the model of all channels."""
     kind = _kind(channels)
-    parts = [_MODELS[kind](channels)]
+    parts = [_correlated(channels, TOLD if told else DEVELOPED) if kind == "correlated" else _WHITE[kind](channels)]
     for axis in ("rows", "columns"):
         levels = [float(getattr(each.channel, axis)) for each in channels]
         if any(levels):
@@ -217,7 +219,7 @@ def _poisson_gaussian(channels: Sequence[Measured]) -> Noise:
     return PoissonGaussian(_value(gains), _value([min(each.channel.read, 1.0) for each in channels]))
 
 
-def _correlated(channels: Sequence[Measured]) -> Noise:
+def _correlated(channels: Sequence[Measured], typical_of: tuple[float, float]) -> Noise:
     """Correlated noise, of a channel in which it cannot be told from the picture as of the others.
 
     In a developed photograph flat areas hold too little of it.
@@ -227,16 +229,15 @@ def _correlated(channels: Sequence[Measured]) -> Noise:
     found = [min(each.channel.sigma if each.correlated else typical, 1.0) for each in channels]
     sigmas = np.minimum(found, 1.5 * typical)
     if any(each.developed for each in channels):
-        usual, share = GREY if len(channels) == 1 else (float(np.interp(length, LENGTHS, DEVELOPED)), 1.0)
+        usual, share = GREY if len(channels) == 1 else (float(np.interp(length, LENGTHS, typical_of)), 1.0)
         sigmas = np.minimum(np.maximum(sigmas, np.sqrt(sigmas * usual)), HIGHEST) * share
     return Correlated(_value(sigmas.tolist()), round(length, 3))
 
 
-_MODELS = {
+_WHITE = {
     "none": _gaussian,
     "gaussian": _gaussian,
     "poisson-gaussian": _poisson_gaussian,
-    "correlated": _correlated,
 }
 
 

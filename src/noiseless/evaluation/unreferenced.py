@@ -193,7 +193,9 @@ def _calibrations(source: NoisyImages, limit: int | None) -> dict[str, Calibrati
     found: dict[str, Calibration] = {}
     for item in source.items[:limit]:
         with suppress(InputError):  # said of it later
-            found |= {name: examine_planes(views) for name, views in _scenes(item, source.data_range).items()}
+            found |= {
+                name: examine_planes(views, told=False) for name, views in _scenes(item, source.data_range).items()
+            }
     return found
 
 
@@ -261,7 +263,7 @@ def know(
     if isinstance(noise, Noise):
         parts = counted(noise)
         return Known(parts[0] if len(parts) == 1 else Chain(parts), noise.told_map(noisy), noise.spec)
-    found = found or examine_planes([noisy])
+    found = found or examine_planes([noisy], told=False)
     first = found.noise.parts[0] if isinstance(found.noise, Chain) else found.noise
     if found.kind == "none" and not told_only:
         fix = "Give --noise, or leave the image out."

@@ -56,7 +56,7 @@ def find_noise(images: Sequence[np.ndarray], channels: int) -> Found:
     """
     seen = [middle(images[number], LARGEST_SIDE) for number in spread(len(images), MOST_IMAGES)]
     chosen = [to_channels(as_unit_float(image), channels) for image in seen]
-    found = examine_planes(chosen)
+    found = examine_planes(chosen, told=False)
     noise = _noise(found)
     if found.kind == "none" and not isinstance(noise, Chain):
         raise DataError("no noise can be told in the images", expected="noisy images", fix="Say it with --noise SPEC.")

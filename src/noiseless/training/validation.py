@@ -38,8 +38,9 @@ PERFECT = 100.0
 TOLD_APART = 0.02
 """Share of the noise that is left below which an estimate tells no difference: by chance it may be below 0."""
 
-SURE = 2.0
-"""Standard errors by which an estimated error must be smaller, lest it be by chance."""
+SURE, SUREST = 2.0, 3.0
+"""Standard errors by which an estimated error must be smaller, lest it be by chance; and where the best of many is
+taken, as of the weights of a run."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,10 @@ class Scores:
         """Whether there was no clean image."""
         return bool(self.blocks.size)
 
-    def surely_above(self, other: Scores) -> bool:
-        """Whether the estimated errors on the same images are smaller than others, beyond what chance does."""
+    def surely_above(self, other: Scores, errors: float = SURE) -> bool:
+        """Whether the estimated errors on the same images are smaller than others, by so many standard errors."""
         gain = other.blocks - self.blocks
-        return float(gain.mean()) > SURE * float(gain.std()) / math.sqrt(gain.size)
+        return float(gain.mean()) > errors * float(gain.std()) / math.sqrt(gain.size)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Rival:
 
     def judge(self, unseen: Scores, seen: Callable[[], Scores]) -> Scores:
         """The scores of other weights, which count if they surpass these."""
-        return replace(unseen, counts=unseen.surely_above(self.unseen) and seen().psnr >= self.seen.psnr)
+        return replace(unseen, counts=unseen.surely_above(self.unseen, SUREST) and seen().psnr >= self.seen.psnr)
 
 
 def noisy_examples(
