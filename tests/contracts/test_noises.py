@@ -13,7 +13,7 @@ from noiseless.errors import InputError, SpecError, UnknownNameError
 from noiseless.noise import NOISES, Chain, Noise, find, parse
 
 CAMERA = (  # with a level of its own, the same for every image
-    "camera:level=0.04,chroma=0.5,quality=80,raw=0.5,compressed=0.5,resampled=0,untouched=0,soft=0,relit=0,sharpened=0"
+    "camera:level=0.04,chroma=0.5,quality=80,raw=0.5,compressed=0.5,resampled=0,untouched=0,soft=0,relit=0,sharpened=0,native=0"
 )
 
 SPECS = {

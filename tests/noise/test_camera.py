@@ -214,3 +214,20 @@ def test_found_by_name_and_sampled_at_any_size() -> None:
             noisy = camera.sample(clean, np.random.default_rng(seed))
             assert noisy.shape == shape
             assert np.isfinite(noisy).all()
+
+
+def test_native_pictures_have_coarse_colours_and_noise_that_is_strong_in_texture() -> None:
+    """Half white noise, half grey: how far colours of neighbours differ, and how much stronger the noise is in one."""
+    clean = np.full((3, 64, 64), 0.5, np.float32)
+    clean[:, :, :32] += np.random.default_rng(0).normal(0, 0.1, (3, 64, 32)).astype(np.float32)
+    clean = clean.clip(0, 1)
+    fine, strong = {}, {}
+    for native in (0.0, 1.0):
+        camera = replace(PLAIN, level=2 / 255, compressed=0.0, resampled=0.0, native=native)
+        pairs = [camera.pair(clean, np.random.default_rng(seed)) for seed in range(60)]
+        colours = [target - target.mean(axis=0) for _, target in pairs]
+        fine[native] = np.mean([np.abs(np.diff(each[:, :, :28])).mean() for each in colours])
+        halves = [((noisy - target)[..., :28].std(), (noisy - target)[..., 36:].std()) for noisy, target in pairs]
+        strong[native] = np.median([rough / flat for rough, flat in halves])
+    assert fine[1.0] < 0.5 * fine[0.0]
+    assert strong[1.0] > strong[0.0] + 0.3

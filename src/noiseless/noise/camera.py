@@ -9,7 +9,7 @@ more.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -39,6 +39,9 @@ class Level(Number):
 
 _SHARE = Number(high=1.0)
 
+HALVED = 0.8
+"""Share of native pictures whose colours are stored at half resolution."""
+
 
 @dataclass(frozen=True)
 class Camera(Noise):
@@ -55,6 +58,9 @@ class Camera(Noise):
         soft: share of the clean pictures that `pair` makes soft first.
         relit: share of the clean pictures that `pair` makes darker, flatter or of other colours first.
         sharpened: share of the clean pictures that `pair` sharpens.
+        native: share of pictures as cameras leave them at full size: noise is much stronger in texture than where it
+            is flat, which the camera smoothed; its chroma is coarse; `pair` halves the resolution of colours and
+            softens more.
     """
 
     name: ClassVar[str] = "camera"
@@ -68,6 +74,7 @@ class Camera(Noise):
     soft: Annotated[float, _SHARE] = 0.6
     relit: Annotated[float, _SHARE] = 0.25
     sharpened: Annotated[float, _SHARE] = 0.25
+    native: Annotated[float, _SHARE] = 0.0
 
     @property
     def pointwise(self) -> bool:
@@ -85,7 +92,7 @@ class Camera(Noise):
             return np.stack([self.corrupt(one, generator) for one in clean])
         if clean.ndim == 2:
             return np.asarray(self.corrupt(np.repeat(clean[None], 3, axis=0), generator)[1])
-        drawn = self.draw(generator)
+        drawn = self._decided(generator)
         if generator.random() < drawn.untouched:
             return _as_stored(clean)
         noisy, taken, _ = drawn._expose(clean, generator)
@@ -110,20 +117,28 @@ class Camera(Noise):
         """
         if clean.ndim != 3 or clean.shape[0] != 3:
             raise SpecError("camera noise needs colour", got=f"shape {clean.shape}", expected="(3, H, W)")
-        drawn = self.draw(generator)
+        drawn = self._decided(generator)
         target = drawn._prepare(clean, generator)
         if generator.random() < drawn.untouched:
             return _as_stored(target), target
         noisy, _, target = drawn._expose(target, generator)
         return _as_stored(noisy), np.clip(target, 0, 1)
 
+    def _decided(self, generator: np.random.Generator) -> Camera:
+        """One camera of the range, which is native or not."""
+        drawn = self.draw(generator)
+        return replace(drawn, native=float(generator.random() < drawn.native)) if drawn.native else drawn
+
     def _prepare(self, clean: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        picture = clean
-        for share, change in (
+        changes = [
             (self.relit, scenery.relight),
-            (self.soft, scenery.soften),
+            (self.soft, scenery.soften_natively if self.native else scenery.soften),
             (self.sharpened, scenery.sharpen),
-        ):
+        ]
+        if self.native:
+            changes.append((HALVED, scenery.halve_colours))
+        picture = clean
+        for share, change in changes:
             if generator.random() < share:
                 picture = change(picture, generator)
         return picture if picture is clean else np.clip(picture, 0, 1)
@@ -162,15 +177,16 @@ class Camera(Noise):
         level = gain * float(bounds(self.level)[0])
         source, blur = (_sensor_noise, 0.7) if generator.random() < self.raw else (_generic_noise, 1.1)
         noise, strength = source(even, level, generator)
-        spectra = shaping.draw_luma(generator, blur), shaping.draw_chroma(generator)
+        spectra = shaping.draw_luma(generator, blur), shaping.draw_chroma(generator, 1.1 if self.native else 0.9)
         luma, chroma = shaping.shape_noise(noise, *spectra)
         luma = luma * (level * strength / shaping.spread(luma))
         if generator.random() < 0.08:
             luma = luma + _stripes(luma.shape, level * strength, generator)
         chroma = chroma * (level * strength * float(bounds(self.chroma)[0]) / shaping.spread(chroma))
         shaped = luma + chroma
-        if generator.random() < 0.5:
-            shaped *= 1 + np.float32(generator.uniform(0, 1.2)) * scenery.texture(even)
+        share, most, activity = (0.75, 2.5, 0.04) if self.native else (0.5, 1.2, 0.06)
+        if generator.random() < share:
+            shaped *= 1 + np.float32(generator.uniform(0, most)) * scenery.texture(even, activity)
         return shaped[:, :height, :width]
 
 

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 BICUBIC, BILINEAR, LANCZOS = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS
 _FILTERS = (BICUBIC, BICUBIC, BILINEAR, LANCZOS)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def draw_filter(generator: np.random.Generator) -> Image.Resampling:
@@ -38,10 +39,34 @@ def resize(picture: np.ndarray, size: tuple[int, int], resampling: Image.Resampl
 def soften(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """A softer picture: enlarged 1.2 to 2.5 times (its centre is kept), or blurred with a deviation of 0.5 to 1.6."""
     if generator.random() < 0.5:
-        sigma = generator.uniform(0.5, 1.6)
-        return np.asarray(gaussian_filter(picture, (0, sigma, sigma), truncate=3.0))
+        return _blurred(picture, generator)
+    return _enlarged(picture, generator.uniform(1.2, 2.5), generator)
+
+
+def soften_natively(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """As soft as photographs are at full size: mostly enlarged, 1.2 to 3.6 times, or blurred as by `soften`."""
+    if generator.random() < 0.35:
+        return _blurred(picture, generator)
+    return _enlarged(picture, 1.2 * 3.0 ** generator.random(), generator)
+
+
+def halve_colours(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """The picture with its colours at half resolution, in three of ten along rows only, as JPEG stores them."""
     height, width = picture.shape[-2:]
-    factor = generator.uniform(1.2, 2.5)
+    luma = np.tensordot(_LUMA, picture, 1)
+    rows = height if generator.random() < 0.3 else max(height // 2, 1)
+    small = resize(picture - luma, (rows, max(width // 2, 1)), BILINEAR)
+    return np.asarray(luma + resize(small, (height, width), BILINEAR))
+
+
+def _blurred(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    sigma = generator.uniform(0.5, 1.6)
+    return np.asarray(gaussian_filter(picture, (0, sigma, sigma), truncate=3.0))
+
+
+def _enlarged(picture: np.ndarray, factor: float, generator: np.random.Generator) -> np.ndarray:
+    """The centre of a picture, enlarged to its size."""
+    height, width = picture.shape[-2:]
     rows, columns = max(round(height / factor), 1), max(round(width / factor), 1)
     top, left = (height - rows) // 2, (width - columns) // 2
     return resize(picture[:, top : top + rows, left : left + columns], (height, width), draw_filter(generator))
@@ -67,12 +92,12 @@ def relight(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return picture * generator.uniform(0.6, 1.15, (3, 1, 1)).astype(np.float32)
 
 
-def texture(picture: np.ndarray) -> np.ndarray:
-    """How much goes on around each pixel: (H, W), from 0 (flat) to nearly 1 (edges and fine texture)."""
+def texture(picture: np.ndarray, half: float = 0.06) -> np.ndarray:
+    """How much goes on around each pixel: (H, W), from 0 (flat) over 0.5 (at `half`) to nearly 1 (edges, texture)."""
     luma = picture.mean(axis=0)
     activity = np.abs(luma - np.roll(luma, 1, 0)) + np.abs(luma - np.roll(luma, 1, 1))
     activity = gaussian_filter(activity, 1.5, truncate=2.0)
-    return np.asarray(activity / (activity + np.float32(0.06)))
+    return np.asarray(activity / (activity + np.float32(half)))
 
 
 def jpeg(picture: np.ndarray, quality: int, subsampling: int, offset: tuple[int, int] = (0, 0)) -> np.ndarray:

@@ -53,9 +53,9 @@ def draw_luma(generator: np.random.Generator, blur_up_to: float) -> Spectrum:
     return Spectrum(_uneven(blur, generator), _draw_octaves((0.45, 0.4, 0.3, 0.25), generator), sharpening)
 
 
-def draw_chroma(generator: np.random.Generator) -> Spectrum:
-    """A spectrum of chroma noise: blurred more, with blotches."""
-    blur = 0.9 * 5.0 ** generator.random()
+def draw_chroma(generator: np.random.Generator, blur_from: float = 0.9) -> Spectrum:
+    """A spectrum of chroma noise: blurred more, by up to five times `blur_from`, with blotches."""
+    blur = blur_from * 5.0 ** generator.random()
     return Spectrum(_uneven(blur, generator), _draw_octaves((1.0, 1.0, 1.0, 0.8), generator))
 
 
