@@ -153,9 +153,9 @@ def test_two_exposures_need_no_noise_model(tmp_path: Path) -> None:
 def test_the_noise_of_an_image_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[bytes] = []
 
-    def counting(planes: list[np.ndarray]) -> Any:
+    def counting(planes: list[np.ndarray], **how: Any) -> Any:
         measured.append(planes[0].tobytes())
-        return examine_planes(planes)
+        return examine_planes(planes, **how)
 
     monkeypatch.setattr("noiseless.evaluation.unreferenced.examine_planes", counting)
     source = NoisyImages.find(save(tmp_path / "noisy", noisy_versions(crops(3), "gaussian:15")))
