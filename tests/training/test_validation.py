@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 import noiseless
 import tiny_runs
@@ -14,6 +15,7 @@ from noiseless.data import samples
 from noiseless.data.store import write_store
 from noiseless.noise import parse
 from noiseless.training.config import MEASURED, DataConfig, RunConfig, from_mapping, over_defaults
+from noiseless.training.found import find_noise
 from noiseless.training.images import open_images
 from noiseless.training.plan import make_plan
 from noiseless.training.run import build_network, run_training
@@ -46,6 +48,17 @@ def test_the_best_of_many_must_be_surer() -> None:
     rival = Rival(scores(start), scores(start))
     assert not rival.judge(nearly, lambda: scores(start)).counts
     assert rival.judge(surely, lambda: scores(start)).counts
+    unbeatable = Rival(scores(start), scores(start), beatable=False)
+    assert not unbeatable.judge(surely, lambda: scores(start)).counts
+
+
+def test_the_noise_of_developed_photographs_is_a_guess() -> None:
+    rough = gaussian_filter(np.random.default_rng(5).standard_normal((3, 256, 256)), (0, 0.85, 0.85))
+    shade = 0.3 + 0.4 * np.linspace(0, 1, 256)
+    developed = np.rint((shade + rough / rough.std() * 1.6 / 255) * 255) / 255
+    assert find_noise([developed.astype(np.float32)], 3).faint
+    white = shade + np.random.default_rng(1).normal(0, 0.02, (3, 256, 256))
+    assert not find_noise([white.astype(np.float32)], 3).faint
 
 
 def test_it_keeps_what_it_started_from_unless_it_surely_surpasses_it(tmp_path: Path) -> None:

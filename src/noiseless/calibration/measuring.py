@@ -50,6 +50,9 @@ all of it."""
 SILENT = 0.05 / 255
 """A channel with less noise than this, as JPEG leaves flat areas, has no voice in what kind of noise it is."""
 
+FAINT = "the noise is faint in flat areas, as in developed photographs; fine texture can look the same"
+"""A warning: how strong it is elsewhere is a guess."""
+
 WIDE = 0.35
 """Half of an interval, over what it is of, from which that counts as uncertain."""
 
@@ -262,7 +265,7 @@ def _warnings(channels: Sequence[Measured], kind: str) -> list[str]:
     if kind != "correlated" and any(each.undecided for each in channels):
         found.append("no area is flat: coarse detail is taken for texture; correlated noise could look the same")
     if kind == "correlated" and any(each.developed for each in channels):
-        found.append("the noise is faint in flat areas, as in developed photographs; fine texture can look the same")
+        found.append(FAINT)
     if any(each.channel.offset for each in channels):
         found.append("black seems to lie above 0: subtract the black level, or give it as data_range=(black, white)")
     return found

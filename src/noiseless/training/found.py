@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import uniform_filter
 
 from noiseless.calibration import Calibration, examine_planes
+from noiseless.calibration.measuring import FAINT
 from noiseless.data.augment import to_channels
 from noiseless.data.parts import middle, spread
 from noiseless.data.store import as_unit_float
@@ -37,11 +38,13 @@ class Found:
         noise: the model.
         between_channels: (C, C), correlation of the noise of two channels at one place.
         neighbours: correlation of the noise of neighbouring pixels, the larger of rows and columns.
+        faint: it is that of developed photographs, whose strength is a guess.
     """
 
     noise: Noise
     between_channels: np.ndarray
     neighbours: float
+    faint: bool = False
 
 
 def find_noise(images: Sequence[np.ndarray], channels: int) -> Found:
@@ -60,7 +63,7 @@ def find_noise(images: Sequence[np.ndarray], channels: int) -> Found:
     noise = _noise(found)
     if found.kind == "none" and not isinstance(noise, Chain):
         raise DataError("no noise can be told in the images", expected="noisy images", fix="Say it with --noise SPEC.")
-    return Found(noise, _between(chosen, noise), _neighbours(found))
+    return Found(noise, _between(chosen, noise), _neighbours(found), FAINT in found.warnings)
 
 
 def _noise(found: Calibration) -> Noise:

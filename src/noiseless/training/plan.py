@@ -28,6 +28,13 @@ FRAMES = 8
 """How many pairs of neighbouring planes are looked at."""
 
 
+GUESSED = (
+    "how strong the noise of developed photographs is can only be guessed, and no error be estimated by it: the "
+    "weights that a run starts from are kept; say the noise with --noise SPEC, or give second views with "
+    "--noisy-pairs A B"
+)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What was settled about learning.
@@ -39,6 +46,7 @@ class Plan:
         start: weights to start from, as of `RunConfig`.
         neighbours: whether planes of stacks are views of one scene.
         lines: what to tell: what was found, what was chosen and why, warnings.
+        guessed: the strength of the noise is, so that no error can be estimated by it.
     """
 
     objective: str
@@ -47,6 +55,7 @@ class Plan:
     start: str | None = None
     neighbours: bool = False
     lines: tuple[str, ...] = ()
+    guessed: bool = False
 
 
 def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
@@ -75,12 +84,14 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
     lines += [f"objective: {name}, {why}"] if why else []
     lines += [f"warning: {line}" for line in [*warnings(name, situation), *_strangers(images)]]
     lines += _estimated(images)
+    guessed = found is not None and found.faint and not situation.views
+    lines += [f"warning: {GUESSED}"] if guessed else []
     start = config.start or _default_start(config, channels)
     if start and start != config.start:
         lines.append(f"starts from {start}; --set start={SCRATCH} for random weights")
     referenced = "supervised" if config.objective not in REFERENCED else config.objective
     objective, alone = (referenced, name) if images.unpaired else (name, "")
-    return Plan(objective, alone, noise, start, name == "noise2noise" and not situation.views, tuple(lines))
+    return Plan(objective, alone, noise, start, name == "noise2noise" and not situation.views, tuple(lines), guessed)
 
 
 def _strangers(images: TrainingImages) -> list[str]:
