@@ -21,7 +21,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,9 @@ class NetworkSpec:
         halo: pixels of context that a tile needs on each side so that tiled and whole differ by at most 1e-5;
             ``None`` for a network that pools over the whole image.
         conditioning: ``"sigma"`` when `forward` takes the noise standard deviation, else ``"none"``.
+
+    Raises:
+        ValueError: a number that is none of these, or another conditioning.
     """
 
     channels: int
@@ -57,6 +60,14 @@ class NetworkSpec:
     minimum_size: int = 1
     halo: int | None = 0
     conditioning: Conditioning = "none"
+
+    def __post_init__(self) -> None:
+        least = {"channels": 1, "multiple_of": 1, "minimum_size": 1} | ({} if self.halo is None else {"halo": 0})
+        for name, low in least.items():
+            if not isinstance(value := getattr(self, name), int) or value < low:
+                raise ValueError(f"{name} {value!r}, expected a whole number from {low} on")
+        if self.conditioning not in get_args(Conditioning):
+            raise ValueError(f"conditioning {self.conditioning!r}, expected {' or '.join(get_args(Conditioning))}")
 
 
 @dataclass(frozen=True)

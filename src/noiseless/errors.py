@@ -108,7 +108,7 @@ class UnknownNameError(InputError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         import difflib
 
-        names = sorted(known)
+        names = sorted(set(known))
         last = {known_name.rpartition(".")[2]: known_name for known_name in names}
         close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or [
             last[match] for match in difflib.get_close_matches(name.rpartition(".")[2], last, n=3, cutoff=0.5)

@@ -53,6 +53,8 @@ NOISE = ["--noise", "gaussian:25"]
         (["--clean", "clean", *NOISE, "--steps", "2", "--set", "training.stages=[[0, 0, 4]]"], "stages: patch_size"),
         (["--clean", "clean", *NOISE, "--steps", "2", "--set", "training.optimizer=adan"], "Did you mean adam"),
         (["--clean", "clean", *NOISE, "--steps", "2", "--set", "training.schedule=cos"], "unknown schedule"),
+        (["--clean", "clean", *NOISE, "--steps", "2", "--set", "arguments.width=8"], "has no argument 'width'"),
+        (["--clean", "clean", *NOISE, "--steps", "2", "--set", "arguments.kernel_size=x"], "cannot be built with"),
     ],
 )
 def test_mistakes_in_training(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,6 +70,10 @@ def test_mistakes_in_training(arguments: list[str], says: str, capsys: pytest.Ca
         (["--keep-data", "clean"], "--keep-data is for --keep"),
         (["--keep", "lwf", "--set", "keep.strength=-1"], "keep.strength does not fit: got -1"),
         (["--set", "method.rank=0"], "method.rank does not fit: got 0, expected 1 or more"),
+        (["--set", "arguments.widht=8"], "Did you mean widths"),
+        (["--set", "method.freeze=*"], "this network has nothing that freeze=* leaves for the method lora to train"),
+        (["--set", "method.freeze=encodr.*"], "method.freeze=encodr.* names no weight of the network: expected "),
+        (["--method", "norm"], "this network has nothing for the method norm to train. Take lora or full."),
     ],
 )
 def test_mistakes_in_finetuning(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:

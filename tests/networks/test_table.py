@@ -64,6 +64,11 @@ def test_an_unknown_argument_names_the_closest(name: str, argument: str, match: 
         ("nafnet", {"encoder_depths": [1], "decoder_depths": [1, 1]}),
         ("drunet", {"widths": [8, 8]}),
         ("resnet", {"dropout": 2.0}),
+        ("unet_small", {"widths": []}),
+        ("unet_small", {"blocks": [1]}),
+        ("unet_small", {"channels": 0}),
+        ("unet_small", {"halo": -1}),
+        ("unet_small", {"conditioning": "noise"}),
     ],
 )
 def test_a_value_that_does_not_fit_is_a_configuration_error(name: str, arguments: dict[str, object]) -> None:

@@ -10,6 +10,9 @@ from noiseless.errors import ConfigError
 from noiseless.finetuning.config import MethodConfig
 from noiseless.finetuning.layers import call_order, matches
 
+SHOWN = 6
+"""So many names of weights are shown to whoever named none."""
+
 
 def full(network: nn.Module, config: MethodConfig) -> nn.Module:
     """Train every weight."""
@@ -50,6 +53,19 @@ def train_only(network: nn.Module, config: MethodConfig, chosen: Callable[[str],
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise nothing_to_train(config)
     return network
+
+
+def check_patterns(network: nn.Module, config: MethodConfig) -> None:
+    """See that each pattern of what is to stay as it is names a weight of the network.
+
+    Raises:
+        ConfigError: one names none.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    for pattern in config.freeze:
+        if not any(matches(name, (pattern,)) for name in names):
+            some = ", ".join(names if len(names) <= SHOWN else (*names[:SHOWN], f"... {len(names)} in all"))
+            raise ConfigError(f"method.freeze={pattern} names no weight of the network", expected=some)
 
 
 def nothing_to_train(config: MethodConfig) -> ConfigError:

@@ -7,16 +7,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from noiseless import bundle as bundles
-from noiseless import tables
+from noiseless import networks, tables
 from noiseless.bundle import Bundle
 from noiseless.errors import ConfigError
 from noiseless.finetuning.adalora import settle_budget
 from noiseless.finetuning.adapter import ADAPTER, Adapter, check_base, extract, read_adapter, write_adapter
 from noiseless.finetuning.base import Base, find_base, start_from
 from noiseless.finetuning.config import GROUP, METHODS, FinetuningConfig, MethodConfig
+from noiseless.finetuning.freezing import check_patterns
 from noiseless.finetuning.holding import Holding
 from noiseless.finetuning.keeping import check, kept, kept_noise, label_apart, remember
 from noiseless.finetuning.layers import call_order, plain_name
@@ -127,6 +129,7 @@ def run_finetuning(
     if want not in (None, have):
         listener.say(f"Channels {have} -> {want}: the first and the last layer take the weights of the others' mean")
     work = Work(base, config, Path(output), listener.say)
+    work.check()
     run = run_training(
         config, output, resume=resume, stop_after=stop_after, listener=listener, adaptation=work.adaptation()
     )
@@ -178,15 +181,29 @@ class Work:
         """What the training loop asks."""
         return Adaptation(self.apply, self.merged, self.groups, self.objective, self.saved, settle_budget, self._label)
 
+    def check(self) -> None:
+        """See that the method finds something to train in such a network, before anything is made.
+
+        Raises:
+            ConfigError: it finds nothing, a pattern of ``method.freeze`` names nothing, or there is no such network.
+        """
+        with torch.random.fork_rng(devices=[]):
+            network = networks.create(self.config.network, **self.config.arguments)
+            check_patterns(network, self.config.method)
+            self._adapted(network)
+
+    def _adapted(self, network: nn.Module) -> nn.Module:
+        method: Callable[[nn.Module, MethodConfig], nn.Module] = tables.load(
+            "method", self.config.method.name, METHODS, GROUP
+        )
+        return method(network, self.config.method)
+
     def apply(self, network: nn.Module) -> nn.Module:
         """Prepare the network for the method, in place."""
         self._before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         self._order = call_order(network)
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
-        method: Callable[[nn.Module, MethodConfig], nn.Module] = tables.load(
-            "method", self.config.method.name, METHODS, GROUP
-        )
-        adapted = method(network, self.config.method)
+        adapted = self._adapted(network)
         self.trainable = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
         share = self.trainable / self.parameters
         self.say(

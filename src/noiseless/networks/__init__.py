@@ -80,7 +80,7 @@ def create(name: str, **arguments: Any) -> nn.Module:
     _check_names(name, arguments, accepted_arguments(build))
     try:
         network: nn.Module = build(**arguments)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, LookupError, RuntimeError) as error:
         given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         raise ConfigError(f"the network {name} cannot be built with {given}", got=str(error)) from error
     if not isinstance(getattr(network, "spec", None), NetworkSpec):

@@ -67,11 +67,11 @@ class UNet(nn.Module):
         folded, told = 4 * channels, conditioning == "sigma"
         steps = list(pairwise(widths))
         self.head = nn.Conv2d(folded + (channels if told else 0), widths[0], 3, padding=1, bias=bias)
-        self.encoder = nn.ModuleList(level(width, count) for width, count in zip(widths[:-1], blocks, strict=False))
+        self.encoder = nn.ModuleList(level(width, count) for width, count in zip(widths[:-1], blocks[:-1], strict=True))
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2, bias=bias) for fine, coarse in steps)
         self.bottom = level(widths[-1], blocks[-1], dropout)
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=bias) for fine, coarse in steps)
-        self.decoder = nn.ModuleList(level(width, count) for width, count in zip(widths[:-1], blocks, strict=False))
+        self.decoder = nn.ModuleList(level(width, count) for width, count in zip(widths[:-1], blocks[:-1], strict=True))
         self.tail = nn.Conv2d(widths[0], folded, 3, padding=1, bias=bias)
         with torch.no_grad():
             self.tail.weight *= 0.1  # what is added is small at first: training starts near the noisy image

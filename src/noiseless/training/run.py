@@ -154,7 +154,7 @@ def check_config(config: RunConfig) -> None:
     """See that the settings can be used, before anything is read or made.
 
     Raises:
-        ConfigError: they contradict each other, or this machine.
+        ConfigError: they contradict each other, or this machine, or the network does not take its arguments.
         UnknownNameError: a network, objective, loss, noise model, optimizer or schedule that there is not.
         SpecError: an expression that does not parse.
     """
@@ -179,7 +179,8 @@ def check_config(config: RunConfig) -> None:
     ):
         if name not in known:
             raise UnknownNameError(kind, name, known)
-    networks.constructor(config.network)
+    with torch.random.fork_rng(devices=[]):  # built to see whether it can be, and thrown away
+        networks.create(config.network, **config.arguments)
     if config.start is not None and starts_from_weights(config):
         find(config.start)
     check_devices(config.training)
