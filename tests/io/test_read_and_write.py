@@ -293,3 +293,14 @@ def test_alpha_is_left_out_of_pixels(tmp_path: Path) -> None:
 def test_errors_are_those_of_noiseless() -> None:
     assert issubclass(ImageError, NoiselessError)
     assert (ImageError.exit_code, OutputError.exit_code) == (2, 1)
+
+
+def test_integers_that_use_next_to_nothing_of_their_range_are_noted(tmp_path: Path) -> None:
+    counts = np.random.default_rng(0).integers(0, 252_000, (16, 16), np.int32)
+    write(tmp_path / "counts.tif", Image.from_array(counts))
+    (note,) = read(tmp_path / "counts.tif").metadata["notes"]
+    assert note.startswith(f"{counts.min()} to {counts.max()} is next to nothing of -2147483648 to 2147483647")
+    assert "notes" not in read(tmp_path / "counts.tif", data_range=(0, 252_000)).metadata
+    for fine in (counts * 8_000, np.zeros((16, 16), np.int32), (counts // 200).astype(np.uint16)):
+        write(tmp_path / "fine.tif", Image.from_array(fine))
+        assert "notes" not in read(tmp_path / "fine.tif").metadata

@@ -74,7 +74,23 @@ def _decoded(file: BinaryIO, name: str, limit: int, data_range: DataRange | None
     file.seek(0)
     with saying_what_is_damaged(name, format_.name):
         image = format_.codec().decode(file, limit)
-        return replace(image, metadata={"format": key, **image.metadata}).checked(data_range)
+        checked = replace(image, metadata={"format": key, **image.metadata}).checked(data_range)
+        return checked if data_range is not None else _noted(checked)
+
+
+def _noted(image: Image) -> Image:
+    """With a note where all integers lie within one of 255 steps of their range, as counts in 32 bits do."""
+    array, (low, high) = image.array, image.data_range
+    if array.dtype.kind not in "iu" or array.dtype.itemsize == 1:
+        return image
+    least, most = int(array.min()), int(array.max())
+    if not 0 < most - least < (high - low) / 255:
+        return image
+    note = (
+        f"{least} to {most} is next to nothing of {low:.0f} to {high:.0f}, which is taken for black to white: "
+        "--set data_range=LOW,HIGH says what is"
+    )
+    return replace(image, metadata={**image.metadata, "notes": (*image.metadata.get("notes", ()), note)})
 
 
 def _decoded_folder(path: Path, limit: int, data_range: DataRange | None) -> Image:
