@@ -78,7 +78,7 @@ class SelfEnsemble:
                 turned = turn(batch, turns, flip)
                 told = None if sigma is None else turn(sigma, turns, flip)
                 total += turn_back(self._engine.run(turned, told), turns, flip)
-        total /= 8
+        total /= ENSEMBLE
         return total
 
     def release(self) -> None:

@@ -20,11 +20,20 @@ from noiseless.data.store import PackedStore, as_unit_float, check_replaceable, 
 from noiseless.errors import DataError, ImageError
 
 LARGE = 2500
+"""Pixels of the longer side from which an image is scaled down where no factor is given."""
+
 AUTO_FACTORS = (2.0, 2.5, 3.0)
-CLEAN_ENOUGH = 0.5
-STILL_NOISY = 1.0
+"""Factors to choose from: the first that leaves an image with `CLEAN_ENOUGH`."""
+
+CLEAN_ENOUGH, STILL_NOISY = 0.5, 1.0
+"""Noise, in grey levels of 255, up to which an image is clean, and above which it is reported."""
+
 FALL_OF_NOISE = 0.8
+"""Noise falls below this share of itself when an image is halved; texture does not."""
+
 SMALLEST_SIDE = 32
+"""Pixels of the shorter side below which a scaled image is left out."""
+
 FILTERS = {"lanczos": Image.Resampling.LANCZOS, "area": Image.Resampling.BOX}
 
 Kind = Literal["content", "smooth", "dark", "graphics"]

@@ -12,8 +12,7 @@ SMALLEST = (2 * RADIUS + 1) * 2 ** (len(WEIGHTS) - 1)
 
 
 def ms_ssim(restored: np.ndarray, clean: np.ndarray, *, data_range: float = 1.0) -> float:
-    """Multi-scale structural similarity of Wang et al. over five scales, each half the one before (2x2
-    means).
+    """Multi-scale structural similarity of Wang et al. over five scales, each half the one before (2x2 means).
 
     The product of the mean contrast terms of the first four scales and the mean SSIM of the last, each to the
     power of its weight; negative means count as 0, means are over channels too. Contrast terms are averaged

@@ -35,8 +35,7 @@ def mae(restored: np.ndarray, clean: np.ndarray, *, data_range: float = 1.0) -> 
 
 
 def psnr(restored: np.ndarray, clean: np.ndarray, *, data_range: float = 1.0) -> float:
-    """Peak signal-to-noise ratio ``10 log10(data_range ** 2 / mse)`` in dB, over all pixels and channels at
-    once.
+    """Peak signal-to-noise ratio ``10 log10(data_range ** 2 / mse)`` in dB, over all pixels and channels at once.
 
     Nothing is clipped, quantised or cropped here: that belongs to the protocol of an evaluation.
 

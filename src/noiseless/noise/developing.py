@@ -112,8 +112,7 @@ def developed_noise(
 
 
 def slope_table(development: Development, shot: float, read: float) -> np.ndarray:
-    """How much a noise of one standard deviation grows from linear to sRGB, at each of the `LEVELS` sRGB
-    values.
+    """How much a noise of one standard deviation grows from linear to sRGB, at each of the `LEVELS` sRGB values.
 
     The slope is that of the secant across one standard deviation to both sides, since at black the curve's
     own slope has no bound.

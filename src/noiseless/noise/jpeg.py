@@ -51,8 +51,7 @@ class Jpeg(Noise):
         return coded.reshape(clean.shape).astype(np.float32) / np.float32(255)
 
     def sigma_map(self, noisy: np.ndarray) -> np.ndarray:
-        """The standard deviation of the error that compressing the noisy image once more, on other grids,
-        makes.
+        """The standard deviation of the error that compressing the noisy image once more, on other grids, makes.
 
         No smoothing: the loss is in the detail that smoothing would take away.
 

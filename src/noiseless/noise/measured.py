@@ -17,8 +17,7 @@ NEIGHBOURHOOD = 4.0
 
 
 def measured_variance(noise: Noise, clean: np.ndarray) -> np.ndarray:
-    """Variance of the error of a noise model, measured with a fixed seed: the same image gives the same
-    result.
+    """Variance of the error of a noise model, measured with a fixed seed: the same image gives the same result.
 
     Args:
         noise: any model.

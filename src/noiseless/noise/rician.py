@@ -15,8 +15,7 @@ _SURELY_NORMAL = 1e3
 
 @dataclass(frozen=True)
 class Rician(Noise):
-    """Noise of magnetic resonance magnitude images: the modulus of a complex value with normal noise in both
-    parts.
+    """Noise of magnetic resonance magnitude images: the modulus of a complex value with normal noise in both parts.
 
     Dark pixels come out too bright on average (0 becomes ``sigma * sqrt(pi / 2)``) and vary less than bright
     ones, whose noise is nearly normal with standard deviation sigma.

@@ -35,8 +35,7 @@ class SaltAndPepper(Noise):
         return noisy
 
     def variance(self, clean: np.ndarray) -> np.ndarray:
-        """Variance of the mixture of the clean value with 0 and 1; a range counts as drawn from for each
-        image.
+        """Variance of the mixture of the clean value with 0 and 1; a range counts as drawn from for each image.
 
         Args:
             clean: float, (H, W), (C, H, W) or (N, C, H, W), in [0, 1] units.

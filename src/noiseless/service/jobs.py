@@ -227,9 +227,7 @@ class Jobs:
         except asyncio.CancelledError:
             self._store.put_back(job)
             raise
-        except (
-            Exception
-        ):  # a fault of ours, or no space: whoever sent the job is told, and `_forever` notes what it was
+        except Exception:  # a fault of ours, or no space: its sender is told, and `_forever` notes what it was
             await asyncio.to_thread(self._store.end, job.id, FAILED, "the service failed at this job; its log says why")
             raise
         finally:
