@@ -12,11 +12,11 @@ import torch
 
 import tiny_models
 from noiseless.bundle import Bundle
-from noiseless.errors import BundleError, WorkError
+from noiseless.errors import BundleError, ConfigError, WorkError
 from noiseless.networks.foreign import read_checkpoint
 from noiseless.runtime import machine, open_engine
 from noiseless.runtime.onnxruntime import OnnxRuntimeEngine
-from noiseless.runtime.torch import TorchEngine, load_network
+from noiseless.runtime.torch import TorchEngine, find_device, load_network
 
 
 def test_a_graph_that_is_none_is_a_bundle_error(tmp_path: Path, conditioned_bundle: Bundle) -> None:
@@ -43,6 +43,11 @@ def test_a_batch_that_does_not_fit_the_network_is_a_work_error(conditioned_bundl
         TorchEngine(conditioned_bundle, device="cpu").run(
             np.zeros((1, 2, 8, 8), np.float32), np.zeros((1,) * 4, np.float32)
         )
+
+
+def test_a_device_that_is_none_names_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"device 'tpu' cannot be used: expected auto or cpu.*, which PyTorch"):
+        find_device("tpu")
 
 
 def test_memory_that_does_not_suffice_is_a_memory_error() -> None:

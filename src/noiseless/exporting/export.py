@@ -14,12 +14,12 @@ import numpy.typing as npt
 from noiseless import bundle as bundles
 from noiseless.bundle import Bundle
 from noiseless.denoiser import find
-from noiseless.errors import MissingExtraError, OutputError, UnknownNameError, WorkError
+from noiseless.errors import MissingExtraError, UnknownNameError, WorkError
 from noiseless.exporting import save_bundle
 from noiseless.exporting.graph import TOLERANCE
 from noiseless.exporting.standalone import folded, standalone
 from noiseless.inference import restore
-from noiseless.io.atomic import replacing
+from noiseless.io.atomic import check_reachable, make_folder, replacing
 from noiseless.runtime.torch import TorchEngine, load_foreign, load_network
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def export(model: str | Path, folder: str | Path, *, format: str = "onnx", int8:
     """
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
+    check_reachable(Path(folder))
     write, open_file = FORMATS[format]
     with ExitStack() as stack:
         beside = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -203,10 +204,7 @@ def _levels(bundle: Bundle, shape: tuple[int, ...], generator: np.random.Generat
 
 def _place(made: list[Path], folder: Path) -> list[Path]:
     """Move files into a folder; the first, which names the others, comes last."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}", got=error.strerror) from error
+    make_folder(folder)
     for path in reversed(made):
         with replacing(folder / path.name) as file:
             file.write(path.read_bytes())

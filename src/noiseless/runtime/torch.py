@@ -115,7 +115,10 @@ def find_device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r} cannot be used", got=str(error), expected="auto, cpu or cuda") from error
+        there = ["auto", "cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        raise ConfigError(
+            f"device {name!r} cannot be used", expected=f"{' or '.join(there)}, which PyTorch {torch.__version__} has"
+        ) from error
 
 
 def load_network(bundle: Bundle) -> nn.Module:
