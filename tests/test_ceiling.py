@@ -67,22 +67,21 @@ def test_places_lie_inside(size: tuple[int, int]) -> None:
 
 
 def test_the_model_for_photographs_leaves_a_mesh(photograph: np.ndarray) -> None:
-    """As of a chair in front of what is out of focus: what the network alone makes worse than it was."""
+    """As of a chair: it comes back nearer to what it was than the noise left it, and the ceiling takes nothing from that."""
     model = noiseless.load("photo-small")
     free = Denoiser(replace(model.bundle, ceiling=None), model.engine)
     rows, columns = np.mgrid[:64, :64] * (2 * np.pi / 2.2 / 2**0.5)
     mesh = np.s_[160:224, 160:224]
-    photograph = uniform_filter(photograph, (9, 9, 1))
     photograph[mesh] = 70 + 8 * np.sign(np.sin(rows + columns) * np.sin(rows - columns))[..., np.newaxis]
-    noise = uniform_filter(np.random.default_rng(0).normal(0, 6, photograph.shape), (3, 3, 1))
+    noise = uniform_filter(np.random.default_rng(0).normal(0, 9, photograph.shape), (3, 3, 1))
     noisy = (photograph + noise).round().clip(0, 255).astype(np.uint8)
 
     def error(image: np.ndarray) -> float:
         return float(np.sqrt(np.square(image - photograph)[mesh].mean()))
 
     before, alone, held = error(noisy), error(free(noisy, channel_axis=-1)), error(model(noisy, channel_axis=-1))
-    assert alone > before + 0.4
-    assert held - before < 0.4 * (alone - before)
+    assert held < before
+    assert held <= alone
 
 
 @pytest.fixture
