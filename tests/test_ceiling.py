@@ -67,7 +67,7 @@ def test_places_lie_inside(size: tuple[int, int]) -> None:
 
 
 def test_the_model_for_photographs_leaves_a_mesh(photograph: np.ndarray) -> None:
-    """As of a chair: it comes back nearer to what it was than the noise left it, and the ceiling takes nothing from that."""
+    """As of a chair: it comes back nearer to what it was than the noise left it; the ceiling takes nothing of that."""
     model = noiseless.load("photo-small")
     free = Denoiser(replace(model.bundle, ceiling=None), model.engine)
     rows, columns = np.mgrid[:64, :64] * (2 * np.pi / 2.2 / 2**0.5)
