@@ -33,7 +33,11 @@ says, which Stein's formula takes for error. At sigma 50 one percent of the vari
 denoiser. A small shipped model tells most of that by what it leaves of the noise in fine detail and in differences of
 colour; what it leaves in coarse luminance looks like picture, and stays. Measured noise adds what is not known of its
 level, of which the same model tells most. The interval counts both. Grey images have no differences of colour, and are
-further off."""
+further off.
+
+Noise that was clipped is another matter, the more so the darker the picture and the stronger the noise. With the noise
+given, and the noisy image clipped and rounded to 8 bits, the interval held the truth in 27, 24 and 16 of 32 crops of
+160x160 (noise of 10, 25 and 50); dark pictures were estimated up to 2.1 dB too low at 10 and 25."""
 
 
 def crops() -> list[np.ndarray]:
