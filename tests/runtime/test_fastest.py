@@ -73,18 +73,15 @@ def test_much_work_takes_the_fastest_and_the_next_process_knows_it(
     assert np.abs(again.run(batch, sigma) - named.run(batch, sigma)).max() < 1e-4
 
 
-def test_int8_is_measured_for_less_work(conditioned_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = open_engine(conditioned_bundle, threads=1)
-    if not isinstance(opened, AutomaticEngine):
-        pytest.skip("only one engine is installed")
+def test_int8_is_measured_for_less_work(engine: AutomaticEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = measured(monkeypatch, onnxruntime=Speed(0.1, 2e-6), openvino=Speed(0.4, 1e-6))
-    opened._pixels, opened._seconds = 1_000_000, 1.0
-    prepare(opened, 10_000_000)
+    engine._pixels, engine._seconds = 1_000_000, 1.0
+    prepare(engine, 10_000_000)
     assert not calls, "11 seconds are too few where torch is loaded"
-    opened.precision = "int8"
-    prepare(opened, 4_000_000)
+    engine.precision = "int8"
+    prepare(engine, 4_000_000)
     assert not calls
-    prepare(opened, 10_000_000)
+    prepare(engine, 10_000_000)
     assert len(calls) == 1
 
 
