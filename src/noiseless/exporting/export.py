@@ -14,7 +14,7 @@ import numpy.typing as npt
 from noiseless import bundle as bundles
 from noiseless.bundle import Bundle
 from noiseless.denoiser import find
-from noiseless.errors import MissingExtraError, UnknownNameError, WorkError
+from noiseless.errors import UnknownNameError, WorkError
 from noiseless.exporting import save_bundle
 from noiseless.exporting.graph import TOLERANCE
 from noiseless.exporting.standalone import folded, standalone
@@ -125,7 +125,7 @@ def _write_openvino(bundle: Bundle, graph: Path, folder: Path, name: str) -> lis
     openvino = _openvino()
     [source] = _write_onnx(bundle, graph, folder, name)
     path = folder / f"{name}.xml"
-    openvino.save_model(openvino.convert_model(source), path, compress_to_fp16=True)
+    openvino.save_model(openvino.Core().read_model(source), path, compress_to_fp16=True)
     return [path, path.with_suffix(".bin")]
 
 
@@ -155,11 +155,9 @@ def _open_openvino(path: Path) -> Run:
 
 
 def _openvino() -> Any:
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("the openvino format", "openvino") from error
-    return openvino
+    from noiseless.runtime.openvino import import_openvino
+
+    return import_openvino("the openvino format")
 
 
 FORMATS = {"onnx": (_write_onnx, _open_onnx), "openvino": (_write_openvino, _open_openvino)}
