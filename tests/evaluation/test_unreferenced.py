@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,21 @@ def test_the_noise_of_a_noisy_image_is_what_clipping_leaves_of_it() -> None:
         assert predicted[..., half].mean() == pytest.approx(errors[..., half].mean(), rel=0.1)
     free = law_of(noisy - 0.5, parse("gaussian:25"))
     assert free.variance == pytest.approx((25 / 255) ** 2)
+
+
+@pytest.mark.parametrize("spec", ["gaussian:10", "gaussian:25", "gaussian:50", "poisson-gaussian:gain=0.01,read=0.03"])
+@pytest.mark.parametrize("tone", [lambda clean: clean**3, lambda clean: 1 - clean**3])
+def test_dark_and_bright_pictures_of_8_bits(
+    spec: str, tone: Callable[[np.ndarray], np.ndarray], tmp_path: Path
+) -> None:
+    clean = [tone(image) for image in crops(6, 160)]
+    noisy = [(np.rint(image.clip(0, 1) * 255) / 255).astype(np.float32) for image in noisy_versions(clean, spec)]
+    assert np.mean([((image == 0) | (image == 1)).mean() for image in noisy]) > 0.1
+    made = estimate("color-small", NoisyImages.find(save(tmp_path / "noisy", noisy)), noise=spec).models["color-small"]
+    model = noiseless.load("color-small")
+    truth = [true_psnr(model, *both, spec) for both in zip(clean, noisy, strict=True)]
+    assert sum(each.low <= true <= each.high for each, true in zip(made, truth, strict=True)) >= 5
+    assert np.median([abs(each.psnr - true) for each, true in zip(made, truth, strict=True)]) < 0.4
 
 
 def test_a_seed_that_made_the_noise_may_measure_it() -> None:

@@ -307,3 +307,11 @@ def test_from_numpy_stack_other_programs_read_the_pages(tmp_path: Path) -> None:
         other.seek(3)
         np.testing.assert_array_equal(np.asarray(other), array[3])
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "stack.tif"), array)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("shape", [(8, 9, 1), (3, 8, 9, 1)])
+def test_a_single_channel_on_an_axis_of_its_own_is_grey(shape: tuple[int, ...], dtype: str, tmp_path: Path) -> None:
+    array = np.random.default_rng(0).uniform(0, 1 if dtype == "float32" else 200, shape).astype(dtype)
+    write(tmp_path / "grey.tif", Image.from_array(array))
+    np.testing.assert_array_equal(read(tmp_path / "grey.tif").array, array[..., 0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import norm, rice
+from scipy.stats import norm, rice, truncnorm
 
 from noiseless.errors import InputError, SpecError
 from noiseless.noise import (
@@ -22,7 +22,7 @@ from noiseless.noise import (
     Stripes,
     parse,
 )
-from noiseless.noise.clip import censored_moments
+from noiseless.noise.clip import censored_moments, moments_beyond
 from noiseless.noise.rician import rice_moments
 
 
@@ -109,6 +109,19 @@ def test_censored_moments_are_those_of_a_clipped_normal(mean: float, sigma: floa
     got_mean, got_variance = censored_moments(np.array(mean), np.array(sigma**2))
     assert got_mean == pytest.approx(values.mean(), rel=1e-4, abs=1e-6)
     assert got_variance == pytest.approx(values.var(), rel=1e-3, abs=1e-9)
+
+
+@pytest.mark.parametrize("limit", [-0.4, 0.0, 0.05, 0.3, 0.9])
+def test_moments_beyond_are_those_of_what_is_clipped(limit: float) -> None:
+    expected = truncnorm.stats(limit / 0.1, np.inf, scale=0.1)
+    np.testing.assert_allclose(moments_beyond(np.array(limit), np.array(0.01)), expected, rtol=1e-6)
+
+
+def test_moments_beyond_a_limit_that_noise_hardly_reaches() -> None:
+    mean, variance = moments_beyond(np.array([0.5, 1.0]), np.array([1e-4, 0.0]))
+    np.testing.assert_allclose(mean, [0.5, 1.0], rtol=1e-3)
+    assert (variance >= 0).all()
+    assert (variance < 1e-6).all()
 
 
 @pytest.mark.parametrize(("axis", "along"), [("rows", -1), ("columns", -2)])

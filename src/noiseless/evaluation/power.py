@@ -30,7 +30,6 @@ from noiseless.noise.poisson import Poisson
 from noiseless.noise.poisson_gaussian import PoissonGaussian
 
 if TYPE_CHECKING:
-    from noiseless.denoiser import Denoiser
     from noiseless.evaluation.risk import Risk
 
 RINGS = (1 / 8, 1 / 4, 1 / 2)
@@ -71,14 +70,6 @@ def is_white(noise: Noise) -> bool:
     return isinstance(noise, Gaussian | Poisson | PoissonGaussian)
 
 
-@functools.cache
-def reference(channels: int) -> Denoiser:
-    """The model that judges: the small ones are as good at it as the large."""
-    from noiseless.denoiser import load
-
-    return load("color-nano" if channels == 3 else "gray-nano")
-
-
 def power_of(risk: Risk, restored: np.ndarray, beside: np.ndarray, deviation: float) -> Power:
     """The power of the noise in an image.
 
@@ -95,7 +86,7 @@ def power_of(risk: Risk, restored: np.ndarray, beside: np.ndarray, deviation: fl
     share = expected / expected.sum()
     left = np.maximum(left, LEAST * expected)
     spread = left * np.minimum(SPREAD * np.sqrt(expected / left), WIDEST)
-    uneven = float((risk.law.variance**2).mean() / max(float(risk.law.variance.mean()) ** 2, 1e-30))
+    uneven = float((risk.law.seen**2).mean() / max(float(risk.law.seen.mean()) ** 2, 1e-30))
     chance = 2 * uneven * expected**2 / count
     told = SHARED * np.outer(spread, spread) + np.diag((1 - SHARED) * spread**2)
     unsure = np.diag(chance + CHANCE * level * left / risk.noisy.size) + deviation**2 * np.outer(share, share)
@@ -112,13 +103,13 @@ def _bands(risk: Risk, restored: np.ndarray, beside: np.ndarray, weights: np.nda
         (4, bands), in shares of the mean over all pixels and channels, but for the count.
     """
     law, size = risk.law, risk.noisy.size
-    removed = _spectrum(np.asarray(restored, np.float64) - risk.noisy + law.shift, weights)
+    removed = _spectrum(np.asarray(restored, np.float64) - law.shift - law.full, weights)
     probe, moved = (_spectrum(each, weights) for each in (risk.probe, risk.moved(restored, beside)))
     rows, columns = (np.digitize(np.arange(side) / side, RINGS) for side in removed.shape[-2:])
     band = np.maximum(rows[:, np.newaxis], columns).ravel()
     count = np.bincount(band, minlength=len(RINGS) + 1)
     taken, left = (np.bincount(band, each.ravel(), len(count)) / size for each in (removed**2, probe * moved))
-    expected = float(weights**2 @ law.variance.mean(axis=(-2, -1))) * count / size
+    expected = float(weights**2 @ law.seen.mean(axis=(-2, -1))) * count / size
     return np.stack([taken - expected + 2 * left, left, expected, count])
 
 

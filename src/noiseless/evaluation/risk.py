@@ -6,8 +6,15 @@ From one image, by Stein's formula. With y = x + n and a model f,
 
 and for normal noise the last is the trace of its covariance times the model's derivative: <b, f(y + b) - f(y)> for a
 small b that is distributed as the noise. So one formula serves white, correlated and signal-dependent noise; for the
-last the normal law of the same variance stands in. From two exposures y and z of one scene, without any formula:
-E |f(y) - z|^2 is the error and the variance of z, which the difference of the two tells.
+last the normal law of the same variance stands in.
+
+Of a clipped pixel y is not known, but its mean and variance are: those of a normal variable beyond the limit. They
+stand in for y and are taken off the variance of n; and as a clipped pixel does not change with n, the derivative is by
+the others alone. All this asks for the clean value, on which what is clipped depends little: a shipped model tells it
+well enough.
+
+From two exposures y and z of one scene, without any formula: E |f(y) - z|^2 is the error and the variance of z, which
+the difference of the two tells.
 
 References:
     C. M. Stein: Estimation of the mean of a multivariate normal distribution. Annals of Statistics 9, 1981.
@@ -17,7 +24,9 @@ References:
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -25,7 +34,10 @@ from scipy import ndimage
 from noiseless.noise import Noise
 from noiseless.noise.base import Moments
 from noiseless.noise.chain import Chain
-from noiseless.noise.clip import Clip, censored_moments
+from noiseless.noise.clip import Clip, censored_moments, moments_beyond
+
+if TYPE_CHECKING:
+    from noiseless.denoiser import Denoiser
 
 PROBE = 0.1
 """Size of the change that the derivative is measured with, in standard deviations of the noise."""
@@ -37,7 +49,7 @@ LEVELS = 256
 """Clean values for which the effect of clipping is tabulated."""
 
 SMOOTHED = 1.5
-"""Standard deviation in pixels of the window whose mean stands in for the clean value where noise is drawn."""
+"""Standard deviation in pixels of the window whose mean stands in for the clean value where nothing was clipped."""
 
 BLOCK = 16
 """Side of the blocks whose spread says how sure an estimate is."""
@@ -49,17 +61,25 @@ UNBIASED = 1e-3
 
 @dataclass(frozen=True)
 class Law:
-    """What the noise does to each pixel of an image, (C, H, W), clipping included.
+    """What the noise does to each pixel of an image, (C, H, W), and what is seen of it.
 
     Attributes:
+        clean: about the clean values.
         free: variance before clipping.
         variance: after it.
         shift: of the mean, by clipping.
+        full: the noisy image; where it was clipped, what is expected to have been there.
+        seen: what `full` differs from the clean image by, its mean square; the rest of `free` is hidden by clipping.
+        inside: whether a pixel was not clipped.
     """
 
+    clean: np.ndarray
     free: np.ndarray
     variance: np.ndarray
     shift: np.ndarray
+    full: np.ndarray
+    seen: np.ndarray
+    inside: np.ndarray
 
     @property
     def power(self) -> np.ndarray:
@@ -67,8 +87,8 @@ class Law:
         return np.asarray(self.variance + self.shift**2)
 
     def probe(self, noise: Noise, generator: np.random.Generator, mixing: np.ndarray | None = None) -> np.ndarray:
-        """Normal noise of this variance, with the correlation of the model and, by `mixing`, of channels; float32."""
-        flat, noise = np.full(self.variance.shape, 0.5, np.float32), noise.draw(generator)
+        """Normal noise, not clipped, with the correlation of the model and, by `mixing`, of channels; float32."""
+        flat, noise = np.full(self.free.shape, 0.5, np.float32), noise.draw(generator)
         after = noise.moments(Moments.of(flat))
         if after is not None and after.normal:
             drawn = (noise.sample(flat, generator) - flat) / np.sqrt(noise.variance(flat))
@@ -76,7 +96,7 @@ class Law:
             drawn = generator.standard_normal(flat.shape)
         if mixing is not None:
             drawn = np.einsum("cd,dhw->chw", mixing, drawn)
-        return np.asarray(drawn * np.sqrt(self.variance), np.float32)
+        return np.asarray(drawn * np.sqrt(self.free), np.float32)
 
 
 @dataclass(frozen=True)
@@ -114,8 +134,15 @@ class Risk:
 
     @property
     def beside(self) -> np.ndarray:
-        """The image with a little more noise, float32, which is to be restored as well."""
-        return np.asarray(self.noisy + np.float32(PROBE) * self.probe, np.float32)
+        """The image with a little more noise where it was not clipped, float32, which is to be restored as well."""
+        return np.asarray(self.noisy + np.float32(PROBE) * self.probe * self.law.inside, np.float32)
+
+    @property
+    def sample(self) -> np.ndarray:
+        """What another noisy image of the scene might differ from it by, (C, H, W)."""
+        if self.law.inside.all():
+            return self.probe
+        return np.asarray((self.law.clean + self.probe).clip(0, 1) - self.law.clean)
 
     def left(self, restored: np.ndarray, restored_beside: np.ndarray) -> np.ndarray:
         """Noise times what of it is left in the restored image, at each pixel: the noise's variance, if all is."""
@@ -127,9 +154,8 @@ class Risk:
 
     def error(self, restored: np.ndarray, restored_beside: np.ndarray) -> np.ndarray:
         """Squared error of the restored image at each pixel, (C, H, W), float64."""
-        law, removed = self.law, np.asarray(restored, np.float64) - self.noisy
-        left = self.left(restored, restored_beside)
-        return np.asarray(removed**2 - law.variance + 2 * left + 2 * removed * law.shift + law.shift**2)
+        removed = np.asarray(restored, np.float64) - self.law.full
+        return np.asarray(removed**2 - self.law.seen + 2 * self.left(restored, restored_beside))
 
 
 def error_to_another_view(restored: np.ndarray, noisy: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -157,24 +183,46 @@ def block_means(error: np.ndarray) -> np.ndarray:
 
 
 def law_of(noisy: np.ndarray, noise: Noise) -> Law:
-    """The law of the noise in an image whose clean version is not known: at the means of small windows.
+    """The law of the noise in an image whose clean version is not known.
 
-    An image that never leaves [0, 1] counts as clipped there, unless its noise has no normal law near by. The clean
-    value is then the one whose noisy and clipped mean is that of the window, and the variance that of a censored
-    normal variable.
+    An image that never leaves [0, 1] counts as clipped where it reaches 0 or 1, unless its noise has no normal law near
+    by.
     """
-    mean = ndimage.gaussian_filter(noisy, (0, SMOOTHED, SMOOTHED), mode="mirror").clip(0, 1)
-    if noisy.min() < 0 or noisy.max() > 1 or not has_formula(noise):
-        free = noise.variance(mean)
-        return Law(free, free, np.zeros(noisy.shape))
+    inside = (noisy > 0) & (noisy < 1)
+    if inside.all() or noisy.min() < 0 or noisy.max() > 1 or not has_formula(noise):
+        clean = ndimage.gaussian_filter(noisy, (0, SMOOTHED, SMOOTHED), mode="mirror").clip(0, 1)
+        free = noise.variance(clean)
+        return Law(clean, free, free, np.zeros(noisy.shape), noisy, free, np.ones_like(inside))
+    clean = clean_values(noisy, noise)
+    free = noise.variance(clean.astype(np.float32)).astype(np.float64)
+    expected, variance = censored_moments(clean, free)
+    full, seen = noisy.astype(np.float64), free.copy()
+    for clipped, limit, side in ((noisy <= 0, 0.0, -1.0), (noisy >= 1, 1.0, 1.0)):
+        beyond, hidden = moments_beyond(side * (limit - clean[clipped]), free[clipped])
+        full[clipped] = clean[clipped] + side * beyond
+        seen[clipped] -= hidden
+    return Law(clean, free, variance, expected - clean, full, seen, inside)
+
+
+def clean_values(noisy: np.ndarray, noise: Noise) -> np.ndarray:
+    """About the clean values of a clipped image, (C, H, W), float64: those which noise and clipping bring to the mean.
+
+    A network restores the mean of what it sees, which clipping has moved. The small shipped models know it better than
+    the mean of a window, which takes a dark line for grey.
+    """
+    restored = reference(len(noisy))(noisy, noise=noise.told_map(noisy), channel_axis=0, data_range=(0.0, 1.0))
     values = np.tile(np.linspace(0, 1, LEVELS, dtype=np.float32), (len(noisy), 1, 1))
     expected, _ = censored_moments(values.astype(np.float64), noise.variance(values))
-    clean = np.stack(
-        [np.interp(plane, *lines) for plane, *lines in zip(mean, expected[:, 0], values[:, 0], strict=True)]
-    )
-    free = noise.variance(clean.astype(np.float32))
-    expected, variance = censored_moments(clean, free)
-    return Law(free, variance, expected - clean)
+    planes = zip(np.asarray(restored, np.float64), expected[:, 0], values[:, 0], strict=True)
+    return np.stack([np.interp(plane, *lines) for plane, *lines in planes])
+
+
+@functools.cache
+def reference(channels: int) -> Denoiser:
+    """The model that judges: the small ones are as good at it as the large."""
+    from noiseless.denoiser import load
+
+    return load("color-nano" if channels == 3 else "gray-nano")
 
 
 def has_formula(noise: Noise) -> bool:

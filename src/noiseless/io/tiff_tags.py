@@ -195,6 +195,8 @@ def _place(index: int | Sequence[int]) -> int | None:
 def _pages_first(image: Image) -> tuple[npt.NDArray[Any], str]:
     """The array with axes that a TIFF can hold: planes first, then Y and X, samples last."""
     axes = image.axes
+    if axes.endswith("YXC") and image.array.shape[-1] == 1:
+        return image.array[..., 0], axes[:-1]
     if axes.endswith("YXC"):
         return image.array, axes[:-1] + "S"
     if axes.endswith("YX"):

@@ -9,6 +9,9 @@ import numpy as np
 
 from noiseless.noise.base import Moments, Noise
 
+FARTHEST = 40.0
+"""Standard deviations from the mean beyond which a normal density is as good as none."""
+
 
 @dataclass(frozen=True)
 class Clip(Noise):
@@ -53,7 +56,22 @@ def censored_moments(mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray
     return mean + shift, np.maximum(square - shift**2, 0)
 
 
+def moments_beyond(limit: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of normal noise of zero mean, given that it is above a limit.
+
+    Args:
+        limit: float64.
+        variance: float64, broadcastable to it.
+    """
+    from scipy.special import log_ndtr
+
+    spread = np.sqrt(np.maximum(variance, np.finfo(np.float64).tiny))
+    far = np.clip(limit / spread, -FARTHEST, FARTHEST)
+    ratio = np.exp(-0.5 * far**2 - log_ndtr(-far)) / np.sqrt(2 * np.pi)  # the inverse of Mills' ratio
+    return np.maximum(spread * ratio, limit), np.maximum(variance * (1 + ratio * (far - ratio)), 0)
+
+
 def _density(value: np.ndarray) -> np.ndarray:
-    bounded = np.clip(value, -40, 40)
+    bounded = np.clip(value, -FARTHEST, FARTHEST)
     density: np.ndarray = np.exp(-0.5 * bounded**2) / np.sqrt(2 * np.pi)
     return density
