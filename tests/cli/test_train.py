@@ -40,6 +40,10 @@ NOISE = ["--noise", "gaussian:25"]
         (["--steps", "2"], "a run needs one source of images: got none"),
         (["--clean", "gone", *NOISE, "--steps", "2"], "gone does not exist"),
         (["--clean", "clean", *NOISE, "--steps", "2", "--set", "start=gray-smal"], "Did you mean gray-small"),
+        (
+            ["--clean", "clean", *NOISE, "--steps", "2", "--network", "unet_nano", "--set", "start=gray-small"],
+            "the weights of gray-small do not fit the network",
+        ),
         (["--clean", "clean", *NOISE], "how long to train is not said"),
         (["--clean", "clean", *NOISE, "--steps", "0"], "steps must be positive: got 0"),
         (["--clean", "clean", *NOISE, "--minutes", "nan"], "minutes must be positive: got nan"),

@@ -15,7 +15,6 @@ import torch
 from noiseless import losses, networks
 from noiseless.bundle import NetworkSpec
 from noiseless.data.synthesis import is_pair_store
-from noiseless.denoiser import find
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.evaluation import evaluate
 from noiseless.io.atomic import check_reachable, make_folder, write_text
@@ -155,6 +154,7 @@ def check_config(config: RunConfig) -> None:
 
     Raises:
         ConfigError: they contradict each other, or this machine, or the network does not take its arguments.
+        BundleError: the weights to start from do not fit the network.
         UnknownNameError: a network, objective, loss, noise model, optimizer or schedule that there is not.
         SpecError: an expression that does not parse.
     """
@@ -180,9 +180,7 @@ def check_config(config: RunConfig) -> None:
         if name not in known:
             raise UnknownNameError(kind, name, known)
     with torch.random.fork_rng(devices=[]):  # built to see whether it can be, and thrown away
-        networks.create(config.network, **config.arguments)
-    if config.start is not None and starts_from_weights(config):
-        find(config.start)
+        build_network(config)
     check_devices(config.training)
 
 
