@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 import tiny_models
 from noiseless.bundle import Bundle
 from noiseless.inference import restore
-from noiseless.runtime import fastest, open_engine, prepare, remembered
+from noiseless.runtime import Array, Engine, fastest, open_engine, prepare, remembered
 from noiseless.runtime.fastest import AutomaticEngine, Speed
 from noiseless.runtime.machine import resident_memory
 
@@ -30,15 +32,16 @@ def engine(conditioned_bundle: Bundle) -> AutomaticEngine:
     return opened
 
 
-def measured(monkeypatch: pytest.MonkeyPatch, **speeds: Speed) -> list[list[str]]:
-    """Let measurements find these speeds; returns what was measured."""
-    calls: list[list[str]] = []
+def measured(monkeypatch: pytest.MonkeyPatch, **pixel: float) -> list[set[str]]:
+    """Let measurements find these seconds a pixel, opening no time, and tell which engines were measured."""
+    calls: list[set[str]] = []
 
-    def measure(bundle: Bundle, names: list[str], open_named: object) -> dict[str, Speed]:
-        calls.append(list(names))
-        return speeds
+    def measure(bundle: Bundle, engines: dict[str, Engine]) -> dict[str, float]:
+        calls.append(set(engines))
+        return {name: pixel[name] for name in engines}
 
     monkeypatch.setattr(fastest, "measure", measure)
+    monkeypatch.setattr(fastest, "LOADING", {"onnxruntime": 0.1, "openvino": 0.3, "torch": 3.0})
     return calls
 
 
@@ -58,51 +61,107 @@ def test_a_small_image_measures_nothing(
 def test_much_work_takes_the_fastest_and_the_next_process_knows_it(
     engine: AutomaticEngine, conditioned_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
-    calls = measured(monkeypatch, onnxruntime=Speed(0.1, 2e-6), torch=Speed(2.0, 1e-6))
-    prepare(engine, 10**12)
+    calls = measured(monkeypatch, onnxruntime=2e-6, openvino=3e-6, torch=1e-6)
+    prepare(engine, 10**9)
     assert engine.name == "torch"
-    assert len(calls) == 1
-    assert {"onnxruntime", "torch"} <= set(calls[0])
+    assert calls[0] == {"onnxruntime"}
+    assert {"onnxruntime", "torch"} <= calls[1]
+    assert len(calls) == 2
     assert len(json.loads((cache / "engines.json").read_text())) == 1
     again = open_engine(conditioned_bundle, threads=1)
     assert again.name == "onnxruntime", "what loads fast comes first"
     prepare(again, 10**7)
-    assert (again.name, len(calls)) == ("torch", 1)
+    assert (again.name, len(calls)) == ("torch", 2)
     batch, sigma = tiny_models.noisy(1, 1, 16, 16), np.full((1, 1, 1, 1), 0.1, np.float32)
     named = open_engine(conditioned_bundle, engine="onnxruntime", threads=1)
     assert np.abs(again.run(batch, sigma) - named.run(batch, sigma)).max() < 1e-4
 
 
-def test_int8_is_measured_for_less_work(engine: AutomaticEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = measured(monkeypatch, onnxruntime=Speed(0.1, 2e-6), openvino=Speed(0.4, 1e-6))
-    engine._pixels, engine._seconds = 1_000_000, 1.0
-    prepare(engine, 10_000_000)
-    assert not calls, "11 seconds are too few where torch is loaded"
-    engine.precision = "int8"
-    prepare(engine, 4_000_000)
+def test_an_engine_is_loaded_for_a_measurement_where_that_takes_a_twentieth_of_the_work(
+    engine: AutomaticEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = measured(monkeypatch, onnxruntime=1e-6, openvino=2e-6, torch=2e-6)
+    prepare(engine, 8_000_000)
     assert not calls
-    prepare(engine, 10_000_000)
-    assert len(calls) == 1
+    prepare(engine, 59_000_000)
+    assert not any("torch" in names for names in calls), "59 seconds are too few to import torch"
+    prepare(engine, 61_000_000)
+    assert "torch" in calls[-1]
+    count = len(calls)
+    prepare(engine, 10**9)
+    assert (len(calls), engine.name) == (count, "onnxruntime")
+
+
+def test_what_was_done_counts_as_work_that_comes_again(
+    engine: AutomaticEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(monkeypatch, onnxruntime=1e-6, openvino=2e-6, torch=0.9e-6)
+    engine._speeds = {"onnxruntime": Speed(0.0, 1e-6), "torch": Speed(3.0, 0.9e-6)}
+    engine._pixels = 20_000_000
+    prepare(engine, 9_000_000)
+    assert engine.name == "onnxruntime", "a tenth of 29 seconds is less than torch takes to load"
+    prepare(engine, 11_000_000)
+    assert engine.name == "torch"
+
+
+def test_a_measurement_at_a_busier_moment_is_in_proportion(
+    engine: AutomaticEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(monkeypatch, onnxruntime=3e-6, openvino=6e-6, torch=6e-6)
+    engine._speeds = {"onnxruntime": Speed(0.0, 1e-6)}
+    prepare(engine, 10**9)
+    assert engine._speeds["torch"].pixel == pytest.approx(2e-6)
+
+
+def test_an_engine_that_cannot_run_the_model_is_left_out(
+    engine: AutomaticEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = measured(monkeypatch, onnxruntime=1e-6)
+    engine._open = lambda name: None
+    prepare(engine, 10**9)
+    assert (engine.name, calls) == ("onnxruntime", [{"onnxruntime"}])
+    engine._speeds["torch"] = Speed(0.0, 1e-9)
+    prepare(engine, 10**9)
+    assert engine.name == "onnxruntime"
 
 
 def test_little_memory_measures_nothing(engine: AutomaticEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = measured(monkeypatch, onnxruntime=Speed(0.1, 2e-6), torch=Speed(2.0, 1e-6))
+    calls = measured(monkeypatch, onnxruntime=2e-6, openvino=2e-6, torch=1e-6)
     prepare(engine, 10**12, max_memory=resident_memory() + (1 << 30))
     assert (calls, engine.name) == ([], "onnxruntime")
 
 
 def test_a_faster_engine_must_gain_more_than_its_loading_takes() -> None:
     speeds = {"onnxruntime": Speed(0.1, 2e-6), "openvino": Speed(1.0, 1e-6)}
-    assert fastest.fastest(speeds, "onnxruntime", 900_000) == "onnxruntime"
-    assert fastest.fastest(speeds, "onnxruntime", 1_100_000) == "openvino"
+    assert fastest.fastest(speeds, {"onnxruntime"}, 900_000) == "onnxruntime"
+    assert fastest.fastest(speeds, {"onnxruntime"}, 1_100_000) == "openvino"
+    assert fastest.fastest(speeds, {"onnxruntime", "openvino"}, 1) == "openvino"
 
 
-def test_engines_are_really_measured(conditioned_bundle: Bundle) -> None:
-    def opened(name: str) -> object:
-        return open_engine(conditioned_bundle, engine=name, threads=1)
+def test_loading_counts_where_it_was_measured_after_an_import() -> None:
+    speeds = {"onnxruntime": Speed(0.0, 2e-6), "torch": Speed(0.01, 1e-6)}
+    least = fastest.LOADING["torch"]
+    assert fastest.fastest(speeds, {"onnxruntime"}, round(0.9e6 * least)) == "onnxruntime"
+    assert fastest.fastest(speeds, {"onnxruntime"}, round(1.1e6 * least)) == "torch"
 
-    speeds = fastest.measure(conditioned_bundle, ["onnxruntime", "torch"], opened)  # type: ignore[arg-type]
-    assert all(0 <= speed.load < 60 and 0 < speed.pixel < 1e-3 for speed in speeds.values())
+
+def test_engines_are_really_measured_in_turns(conditioned_bundle: Bundle) -> None:
+    order: list[str] = []
+
+    class Counted:
+        def __init__(self, name: str, wait: float) -> None:
+            self.name, self._wait = name, wait
+
+        def run(self, batch: Array, sigma: Array | None) -> Array:
+            order.append(self.name)
+            time.sleep(self._wait)
+            return batch
+
+    engines = {"a": Counted("a", 0.02), "b": Counted("b", 0.0)}
+    found = fastest.measure(conditioned_bundle, engines)  # type: ignore[arg-type]
+    assert order == ["a", "b"] * (1 + fastest.TURNS)
+    assert found["b"] < found["a"]
+    assert found["a"] * fastest.SIDE**2 >= 0.02
 
 
 def test_another_model_precision_or_number_of_threads_is_measured_anew(
@@ -121,7 +180,7 @@ def test_another_model_precision_or_number_of_threads_is_measured_anew(
 def test_a_cache_that_is_broken_is_as_none(cache: Path, content: str) -> None:
     cache.mkdir(parents=True)
     (cache / "engines.json").write_text(content)
-    assert fastest.recalled("key") is None
+    assert fastest.recalled("key") == {}
     remembered.remember("engines.json", "key", {"torch": [1, 2]})
     assert fastest.recalled("key") == {"torch": Speed(1, 2)}
 
@@ -134,3 +193,15 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert remembered.cache_folder() == tmp_path / ".cache" / "noiseless"
+
+
+def test_what_was_made_is_kept_and_the_oldest_goes(cache: Path) -> None:
+    for number in range(4):
+        remembered.remember_made("made", str(number), bytes([number]), most=3)
+        os.utime(cache / "made" / str(number), (number, number))
+    assert [remembered.recall_made("made", str(number)) for number in range(4)] == [None, b"\1", b"\2", b"\3"]
+    os.utime(cache / "made" / "2", (0, 0))
+    os.utime(cache / "made" / "1", (1, 1))
+    assert remembered.recall_made("made", "2"), "which makes it the one used last"
+    remembered.remember_made("made", "4", b"", most=3)
+    assert sorted(path.name for path in (cache / "made").iterdir()) == ["2", "3", "4"]

@@ -342,10 +342,12 @@ def test_engines_are_not_measured_within_a_tight_limit(
     """Measuring loads all engines, in the middle of work whose memory is planned."""
     if len([name for name in PREFERRED["exact"] if find_spec(name)]) < 2:
         pytest.skip("only one engine is installed")
-    calls: list[list[str]] = []
+    calls: list[set[str]] = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setitem(fastest.WORTH_MEASURING, "exact", 0.0)
-    monkeypatch.setattr(fastest, "measure", lambda bundle, names, open_named: calls.append(names) or {})
+    monkeypatch.setattr(fastest, "WORTH_MEASURING", 0)
+    monkeypatch.setattr(
+        fastest, "measure", lambda bundle, engines: calls.append(set(engines)) or dict.fromkeys(engines, 1e-9)
+    )
     monkeypatch.setattr(restoring, "STREAMED_BYTES", 0)
     save(tmp_path / "a.tif", 200, 320)
     options = task.options | {"controls": Controls(tile=48, max_memory=limit)}

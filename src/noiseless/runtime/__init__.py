@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from noiseless import tables
 from noiseless.bundle import CONFIG, Bundle
-from noiseless.errors import ConfigError, UnknownNameError
+from noiseless.errors import BundleError, ConfigError, UnknownNameError
 from noiseless.runtime.machine import resident_memory
 
 Array = npt.NDArray[np.float32]
@@ -35,9 +35,10 @@ GROUP = "noiseless.engines"
 PREFERRED: dict[str, tuple[str, ...]] = {
     "exact": ("onnxruntime", "openvino", "torch"),
     "fast": ("openvino", "torch"),
-    "int8": ("onnxruntime", "openvino"),
+    "int8": ("openvino", "onnxruntime"),
 }
-"""Which engine to take for a precision, the first that has it."""
+"""Which engine to take for a precision, the first that has it. In float32 ONNX Runtime is ready 0.06 seconds before
+OpenVINO and about as fast; in int8 it is ready 0.03 seconds before, and takes one and a half times as long."""
 
 FALLBACKS: dict[str, tuple[Precision, ...]] = {"exact": (), "fast": ("exact",), "int8": ("fast", "exact")}
 
@@ -162,15 +163,17 @@ def _automatic(first: Engine, bundle: Bundle, device: str, threads: int | None) 
         return first
     from noiseless.runtime.fastest import AutomaticEngine, model_key
 
-    def offered() -> list[str]:
-        return [name for name in installed if _offers(name, bundle, precision, device, insist=False)]
-
-    def open_named(name: str) -> Engine:
-        opened: Engine = _engine_class(name)(bundle, precision=precision, device=device, threads=threads)
+    def open_named(name: str) -> Engine | None:
+        if not _offers(name, bundle, precision, device, insist=False):
+            return None
+        try:
+            opened: Engine = _engine_class(name)(bundle, precision=precision, device=device, threads=threads)
+        except BundleError:  # nobody asked for it by name
+            return None
         return opened
 
     key = model_key(bundle, precision, device, threads, installed)
-    return AutomaticEngine(first, bundle, offered, open_named, key)
+    return AutomaticEngine(first, bundle, installed, open_named, key)
 
 
 def choose(bundle: Bundle, *, engine: str = "auto", precision: str = "exact", device: str = "auto") -> Choice:

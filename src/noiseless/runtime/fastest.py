@@ -1,7 +1,7 @@
 """Which engine is the fastest for a model on this machine: measured when there is enough work to pay for it.
 
-An engine that is chosen automatically begins as the one that is ready soonest. When so much work lies ahead that the
-measurement is a small part of it, all that are installed run a small image; what they took is kept in a file of the
+An engine that is chosen automatically begins as the first of `noiseless.runtime.PREFERRED`. Once so much work lies
+ahead that to load another is a small part of it, that one runs a small image; what it took is kept in a file of the
 user's cache, by the model's content and the machine, and the next process knows it. A faster engine is taken once it
 gains more than it takes to load.
 """
@@ -10,33 +10,37 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
 from noiseless.bundle import CONFIG, Bundle
 from noiseless.runtime import Array, Engine, Precision
 from noiseless.runtime.machine import processor_name, processors
-from noiseless.runtime.remembered import recall, remember
+from noiseless.runtime.remembered import changed, recall, remember
 from noiseless.tiling import round_up
 
-SIDE, REPEATS = 256, 3
-"""Of the image that engines are measured with, and how often each runs it; the fastest run counts."""
+SIDE, TURNS = 256, 5
+"""Of the image that engines are measured with, and how often each runs it once warm, in turns, so that a busy moment
+of the machine falls on all alike; the fastest run counts."""
 
-PROBE_SIDE = 64
-WORTH_MEASURING: dict[Precision, float] = {"exact": 60.0, "fast": 60.0, "int8": 6.0}
-"""Seconds of work from which on a measurement pays; it takes 5 to 10, and 0.5 without torch, which has no int8."""
+WORTH_MEASURING = 1 << 23
+"""Pixels from which on the engine in use is measured, which takes as long as a twentieth of them."""
 
-WORTH_A_PROBE = 1 << 20
-"""Pixels from which on it pays to find out how long the work takes."""
+LOADING: dict[str, float] = {"onnxruntime": 0.1, "openvino": 0.3, "torch": 3.0}
+"""Seconds that engines take about to be loaded and measured; of a first import, of which a process that had imported
+one before sees nothing."""
+
+LOADING_SHARE = 0.05
+"""Of the time of the work, what another engine may take to load for being measured."""
 
 MEMORY = "engines.json"
 
-Open = Callable[[str], Engine]
-"""Opens an engine by its name."""
+Open = Callable[[str], Engine | None]
+"""Opens an engine by its name; ``None`` where it cannot run the model here."""
 
 
 @dataclass(frozen=True)
@@ -53,22 +57,20 @@ class Speed:
 
 
 class AutomaticEngine:
-    """The engine that is ready soonest, until a faster one pays; see `noiseless.runtime.Engine`.
+    """An engine that gives way to a faster one where that pays; see `noiseless.runtime.Engine`.
 
     Args:
         first: what to begin with.
         bundle: the model.
-        offered: the engines there are for its precision; asked when they are measured, since that loads them.
+        names: of the engines that are installed and may have its precision.
         open_named: opens one of them.
         key: what the speeds are remembered by, see `model_key`.
     """
 
-    def __init__(
-        self, first: Engine, bundle: Bundle, offered: Callable[[], list[str]], open_named: Open, key: str
-    ) -> None:
-        self._bundle, self._offered, self._open, self._key = bundle, offered, open_named, key
-        self._seconds, self._pixels = 0.0, 0
-        self._speeds: dict[str, Speed] | None = None
+    def __init__(self, first: Engine, bundle: Bundle, names: Iterable[str], open_named: Open, key: str) -> None:
+        self._bundle, self._names, self._open, self._key = bundle, list(names), open_named, key
+        self._pixels = 0
+        self._speeds: dict[str, Speed] = {}
         self.note = first.note
         self._adopt(first)
 
@@ -79,11 +81,8 @@ class AutomaticEngine:
 
     def run(self, batch: Array, sigma: Array | None) -> Array:
         """Restore a batch (B, C, H, W); see `noiseless.runtime.Engine.run`."""
-        began = time.perf_counter()
-        restored = self._engine.run(batch, sigma)
-        self._seconds += time.perf_counter() - began
         self._pixels += batch[:, 0].size
-        return restored
+        return self._engine.run(batch, sigma)
 
     def release(self) -> None:
         """Give back memory; see `noiseless.runtime.Engine.release`."""
@@ -91,45 +90,64 @@ class AutomaticEngine:
 
     def prepare(self, pixels: int) -> None:
         """Take the engine that is done first with so many pixels, after a measurement where that pays."""
-        if not self._pixels and pixels >= WORTH_A_PROBE:
-            self.run(*small_work(self._bundle, PROBE_SIDE))
-        if not self._pixels:
-            return
         work = pixels + self._pixels  # as much as was done is likely to come again
         self._speeds = self._speeds or recalled(self._key)
-        if self._speeds is None and work * self._seconds / self._pixels >= WORTH_MEASURING[self.precision]:
-            self._speeds = measure(self._bundle, self._offered(), self._open)
-            plain = {name: [speed.load, speed.pixel] for name, speed in self._speeds.items()}
-            remember(MEMORY, self._key, plain)
-        if self._speeds is not None and self.name in self._speeds:
-            best = fastest(self._speeds, self.name, work)
-            if best != self.name:
-                self._engine.release()
-                self._adopt(self._open(best))
+        if self.name not in self._speeds and work >= WORTH_MEASURING:
+            self._learn({self.name: self._engine}, {})
+        if self.name not in self._speeds:
+            return
+        opened = {self.name: self._engine, **self._learn_others(work * self._speeds[self.name].pixel)}
+        best = fastest(self._speeds, opened, work)
+        engine = opened.get(best) or self._open(best)
+        if engine is not None and best != self.name:
+            self._engine.release()
+            self._adopt(engine)
+
+    def _learn_others(self, seconds: float) -> dict[str, Engine]:
+        """Open and measure what is not known yet and may be worth it for work of so many seconds."""
+        opened, loads = {}, {}
+        for name in self._names:
+            if name in self._speeds or LOADING[name] > LOADING_SHARE * seconds:
+                continue
+            began = time.perf_counter()
+            engine = self._open(name)
+            if engine is not None:
+                opened[name], loads[name] = engine, time.perf_counter() - began
+        if opened:
+            self._learn({self.name: self._engine, **opened}, loads)
+        return opened
+
+    def _learn(self, engines: Mapping[str, Engine], loads: Mapping[str, float]) -> None:
+        """Measure engines beside the one in use: their speeds are in proportion to what is known of that one."""
+        found = measure(self._bundle, engines)
+        known = self._speeds.get(self.name)
+        scale = 1.0 if known is None else known.pixel / found[self.name]
+        new = {name: Speed(loads.get(name, 0.0), scale * found[name]) for name in engines if name not in self._speeds}
+        self._speeds = {**self._speeds, **new}
+        remember(MEMORY, self._key, {name: astuple(speed) for name, speed in self._speeds.items()})
 
 
-def fastest(speeds: Mapping[str, Speed], loaded: str, pixels: int) -> str:
-    """The engine that is done first with so many pixels, when one is loaded already."""
-    return min(speeds, key=lambda name: pixels * speeds[name].pixel + (speeds[name].load if name != loaded else 0))
+def fastest(speeds: Mapping[str, Speed], opened: Collection[str], pixels: int) -> str:
+    """The engine that is done first with so many pixels, when some are open already."""
+
+    def seconds(name: str) -> float:
+        load = 0.0 if name in opened else max(speeds[name].load, LOADING[name])
+        return load + pixels * speeds[name].pixel
+
+    return min(speeds, key=seconds)
 
 
-def measure(bundle: Bundle, names: Iterable[str], open_named: Open) -> dict[str, Speed]:
-    """What each engine takes to load, and for each pixel of a small image."""
-    speeds = {}
+def measure(bundle: Bundle, engines: Mapping[str, Engine]) -> dict[str, float]:
+    """Seconds that each engine takes for a pixel of a small image."""
     batch, sigma = small_work(bundle, SIDE)
-    for name in names:
-        began = time.perf_counter()
-        engine = open_named(name)
-        engine.run(batch, sigma)
-        load = time.perf_counter() - began
-        runs = []
-        for _ in range(REPEATS):
+    seconds = dict.fromkeys(engines, math.inf)
+    for turn in range(1 + TURNS):
+        for name, engine in engines.items():
             began = time.perf_counter()
             engine.run(batch, sigma)
-            runs.append(time.perf_counter() - began)
-        engine.release()
-        speeds[name] = Speed(max(0.0, load - min(runs)), min(runs) / batch[:, 0].size)
-    return speeds
+            if turn:
+                seconds[name] = min(seconds[name], time.perf_counter() - began)
+    return {name: each / batch[:, 0].size for name, each in seconds.items()}
 
 
 def small_work(bundle: Bundle, side: int) -> tuple[Array, Array | None]:
@@ -140,24 +158,17 @@ def small_work(bundle: Bundle, side: int) -> tuple[Array, Array | None]:
     return image, np.full((1, 1, 1, 1), 0.1, np.float32) if spec.conditioning == "sigma" else None
 
 
-def recalled(key: str) -> dict[str, Speed] | None:
-    """The speeds that were measured before, if they were."""
-    found = recall(MEMORY).get(key)
+def recalled(key: str) -> dict[str, Speed]:
+    """The speeds that were measured before."""
     try:
-        return {name: Speed(float(load), float(pixel)) for name, (load, pixel) in found.items()} if found else None
+        return {name: Speed(float(load), float(pixel)) for name, (load, pixel) in recall(MEMORY).get(key, {}).items()}
     except (AttributeError, TypeError, ValueError):
-        return None
+        return {}
 
 
 def model_key(bundle: Bundle, precision: Precision, device: str, threads: int | None, names: Iterable[str]) -> str:
     """What speeds depend on: the model's content, the precision, the machine and the versions of the engines."""
     digest = hashlib.sha256((bundle.path / CONFIG).read_bytes()).hexdigest()[:16]
     origins = [(name, importlib.util.find_spec(name)) for name in names]
-    installed = [f"{name} {_changed(spec.origin)}" for name, spec in origins if spec is not None]
+    installed = [f"{name} {changed(spec.origin)}" for name, spec in origins if spec is not None]
     return " | ".join([digest, precision, device, processor_name(), f"{threads or processors()} threads", *installed])
-
-
-def _changed(origin: str | None) -> int:
-    """When a package was installed, which stands for its version and is known without importing it."""
-    path = Path(origin or "")
-    return int(path.stat().st_mtime) if path.is_file() else 0
