@@ -56,6 +56,7 @@ def test_what_was_not_clipped_stays() -> None:
     assert unclipped(noisy, restored, np.full((1, 1, 1, 1), 0.2, np.float32)) is restored
     noisy[1, 2, 5, 5] = 1
     before = restored.copy()
+    restored[1, 2, 6, 6] = before[1, 2, 6, 6] = 1.1
     found = unclipped(noisy, restored, np.zeros((1, 1, 1, 1), np.float32))
     np.testing.assert_array_equal(found, before)
     np.testing.assert_array_equal(restored, before)

@@ -73,7 +73,7 @@ def _excess(distance: Array, level: Array, clipped: npt.NDArray[np.bool_]) -> Ar
     from scipy.ndimage import uniform_filter
 
     excess, share = np.zeros_like(distance), np.zeros_like(distance)
-    near = distance < REACH * level
+    near = (distance < REACH * level) & (level > 0)
     entries = np.maximum(distance[near] / level[near] * STEPS, 0).astype(np.intp)
     excess_table, share_table = _tables()
     excess[near] = excess_table[entries] * level[near]
