@@ -84,6 +84,7 @@ class Bundle:
         told: the noise that ``noise="auto"`` tells it, as a noise expression; measured in each image where ``None``.
         ceiling: most that is removed around a pixel, as a multiple of what is usually removed from an image, see
             `noiseless.ceiling`; no bound where ``None``.
+        unclips: whether the network has learned from clipped noise to undo clipping; else `noiseless.unclipping` does.
         data_range: pixel values that the network takes for black and white.
         bytes_per_pixel: memory that float32 activations need at their peak for each pixel, where known.
         format_version: of the folder's layout.
@@ -98,6 +99,7 @@ class Bundle:
     noise: Mapping[str, Any] | None = None
     told: str | None = None
     ceiling: float | None = None
+    unclips: bool = False
     data_range: tuple[float, float] = (0.0, 1.0)
     bytes_per_pixel: float | None = None
     format_version: int = FORMAT_VERSION

@@ -24,6 +24,7 @@ from noiseless.errors import BundleError, ConfigError, ImageError, SigmaError, U
 from noiseless.image import DataRange, Image
 from noiseless.inference import Cancel, Progress, blended, restore
 from noiseless.runtime import Array, Engine, choose, open_engine
+from noiseless.unclipping import unclipped
 
 if TYPE_CHECKING:
     from torch import nn
@@ -287,6 +288,8 @@ class Denoiser:
         if restored.size < planes.size:  # a single channel for several that are equal
             restored = np.repeat(restored, planes.shape[1], axis=1)
         restored = restored.reshape(planes.shape)
+        if sigma is not None and not self.bundle.unclips:
+            restored = unclipped(planes, restored, sigma)
         if self.bundle.ceiling is not None:
             each = ceiling.usual_of(planes, restored) if usual is None else [usual]
             restored = ceiling.held(planes, restored, [self.bundle.ceiling * level for level in each])

@@ -113,11 +113,15 @@ def test_the_noise_of_a_noisy_image_is_what_clipping_leaves_of_it() -> None:
     assert free.variance == pytest.approx((25 / 255) ** 2)
 
 
-@pytest.mark.parametrize("spec", ["gaussian:10", "gaussian:25", "gaussian:50", "poisson-gaussian:gain=0.01,read=0.03"])
+@pytest.mark.parametrize(
+    ("spec", "error"),
+    [("gaussian:10", 0.3), ("gaussian:25", 0.6), ("gaussian:50", 1.2), ("poisson-gaussian:gain=0.01,read=0.03", 1.2)],
+)
 @pytest.mark.parametrize("tone", [lambda clean: clean**3, lambda clean: 1 - clean**3])
 def test_dark_and_bright_pictures_of_8_bits(
-    spec: str, tone: Callable[[np.ndarray], np.ndarray], tmp_path: Path
+    spec: str, error: float, tone: Callable[[np.ndarray], np.ndarray], tmp_path: Path
 ) -> None:
+    """What is left of the noise is a hundredth of it in flat shadows, and known less well than elsewhere."""
     clean = [tone(image) for image in crops(6, 160)]
     noisy = [(np.rint(image.clip(0, 1) * 255) / 255).astype(np.float32) for image in noisy_versions(clean, spec)]
     assert np.mean([((image == 0) | (image == 1)).mean() for image in noisy]) > 0.1
@@ -125,7 +129,7 @@ def test_dark_and_bright_pictures_of_8_bits(
     model = noiseless.load("color-small")
     truth = [true_psnr(model, *both, spec) for both in zip(clean, noisy, strict=True)]
     assert sum(each.low <= true <= each.high for each, true in zip(made, truth, strict=True)) >= 5
-    assert np.median([abs(each.psnr - true) for each, true in zip(made, truth, strict=True)]) < 0.4
+    assert np.median([abs(each.psnr - true) for each, true in zip(made, truth, strict=True)]) < error
 
 
 def test_a_seed_that_made_the_noise_may_measure_it() -> None:

@@ -51,3 +51,10 @@ def test_a_network_is_told_more_of_correlated_noise() -> None:
     chain = parse("gaussian:sigma=0.1+correlated:sigma=0.1,length=0.7").told_map(flat)
     assert chain == pytest.approx(np.hypot(0.1, short), rel=1e-5)
     assert parse("gaussian:sigma=0.1").told_map(flat) == pytest.approx(0.1)
+
+
+def test_a_network_is_told_the_noise_before_clipping() -> None:
+    dark = np.zeros((3, 8, 8), np.float32)
+    assert parse("gaussian:sigma=0.1+clip").told_map(dark) == pytest.approx(0.1)
+    assert parse("gaussian:sigma=0.1+clip").sigma_map(dark).max() < 0.07
+    assert parse("clip").told_map(dark).max() == 0

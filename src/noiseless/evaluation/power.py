@@ -103,7 +103,7 @@ def _bands(risk: Risk, restored: np.ndarray, beside: np.ndarray, weights: np.nda
         (4, bands), in shares of the mean over all pixels and channels, but for the count.
     """
     law, size = risk.law, risk.noisy.size
-    removed = _spectrum(np.asarray(restored, np.float64) - law.shift - law.full, weights)
+    removed = _spectrum(np.asarray(restored, np.float64) - law.full, weights)
     probe, moved = (_spectrum(each, weights) for each in (risk.probe, risk.moved(restored, beside)))
     rows, columns = (np.digitize(np.arange(side) / side, RINGS) for side in removed.shape[-2:])
     band = np.maximum(rows[:, np.newaxis], columns).ravel()

@@ -45,9 +45,6 @@ PROBE = 0.1
 STREAM = 20260
 """Tells the random numbers of this measurement from others of the same seed."""
 
-LEVELS = 256
-"""Clean values for which the effect of clipping is tabulated."""
-
 SMOOTHED = 1.5
 """Standard deviation in pixels of the window whose mean stands in for the clean value where nothing was clipped."""
 
@@ -193,7 +190,9 @@ def law_of(noisy: np.ndarray, noise: Noise) -> Law:
         clean = ndimage.gaussian_filter(noisy, (0, SMOOTHED, SMOOTHED), mode="mirror").clip(0, 1)
         free = noise.variance(clean)
         return Law(clean, free, free, np.zeros(noisy.shape), noisy, free, np.ones_like(inside))
-    clean = clean_values(noisy, noise)
+    told = noise.told_map(noisy)
+    clean = np.asarray(reference(len(noisy))(noisy, noise=told, channel_axis=0, data_range=(0.0, 1.0)), np.float64)
+    clean = clean.clip(0, 1)  # the small shipped models know it better than windows do, which take a dark line for grey
     free = noise.variance(clean.astype(np.float32)).astype(np.float64)
     expected, variance = censored_moments(clean, free)
     full, seen = noisy.astype(np.float64), free.copy()
@@ -202,19 +201,6 @@ def law_of(noisy: np.ndarray, noise: Noise) -> Law:
         full[clipped] = clean[clipped] + side * beyond
         seen[clipped] -= hidden
     return Law(clean, free, variance, expected - clean, full, seen, inside)
-
-
-def clean_values(noisy: np.ndarray, noise: Noise) -> np.ndarray:
-    """About the clean values of a clipped image, (C, H, W), float64: those which noise and clipping bring to the mean.
-
-    A network restores the mean of what it sees, which clipping has moved. The small shipped models know it better than
-    the mean of a window, which takes a dark line for grey.
-    """
-    restored = reference(len(noisy))(noisy, noise=noise.told_map(noisy), channel_axis=0, data_range=(0.0, 1.0))
-    values = np.tile(np.linspace(0, 1, LEVELS, dtype=np.float32), (len(noisy), 1, 1))
-    expected, _ = censored_moments(values.astype(np.float64), noise.variance(values))
-    planes = zip(np.asarray(restored, np.float64), expected[:, 0], values[:, 0], strict=True)
-    return np.stack([np.interp(plane, *lines) for plane, *lines in planes])
 
 
 @functools.cache

@@ -50,6 +50,7 @@ class BundleWriter:
         card: str,
         train: Mapping[str, Any],
         told: str | None = None,
+        unclips: bool = False,
         dtype: str = "float16",
     ) -> Bundle:
         """Write the network as it is now. The folder appears whole or not at all.
@@ -63,6 +64,7 @@ class BundleWriter:
             card: the model card, Markdown.
             train: how it was trained; plain data.
             told: the noise that ``noise="auto"`` tells it, as an expression; measured in each image where ``None``.
+            unclips: whether it undoes clipping by itself.
             dtype: of the stored weights, ``"float16"`` or ``"float32"``; vectors (biases, norms) keep theirs.
 
         Raises:
@@ -77,6 +79,7 @@ class BundleWriter:
             spec=self._network.spec,  # type: ignore[arg-type]
             noise=noise,
             told=told,
+            unclips=unclips,
             bytes_per_pixel=self._graph.bytes_per_pixel,
         )
         files = {

@@ -52,6 +52,7 @@ class Adapter:
         tensors: factors and differences by name, float32; those of prompts after the prompt's name and a slash.
         prompts: the noise that each prompt was trained for; empty for other methods.
         told: the noise that ``noise="auto"`` tells the changed model, as of `noiseless.bundle.Bundle`.
+        unclips: whether the changed model undoes clipping, as of `noiseless.bundle.Bundle`.
     """
 
     method: str
@@ -64,6 +65,7 @@ class Adapter:
     tensors: Mapping[str, Tensor]
     prompts: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     told: str | None = None
+    unclips: bool = False
 
     def choose(self, prompt: str | None) -> Adapter:
         """The adapter of one of its prompts: the one that is named, or the only one.
@@ -186,6 +188,7 @@ def write_adapter(path: Path, adapter: Adapter) -> None:
         "noise": json.dumps(adapter.noise),
         "prompts": json.dumps(dict(adapter.prompts)),
         "told": json.dumps(adapter.told),
+        "unclips": json.dumps(adapter.unclips),
     }
     with replacing(path) as file:
         file.write(save(dict(adapter.tensors), facts))
@@ -206,7 +209,7 @@ def read_adapter(path: str | Path) -> Adapter:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
         plain = {key: json.loads(facts[key]) for key in ("settings", "arguments", "noise")}
         named = {key: facts[key] for key in ("method", "base", "base_sha256", "network")}
-        later = {key: json.loads(facts[key]) for key in ("prompts", "told") if key in facts}
+        later = {key: json.loads(facts[key]) for key in ("prompts", "told", "unclips") if key in facts}
         return Adapter(**plain, **named, **later, tensors=tensors)
     except FileNotFoundError as error:
         raise BundleError(f"no adapter at {file}", got="no such file") from error
@@ -254,9 +257,15 @@ def load_adapter(
     network = _adapted(base, adapter, strength)
     bundle = replace(base.bundle, spec=network.spec)  # type: ignore[arg-type]
     if strength:
-        name, arguments = f"{bundle.name}+{adapter.method}", dict(adapter.arguments)
-        told = adapter.told
-        bundle = replace(bundle, name=name, arguments=arguments, noise=adapter.noise, told=told, ceiling=None)
+        bundle = replace(
+            bundle,
+            name=f"{bundle.name}+{adapter.method}",
+            arguments=dict(adapter.arguments),
+            noise=adapter.noise,
+            told=adapter.told,
+            ceiling=None,
+            unclips=adapter.unclips,
+        )
     choice = choose(bundle, engine="torch", precision=precision, device=device)
     runner = TorchEngine.of(
         network, bytes_per_pixel=bundle.bytes_per_pixel, precision=choice.precision, device=device, threads=threads

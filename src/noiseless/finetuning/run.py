@@ -267,10 +267,12 @@ class Work:
             noise=noise,
             tensors=tensors,
             told=written.told,
+            unclips=written.unclips,
         )
         if self.config.method.name != "prompt":
             return made
         name = self.config.method.prompt
         own = {f"{name}/{key}": tensor for key, tensor in tensors.items()}
         others = {key: tensor for key, tensor in self._beside.tensors.items() if not key.startswith(f"{name}/")}
-        return replace(made, tensors={**others, **own}, prompts={**self._beside.prompts, name: noise})
+        prompts = {**self._beside.prompts, name: noise}
+        return replace(made, tensors={**others, **own}, prompts=prompts, unclips=made.unclips or self._beside.unclips)

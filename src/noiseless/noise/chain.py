@@ -10,6 +10,7 @@ import numpy as np
 
 from noiseless.errors import SpecError
 from noiseless.noise.base import Moments, Noise
+from noiseless.noise.clip import Clip
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Chain(Noise):
         for part in self.parts:
             after = part.moments(after) if after is not None else None
         return after
+
+    def told_map(self, noisy: np.ndarray) -> np.ndarray:
+        """As `Noise.told_map`, of the noise before it is clipped: clipping is undone by itself."""
+        rest = tuple(part for part in self.parts if not isinstance(part, Clip))
+        return Chain(rest).told_map(noisy) if 0 < len(rest) < len(self.parts) else super().told_map(noisy)
 
     def coarse_variance(self) -> np.ndarray:
         """The sum of those of the parts."""

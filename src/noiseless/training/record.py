@@ -58,9 +58,24 @@ def describe(
         "arguments": dict(config.arguments),
         "noise": known and known.to_dict(),
         "told": told,
+        "unclips": _shows_what_clipping_hid(config, images),
         "card": _card(config, run, images, noise),
         "train": record,
     }
+
+
+def _shows_what_clipping_hid(config: RunConfig, images: TrainingImages) -> bool:
+    """Whether a run has clean targets of noise that never leaves the values there are, so that it learns to undo that.
+
+    Noisy images alone do not show it: their mean is that of clipped noise.
+    """
+    if "clean" not in images.train:
+        return False
+    if len(images.train) > 1:  # pairs, as cameras and files clip them
+        return True
+    noise = parse(config.noise)
+    black = np.zeros((noise.channels or 1, 16, 16), np.float32)
+    return bool(noise.sample(black, np.random.default_rng(0)).min() >= 0)
 
 
 def _card(config: RunConfig, run: Run, images: TrainingImages, measured: KnownNoise | None) -> str:
