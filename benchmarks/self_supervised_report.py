@@ -53,29 +53,25 @@ def introduction(options: argparse.Namespace) -> list[str]:
 # Learning without clean images, measured
 
 Made by `python benchmarks/self_supervised.py {size} -o docs/self_supervised.md`:
-a reduced form, {60 * options.minutes_per_cell:.0f} processor seconds for each cell that learns. In full, 2 processor
-minutes a cell and 12 crops, within three hours of two cores: `python benchmarks/self_supervised.py -o
-docs/self_supervised.md`. A call that was stopped goes on where it was.
+a reduced form, {60 * options.minutes_per_cell:.0f} processor seconds for each cell that learns, validation included.
+In full (2 processor minutes, 12 crops, within three hours of two cores): with no option but `-o`. A call that was
+stopped goes on where it was.
 
 - Images: the middle {options.side}x{options.side} pixels of the first {options.crops} images (by name) of Set12 (grey)
   and CBSD68 (colour); {options.crops} crops of the Nikon and Sony cameras of PolyU, spread over the set; five images
-  of microscopy (plant, mitochondria, nuclear pores, fly eye, nuclei), scaled down by two so that little of their own
-  noise is left in the reference, and brought from their 0.1 and 99.9 percentiles to 0 and 1.
+  of microscopy (plant, mitochondria, nuclear pores, fly eye, nuclei), scaled down by two, from their 0.1 to their
+  99.9 percentile.
 - Noise: `gaussian:25`, `poisson-gaussian:gain=0.02,read=0.02`, `correlated:sigma=0.08,length=1.0`, float, neither
-  clipped nor rounded; PolyU as the cameras made it, 8 bits.
-- Each objective learns as `noiseless train --noisy` does by default: from the shipped weights (`gray-small`,
-  `color-small`), the noise measured, one crop of the folder kept to validate on, without a reference. It is measured
-  on all crops, with `noise="auto"`, results clipped; the mean of the PSNR of the images.
-- The weights it starts from are told the noise of all crops together where most agree on it and that is estimated to be
-  better, and are kept unless what was learned surely surpasses them on the crop to validate on, by the estimated error
-  of its blocks, and costs nothing on crops that were learned from.
-- `noise2noise` sees a second noisy view of each crop, which PolyU lacks. `supervised` sees their clean sides: it is no
-  rival but a bound. BM3D and "told the noise" know the noise that was added; for PolyU, what calibrate finds.
-- What is equal is processor time spent on learning, validation included, not wall time. It is little: methods that
-  start from random weights, Noise2Void of CAREamics among them, gain more from more of it than those that start from
-  a trained model.
-- CAREamics runs in an environment of its own, by `benchmarks/careamics_noise2void.py`: its Noise2Void with its
-  defaults, from random weights. Where there is none, its row is empty.
+  clipped nor rounded; PolyU as the cameras made it, 8 bits. BM3D and "told the noise" know what was added; for PolyU,
+  what calibrate finds.
+- Objectives learn as `noiseless train --noisy` does by default, from `gray-small` or `color-small`, one crop kept to
+  validate on by the estimated error, and are measured on all crops with `noise="auto"`: the mean PSNR. `noise2noise`
+  sees a second noisy view of each crop, `supervised` their clean sides, a bound.
+- The shipped weights, told the noise of all crops where most agree on it, are kept (a star) unless what was learned is
+  better on the crop to validate on by three standard errors and costs nothing on the others; on developed photographs
+  they always are, as they are.
+- CAREamics: its Noise2Void with its defaults, from random weights, by `benchmarks/careamics_noise2void.py`. So little
+  time favours what starts from a trained model.
 """
     return [*text.splitlines(), *([f"- {options.note}"] if options.note else []), ""]
 
