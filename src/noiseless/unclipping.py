@@ -23,14 +23,14 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 
-REACH = 4.0
-"""Standard deviations from the limit beyond which nothing is clipped."""
+REACH = 2.5
+"""Standard deviations from a limit from which on the mean is not moved: there it is by less than 0.002 of them."""
 
-STEPS = 4096
+STEPS = 2048
 """Entries of the tables for each standard deviation."""
 
-WINDOW = 15
-"""Side of the square around a pixel in which clipped pixels are counted."""
+BLOCK, AROUND = 4, 5
+"""Clipped pixels are counted in blocks of this side, and of so many blocks around each along rows and columns."""
 
 FEWER, MORE = 2, 4
 """Powers with which the correction falls where fewer or more pixels are clipped than expected. Told a level that is too
@@ -41,7 +41,7 @@ TOO_MANY = 1.5
 """Clipped pixels, over those expected, from which there are too many."""
 
 LEAST = 1e-6
-"""Share of clipped pixels that counts as none."""
+"""A share of clipped pixels, or a level, that counts as none."""
 
 
 def unclipped(noisy: Array, restored: Array, sigma: Array) -> Array:
@@ -56,43 +56,71 @@ def unclipped(noisy: Array, restored: Array, sigma: Array) -> Array:
         `restored` itself where nothing was clipped.
     """
     result = restored
+    sigma = np.broadcast_to(sigma, (*noisy.shape[:2], *sigma.shape[-2:]))
     for at in np.ndindex(noisy.shape[:2]):
         for limit, inwards in ((0.0, 1.0), (1.0, -1.0)):
             clipped = noisy[at] == limit
             if not clipped.any():
                 continue
             if result is restored:
-                result = restored.copy()
-            distance = inwards * (restored[at] - np.float32(limit))
-            result[at] -= inwards * _excess(distance, np.broadcast_to(sigma, noisy.shape)[at], clipped)
+                result = np.array(restored, order="C")
+            distance = restored[at] if inwards > 0 else np.float32(limit) - restored[at]
+            near, excess = _excess(distance, sigma[at], clipped)
+            result[at].reshape(-1)[near] -= inwards * excess
     return result
 
 
-def _excess(distance: Array, level: Array, clipped: npt.NDArray[np.bool_]) -> Array:
-    """How far clipping has moved each pixel of (H, W) from a limit, given how far it is from there now."""
+def _excess(
+    distance: Array, level: Array, clipped: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """How far clipping has moved the mean away from a limit: where it has, as flat indices of (H, W), and how far.
+
+    Args:
+        distance: of each pixel from the limit, (H, W).
+        level: standard deviation of the noise, broadcastable to it.
+        clipped: the pixels that lie on the limit.
+    """
+    excess, share = _tables()
+    entries = distance * (STEPS / np.maximum(level, np.float32(LEAST)))
+    entries = entries.clip(0, len(share) - 1).astype(np.float32, copy=False)
+    trust = _trust(_means(clipped.astype(np.float32)), share[_means(entries).astype(np.intp)])
+    near = np.flatnonzero(entries < len(share) - 1)
+    height, width = distance.shape
+    trusted = (level * trust.repeat(BLOCK, 0)[:height].repeat(BLOCK, 1)[:, :width]).ravel()
+    return near, excess[entries.ravel()[near].astype(np.intp)] * trusted[near]
+
+
+def _trust(seen: Array, expected: Array) -> Array:
+    """How much of the correction holds in each block, given the shares of clipped pixels that are seen and expected."""
     from scipy.ndimage import uniform_filter
 
-    excess, share = np.zeros_like(distance), np.zeros_like(distance)
-    near = (distance < REACH * level) & (level > 0)
-    entries = np.maximum(distance[near] / level[near] * STEPS, 0).astype(np.intp)
-    excess_table, share_table = _tables()
-    excess[near] = excess_table[entries] * level[near]
-    share[near] = share_table[entries]
-    seen, expected = (uniform_filter(each.astype(np.float32), WINDOW, mode="mirror") for each in (clipped, share))
-    ratio = seen / np.maximum(expected, LEAST)
-    excess *= np.minimum(1, ratio) ** FEWER * (TOO_MANY / np.maximum(ratio, TOO_MANY)) ** MORE
-    return excess
+    around: list[Array] = [uniform_filter(each, AROUND, mode="mirror") for each in (seen, expected)]
+    ratio = around[0] / np.maximum(around[1], np.float32(LEAST))
+    found = np.minimum(1, ratio) ** FEWER * (TOO_MANY / np.maximum(ratio, TOO_MANY)) ** MORE
+    return found.astype(np.float32, copy=False)
+
+
+def _means(values: Array) -> Array:
+    """Means of blocks of (H, W); those at the end are filled up by their last rows and columns."""
+    missing = [(0, -side % BLOCK) for side in values.shape]
+    if any(after for _, after in missing):
+        values = np.pad(values, missing, mode="edge")
+    rows = values.reshape(-1, BLOCK, values.shape[1]).sum(axis=1)
+    found: Array = np.add.reduce([rows[:, start::BLOCK] for start in range(BLOCK)]) * np.float32(1 / BLOCK**2)
+    return found
 
 
 @functools.cache
 def _tables() -> tuple[Array, Array]:
     """Excess and share of clipped pixels by the mean that clipping leaves, all in standard deviations from the limit.
 
-    The clean value is not beyond the limit.
+    The clean value is not beyond the limit; the last entry stands for all that is out of reach.
     """
-    clean = np.linspace(-1, REACH, 2 * STEPS)
+    clean = np.linspace(-1, REACH, 4 * STEPS)
     share = np.array([math.erfc(value / math.sqrt(2)) / 2 for value in clean])
     mean = clean * (1 - share) + np.exp(-(clean**2) / 2) / math.sqrt(2 * math.pi)
     means = np.arange(int(REACH * STEPS) + 1) / STEPS
     found = np.interp(means, mean, clean).clip(0)
-    return (means - found).astype(np.float32), np.interp(found, clean, share).astype(np.float32)
+    excess, shares = means - found, np.interp(found, clean, share)
+    excess[-1] = shares[-1] = 0
+    return excess.astype(np.float32), shares.astype(np.float32)
