@@ -81,8 +81,7 @@ def _excess(
         clipped: the pixels that lie on the limit.
     """
     excess, share = _tables()
-    entries: Array = distance * (np.float32(STEPS) / np.maximum(level, np.float32(LEAST)))
-    entries = entries.clip(0, len(share) - 1)
+    entries = np.asarray(distance * (STEPS / np.maximum(level, LEAST)), np.float32).clip(0, len(share) - 1)
     trust = _trust(_means(clipped.astype(np.float32)), share[_means(entries).astype(np.intp)])
     near = np.flatnonzero(entries < len(share) - 1)
     height, width = distance.shape
