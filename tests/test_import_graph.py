@@ -15,7 +15,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "noiseless"
 
 STEPS = (
-    "_version, errors; _lazy, tables; image, tiling, ceiling; io, noise, metrics; data, calibration, asked; "
+    "_version, errors; _lazy, tables; image, tiling, ceiling, unclipping; io, noise, metrics; data, calibration, asked; "
     "bundle, hub; networks; runtime; inference; denoiser; baselines; evaluation; losses; exporting; training; "
     "finetuning, compression, explanation; workflows; service; cli; __main__"
 )
