@@ -37,8 +37,8 @@ colour; what it leaves in coarse luminance looks like picture, and stays. Measur
 level, of which the same model tells most. The interval counts both. Grey images have no differences of colour, and are
 further off.
 
-In 8 bits what was clipped is not known, and stands in by its mean: so the darkest and the brightest pictures come out
-as near as the others, where the noise is given."""
+In 8 bits what was clipped is not known and stands in by its mean. The darker a picture, and the stronger the noise, the
+wider that makes the interval."""
 
 
 def crops() -> list[np.ndarray]:
