@@ -91,12 +91,19 @@ def _excess(
 
 def _trust(seen: Array, expected: Array) -> Array:
     """How much of the correction holds in each block, given the shares of clipped pixels that are seen and expected."""
-    from scipy.ndimage import uniform_filter
-
-    around: list[Array] = [uniform_filter(each, AROUND, mode="mirror") for each in (seen, expected)]
-    ratio = around[0] / np.maximum(around[1], np.float32(LEAST))
+    ratio = _around(seen) / np.maximum(_around(expected), np.float32(LEAST))
     found = np.minimum(1, ratio) ** FEWER * (TOO_MANY / np.maximum(ratio, TOO_MANY)) ** MORE
     return found.astype(np.float32, copy=False)
+
+
+def _around(values: Array) -> Array:
+    """Sums over squares of blocks around each; scipy, which has them, takes longer to import than this to compute."""
+    for axis in (0, 1):
+        beyond = [(AROUND // 2, AROUND // 2) if each == axis else (0, 0) for each in (0, 1)]
+        padded = np.moveaxis(np.pad(values, beyond, mode="edge"), axis, 0)
+        length = values.shape[axis]
+        values = np.moveaxis(np.add.reduce([padded[start : start + length] for start in range(AROUND)]), 0, axis)
+    return values
 
 
 def _means(values: Array) -> Array:
