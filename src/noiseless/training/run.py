@@ -40,7 +40,7 @@ from noiseless.training.patches import CleanPatches, MixedPatches, NoisyPatches,
 from noiseless.training.plan import Plan, make_plan
 from noiseless.training.precision import faster_precision
 from noiseless.training.schedule import SCHEDULES
-from noiseless.training.start import build_network, starts_from_weights
+from noiseless.training.start import build_network, like_its_start, starts_from_weights
 from noiseless.training.state import Budget, Ending, Hooks, Listener, Run
 from noiseless.training.told import settle_told
 from noiseless.training.watch import Watch, score_start
@@ -120,7 +120,7 @@ def run_training(
     adaptation: Adaptation = NO_ADAPTATION,
 ) -> Outcome:
     """As `train`, but returns how the run ended instead of a denoiser; fine-tuning brings its `adaptation`."""
-    folder, listener = Path(output), listener or Listener()
+    folder, listener, config = Path(output), listener or Listener(), like_its_start(config)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # known before the processes meet
     if first:
         _check(config, folder, resume=resume, stop_after=stop_after)
@@ -180,7 +180,7 @@ def check_config(config: RunConfig) -> None:
         if name not in known:
             raise UnknownNameError(kind, name, known)
     with torch.random.fork_rng(devices=[]):  # built to see whether it can be, and thrown away
-        build_network(config)
+        build_network(like_its_start(config))
     check_devices(config.training)
 
 
@@ -213,7 +213,7 @@ def _settle(
     config: RunConfig, folder: Path, images: TrainingImages, plan: Plan, precision: Precision, *, resume: bool
 ) -> RunConfig:
     """The configuration with nothing left open; a resumed run must not differ from what it was."""
-    arguments = dict(config.arguments)
+    arguments = dict(like_its_start(replace(config, start=plan.start)).arguments)
     known = networks.accepted_arguments(networks.constructor(config.network))
     if "channels" in known:
         arguments.setdefault("channels", images.channels)

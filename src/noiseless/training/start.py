@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,10 +13,29 @@ from torch import Tensor, nn
 from noiseless import bundle, networks
 from noiseless.denoiser import find
 from noiseless.errors import BundleError
+from noiseless.networks.blocks import ResidualBlock
 from noiseless.networks.classifiers import MEAN, encoder_weights, is_classifier
 from noiseless.networks.foreign import read_checkpoint, state_dict
 from noiseless.runtime.torch import load_foreign
 from noiseless.training.config import SCRATCH, RunConfig
+
+SETTLED_BY_IMAGES = ("channels", "conditioning")
+"""Arguments of a network that are no matter of its weights, which fit any of them."""
+
+
+def like_its_start(config: RunConfig) -> RunConfig:
+    """The configuration with the arguments of the network that it starts from, where that is the same; its own first.
+
+    Raises:
+        BundleError: there is no such bundle.
+    """
+    if config.start is None or not starts_from_weights(config) or not (found := find(config.start)).is_dir():
+        return config
+    source = bundle.read(found)
+    if source.network != config.network:
+        return config
+    theirs = {name: value for name, value in source.arguments.items() if name not in SETTLED_BY_IMAGES}
+    return replace(config, arguments={**theirs, **config.arguments})
 
 
 def build_network(config: RunConfig) -> nn.Module:
@@ -34,7 +55,9 @@ def starts_from_weights(config: RunConfig) -> bool:
 def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:
     """The weights of a shipped model, a bundle, a run folder or a foreign checkpoint, fitted to `network`; see `fit`.
 
-    An ImageNet classifier gives those of an encoder alone, see `noiseless.networks.classifiers`; the others stay.
+    Residual blocks that they lack do nothing at first, so that a deeper network begins as good as the one it is made
+    of (Chen, Goodfellow and Shlens, "Net2Net: Accelerating Learning via Knowledge Transfer", 2016). An ImageNet
+    classifier gives those of an encoder alone, see `noiseless.networks.classifiers`; the others stay.
 
     Raises:
         BundleError: the weights do not fit.
@@ -49,6 +72,7 @@ def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:
         source = bundle.read(found)
         tensors = load_file(source.weights_path)
     state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    state |= _blocks_beside(state, network)
     wanted = network.state_dict()
     others = sorted({*wanted} ^ {*state})
     if others:
@@ -56,6 +80,16 @@ def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:
     spec: bundle.NetworkSpec = network.spec  # type: ignore[assignment]
     have, want = source.spec.channels, spec.channels
     return {name: fit(state[name], wanted[name].shape, have, want, name=name) for name in wanted}
+
+
+def _blocks_beside(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """The tensors of the network's residual blocks of which there is nothing in `state`, made to change nothing."""
+    return {
+        f"{path}.{name}": torch.zeros_like(tensor) if name.startswith("second") else tensor.clone()
+        for path, block in network.named_modules()
+        if isinstance(block, ResidualBlock) and not any(name.startswith(f"{path}.") for name in state)
+        for name, tensor in block.state_dict().items()
+    }
 
 
 def _over_a_classifier(state: dict[str, Tensor], network: nn.Module, path: str | Path) -> dict[str, Tensor]:
