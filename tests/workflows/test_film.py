@@ -87,6 +87,17 @@ def test_neighbours_measure_better_and_flicker_less() -> None:
     assert flicker[2] < 0.9 * flicker[0]
 
 
+def test_clipped_shadows_are_as_dark_with_neighbours_as_without() -> None:
+    clean = [np.float32(0.25) * (frame - 0.1) for frame in moving(5, side=64)]
+    files = [(np.rint(frame.clip(0, 1) * 255) / 255).astype(np.float32) for frame in noisy(clean)]
+    assert np.mean([(frame == 0).mean() for frame in files]) > 0.1
+    model = noiseless.load("gray-small", threads=1)
+    too_bright = {reach: np.mean(restored(model, files, reach)) - np.mean(clean) for reach in (0, 2)}
+    assert abs(too_bright[0]) < 0.5 / 255
+    assert abs(too_bright[2]) < 0.5 / 255
+    assert np.mean(files) - np.mean(clean) > 1.5 / 255
+
+
 def restored(model: noiseless.Denoiser, frames: list[np.ndarray], reach: int) -> list[np.ndarray]:
     import contextlib
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from noiseless.errors import Cancelled
 from noiseless.image import Image
+from noiseless.unclipping import unclipped
 from noiseless.workflows.maps import Mask, SigmaMap
 from noiseless.workflows.task import Cancel, Progress, Task
 
@@ -98,19 +99,24 @@ class FilmWork:
 
     def frame(self, view: View, cancel: Cancel) -> Array:
         """A frame, denoised, at full strength."""
-        frame = averaged = view.frames[view.index]
+        frame = view.frames[view.index]
         self._noisy.append(frame)
         alone = len(view.frames) == 1
         sigma = self._sigma(frame, needed=not alone)
-        if not alone:
-            from noiseless.workflows.temporal import average  # brings scipy
+        if alone:
+            by_itself: Array = self._model.planes(frame[np.newaxis], sigma, cancel=cancel)[0]
+            return by_itself
+        from noiseless.workflows.temporal import average  # brings scipy
 
-            level = self._estimated if self._estimated is not None else np.asarray(sigma).mean((0, 2, 3))
-            self._level = float(np.mean(level))
-            averaged, left = average(view.frames, view.index, level)
-            sigma = None if sigma is None else np.ascontiguousarray(sigma * left)
-        restored: Array = self._model.planes(averaged[np.newaxis], sigma, cancel=cancel)[0]
-        return restored
+        level = self._estimated if self._estimated is not None else np.asarray(sigma).mean((0, 2, 3))
+        self._level = float(np.mean(level))
+        averaged, left = average(view.frames, view.index, level)
+        told = None if sigma is None else np.ascontiguousarray(sigma * left)
+        restored = _as_it_is(self._model).planes(averaged[np.newaxis], told, cancel=cancel)
+        if sigma is not None and not self._model.bundle.unclips:
+            restored = unclipped(frame[np.newaxis], restored, sigma)
+        result: Array = restored[0]
+        return result
 
     def steady(self, view: View) -> Array:
         """A denoised frame, steadied by those around it, at the strength wanted."""
@@ -142,6 +148,13 @@ class FilmWork:
         now = estimate_sigma(planes)[0, :, 0, 0]
         before = self._estimated
         return now if before is None else (STEADY * before + (1 - STEADY) * now).astype(np.float32)
+
+
+def _as_it_is(model: Denoiser) -> Denoiser:
+    """The model, clipping left to others: an average of frames does not show which pixels were clipped."""
+    from noiseless.denoiser import Denoiser
+
+    return Denoiser(replace(model.bundle, unclips=True), model.engine, model.controls)
 
 
 def denoise_frames(
