@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
+from scipy.ndimage import gaussian_filter
 
 import noiseless
 import tiny_models
 from noiseless import bundle, denoiser, noise
 from noiseless.bundle import Bundle, NetworkSpec
+from noiseless.data import samples
 from noiseless.denoiser import Controls, Denoiser, choose_model, find, load
 from noiseless.errors import (
     BundleError,
@@ -335,6 +339,22 @@ def test_auto_takes_the_model_for_the_kind_of_image(shipped: Callable[..., None]
     deep = Image.from_array(np.zeros((8, 8, 3), np.uint16))
     assert choose_model(colour) == ("photo-small", "8-bit colour, taken for a developed photograph")
     assert choose_model(colour, told=True)[0] == choose_model(deep)[0] == "color-small"
+
+
+@pytest.mark.parametrize("sigma", [3, 10, 40])
+def test_auto_tells_white_noise_from_that_of_photographs(sigma: int) -> None:
+    clean = noiseless.read(samples("test")[0]).array[:256, :256]
+    assert choose_model(Image.from_array(clean))[0] == "photo-small"
+    noise = np.random.default_rng(0).normal(0, sigma, clean.shape)
+    white = np.rint((clean + noise).clip(0, 255)).astype(np.uint8)
+    assert choose_model(Image.from_array(white)) == ("color-small", "8-bit colour with white noise")
+    stack = Image.from_array(np.stack([white, white]), channel_axis=3)
+    assert choose_model(stack)[0] == "color-small"
+    stored = io.BytesIO()
+    PIL.Image.fromarray(white).save(stored, "JPEG", quality=90)
+    assert choose_model(noiseless.read(io.BytesIO(stored.getvalue())))[0] == "photo-small"
+    soft = np.rint((clean + gaussian_filter(3 * noise, (1, 1, 0))).clip(0, 255)).astype(np.uint8)
+    assert choose_model(Image.from_array(soft))[0] == "photo-small"
 
 
 def test_denoise_is_one_call(shipped: Callable[..., None], conditioned_bundle: Bundle) -> None:

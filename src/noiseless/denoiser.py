@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -41,6 +41,9 @@ PREFERRED = {
 """Shipped models that ``model="auto"`` takes, the first there is."""
 
 PHOTO = "photo-small"
+
+LOOKED_AT = 512
+"""Side of the part of an image that shows whether it is a developed photograph."""
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".bin")
 
@@ -382,11 +385,11 @@ def find(name: str | Path) -> Path:
 def choose_model(image: Image, *, told: bool = False, whole: bool = False) -> tuple[str, str]:
     """The shipped model that ``model="auto"`` takes for an image.
 
-    8-bit colour is taken for a developed photograph, whose noise is correlated and fools every estimate of its level:
-    a blind model that has learned such noise is better there, unless the noise is told.
+    8-bit colour without white noise is taken for a developed photograph, whose noise is correlated and fools every
+    estimate of its level: a blind model that has learned such noise is better there, unless the noise is told.
 
     Args:
-        image: what shall be denoised.
+        image: what shall be denoised, or a part of it.
         told: whether the noise level is given.
         whole: whether this is all there is, and not the first of many rows or frames: then equal channels are grey.
 
@@ -398,17 +401,30 @@ def choose_model(image: Image, *, told: bool = False, whole: bool = False) -> tu
     """
     shipped = bundles.shipped()
     is_colour = image.is_colour and not (whole and image.shows_grey)
-    if is_colour and image.array.dtype == np.uint8 and not told and PHOTO in shipped:
+    may_be_photograph = is_colour and image.array.dtype == np.uint8 and not told and PHOTO in shipped
+    if may_be_photograph and not calibration.has_white_noise(_middle(image)):
         return PHOTO, "8-bit colour, taken for a developed photograph"
     kind = "colour" if is_colour else "grey"
     name = next((name for name in PREFERRED[kind] if name in shipped), None)
     if name is None:
         raise BundleError("no model comes with this installation", fix="Name one: --model PATH (model=PATH).")
+    if may_be_photograph:
+        return name, "8-bit colour with white noise"
     if kind == "colour":
         return name, "a colour image" if name.startswith("color") else "channel by channel: no colour model is shipped"
     if image.is_colour:
         return name, "a grey image, stored as colours"
     return name, "a grey image" if image.channels == 1 else f"each of {image.channels} channels by itself"
+
+
+def _middle(image: Image) -> Array:
+    """The middle of the first plane of an image, (C, H, W), as large as it takes to know its noise."""
+    starts = {axis: max(0, size - LOOKED_AT) // 2 for axis, size in (("Y", image.height), ("X", image.width))}
+    spans = {axis: slice(start, start + LOOKED_AT) for axis, start in starts.items()} | {"C": slice(None)}
+    index = tuple(spans.get(axis, slice(1)) for axis in image.axes)
+    hidden = None if image.hidden is None else image.hidden[index]
+    middle: Array = replace(image, array=image.array[index], hidden=hidden).planes()[0]
+    return middle
 
 
 def denoise(

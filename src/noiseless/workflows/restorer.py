@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from noiseless.calibration.telling import Told
     from noiseless.denoiser import Denoiser, NoiseLevel
 
+LOOKED_AT = 128
+"""Rows from the middle of an image on the disk by which its model is chosen."""
+
 LARGE_BYTES = 16 << 20
 """An image whose planes take more bytes than this is denoised in windows."""
 
@@ -101,8 +104,8 @@ class Restorer:
         Returns:
             What was done; ``None``, before anything is done, where the model must see the whole image.
         """
-        task, first = self._task, rows.image(rows.rows(0, 0, 1))
-        model = self._model_for(first, name)
+        task, top = self._task, max(0, rows.height - LOOKED_AT) // 2
+        model = self._model_for(rows.image(rows.rows(0, top, min(top + LOOKED_AT, rows.height))), name)
         if model.spec.halo is None:
             return None
         estimate = model.takes_sigma and model.bundle.told is None and not self._told and task.strength > 0
