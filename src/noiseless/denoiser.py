@@ -385,8 +385,9 @@ def find(name: str | Path) -> Path:
 def choose_model(image: Image, *, told: bool = False, whole: bool = False) -> tuple[str, str]:
     """The shipped model that ``model="auto"`` takes for an image.
 
-    8-bit colour without white noise is taken for a developed photograph, whose noise is correlated and fools every
-    estimate of its level: a blind model that has learned such noise is better there, unless the noise is told.
+    8-bit colour is taken for a developed photograph, whose noise is correlated and fools every estimate of its level,
+    so that a blind model that has learned such noise is better there: unless the noise is told, or is one that no
+    developed photograph has.
 
     Args:
         image: what shall be denoised, or a part of it.
@@ -402,14 +403,14 @@ def choose_model(image: Image, *, told: bool = False, whole: bool = False) -> tu
     shipped = bundles.shipped()
     is_colour = image.is_colour and not (whole and image.shows_grey)
     may_be_photograph = is_colour and image.array.dtype == np.uint8 and not told and PHOTO in shipped
-    if may_be_photograph and not calibration.has_white_noise(_middle(image)):
+    if may_be_photograph and not calibration.has_independent_noise(_middle(image)):
         return PHOTO, "8-bit colour, taken for a developed photograph"
     kind = "colour" if is_colour else "grey"
     name = next((name for name in PREFERRED[kind] if name in shipped), None)
     if name is None:
         raise BundleError("no model comes with this installation", fix="Name one: --model PATH (model=PATH).")
     if may_be_photograph:
-        return name, "8-bit colour with white noise"
+        return name, "8-bit colour, each with noise of its own"
     if kind == "colour":
         return name, "a colour image" if name.startswith("color") else "channel by channel: no colour model is shipped"
     if image.is_colour:

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from noiseless.calibration.measuring import examine_planes as examine_planes
     from noiseless.calibration.report import Calibration as Calibration
     from noiseless.calibration.telling import told_level as told_level
-    from noiseless.calibration.whiteness import has_white_noise as has_white_noise
+    from noiseless.calibration.whiteness import has_independent_noise as has_independent_noise
 
 _LAZY = {
     "Calibration": "noiseless.calibration.report",
     "calibrate": "noiseless.calibration.measuring",
     "examine": "noiseless.calibration.measuring",
     "examine_planes": "noiseless.calibration.measuring",
-    "has_white_noise": "noiseless.calibration.whiteness",
+    "has_independent_noise": "noiseless.calibration.whiteness",
     "noise_level": "noiseless.calibration.level",
     "told_level": "noiseless.calibration.telling",
 }
