@@ -90,7 +90,7 @@ def noisy_run(folder: Path, specs: list[str]) -> tuple[RunConfig, list[np.ndarra
     data = {"noisy": (str(folder / "noisy"),)}
     arguments = {"conditioning": "sigma", "channels": 3}
     plain = over_defaults({"steps": 1, "data": data, "start": "color-small", "arguments": arguments})
-    return from_mapping(RunConfig, plain), clean
+    return like_its_start(from_mapping(RunConfig, plain)), clean
 
 
 @pytest.mark.parametrize(
