@@ -19,6 +19,7 @@ from noiseless.training.found import find_noise
 from noiseless.training.images import open_images
 from noiseless.training.plan import make_plan
 from noiseless.training.run import build_network, run_training
+from noiseless.training.start import like_its_start
 from noiseless.training.told import settle_told
 from noiseless.training.validation import Rival, Scores
 
