@@ -205,10 +205,10 @@ def test_another_model_is_asked_and_the_first_result_is_kept(watched: Watched) -
     page = watched.page
     watched.drop(("a.png", file_of(noisy(64, 64, channels=3))))
     watched.ready()
-    assert "photo-small" in page.text_content("#facts")
-    page.select_option("#model", "color-small")
-    watched.ready()
     assert "color-small" in page.text_content("#facts")
+    page.select_option("#model", "photo-small")
+    watched.ready()
+    assert "photo-small" in page.text_content("#facts")
     assert watched.jobs() == 2
     page.select_option("#model", "auto")
     watched.ready()
