@@ -6,6 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -157,8 +158,8 @@ def test_engines_are_really_measured_in_turns(conditioned_bundle: Bundle) -> Non
             time.sleep(self._wait)
             return batch
 
-    engines = {"a": Counted("a", 0.02), "b": Counted("b", 0.0)}
-    found = fastest.measure(conditioned_bundle, engines)  # type: ignore[arg-type]
+    engines = cast("dict[str, Engine]", {"a": Counted("a", 0.02), "b": Counted("b", 0.0)})
+    found = fastest.measure(conditioned_bundle, engines)
     assert order == ["a", "b"] * (1 + fastest.TURNS)
     assert found["b"] < found["a"]
     assert found["a"] * fastest.SIDE**2 >= 0.02

@@ -27,6 +27,7 @@ LEAST_SIDE = 32
 """Pixels of a side below which nothing can be told."""
 
 WHITE = ("gaussian", "poisson-gaussian")
+"""Kinds of noise, as of `noiseless.calibration.Calibration`, that are independent from pixel to pixel."""
 
 
 def has_independent_noise(plane: np.ndarray) -> bool:

@@ -14,12 +14,11 @@ import numpy as np
 
 from noiseless.calibration import Calibration
 from noiseless.calibration.report import Channel, Interval
+from noiseless.calibration.whiteness import WHITE
 from noiseless.noise import Noise
 from noiseless.noise.gaussian import Gaussian
 from noiseless.noise.poisson_gaussian import PoissonGaussian
 from noiseless.noise.values import Value
-
-WHITE = ("gaussian", "poisson-gaussian")
 
 INDEPENDENT = 4
 """Images, at most, whose errors count as independent: what texture adds to all of them stays however many they are."""

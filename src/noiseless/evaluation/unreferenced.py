@@ -17,13 +17,14 @@ from scipy import ndimage
 
 from noiseless.calibration import Calibration, examine_planes
 from noiseless.calibration.exposures import check_one_scene
+from noiseless.calibration.whiteness import WHITE
 from noiseless.data.sources import Item, NoisyImages, NoisyPairs
 from noiseless.data.store import as_unit_float
 from noiseless.errors import ConfigError, DataError, InputError, WorkError
 from noiseless.evaluation.estimates import Estimate, Estimates, decibels
 from noiseless.evaluation.evaluate import check_numbers
 from noiseless.evaluation.models import Model, Named, resolve
-from noiseless.evaluation.pooling import WHITE, Pooled, is_alike, mean_variance, pool
+from noiseless.evaluation.pooling import Pooled, is_alike, mean_variance, pool
 from noiseless.evaluation.power import CHANCE, Power, is_white, power_of
 from noiseless.evaluation.residual import WINDOW, Audit, audit
 from noiseless.evaluation.risk import (

@@ -171,18 +171,19 @@ def import_openvino(user: str) -> Any:
     Raises:
         MissingExtraError: it is not installed.
     """
-    hidden = "openvino" not in sys.modules
+    modules: dict[str, Any] = sys.modules
+    hidden = "openvino" not in modules
     if hidden:
-        sys.modules[CONVERTER] = None  # type: ignore[assignment]  # an import that fails, which OpenVINO allows for
+        modules[CONVERTER] = None  # an import that fails, which OpenVINO allows for
     try:
-        openvino = importlib.import_module("openvino")
+        openvino: Any = importlib.import_module("openvino")
     except ModuleNotFoundError as error:
         raise MissingExtraError(user, "openvino") from error
     finally:
         if hidden:
-            del sys.modules[CONVERTER]
+            del modules[CONVERTER]
     if not hasattr(openvino, "convert_model"):
-        openvino.convert_model = _convert_model  # type: ignore[attr-defined]
+        openvino.convert_model = _convert_model
     return openvino
 
 
