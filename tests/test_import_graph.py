@@ -15,9 +15,9 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "noiseless"
 
 STEPS = (
-    "_version, errors; _lazy, tables; image, tiling, ceiling, unclipping; io, noise, metrics; data, calibration, "
-    "asked; bundle, hub; networks; runtime; inference; denoiser; baselines; evaluation; losses; exporting; training; "
-    "finetuning, compression, explanation; workflows; service; cli; __main__"
+    "_version, errors; _lazy, tables; image, tiling, ceiling; io, noise, metrics; data, calibration, asked; "
+    "bundle, hub; networks; runtime; inference, unclipping; denoiser; baselines; evaluation; losses; exporting; "
+    "training; finetuning, compression, explanation; workflows; service; cli; __main__"
 )
 """A step may import any earlier one; parts of one step do not import each other."""
 

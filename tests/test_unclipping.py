@@ -17,7 +17,7 @@ from noiseless.noise import parse
 from noiseless.noise.clip import censored_moments
 from noiseless.training.config import DataConfig, RunConfig
 from noiseless.training.run import train
-from noiseless.unclipping import unclipped
+from noiseless.unclipping import PART, unclip
 
 RANDOM = np.random.default_rng(0)
 
@@ -33,6 +33,12 @@ def eight_bits(image: np.ndarray) -> np.ndarray:
 def mean_seen(clean: np.ndarray, sigma: float) -> np.ndarray:
     """What a network restores that has not seen clipped noise."""
     return censored_moments(clean.astype(np.float64), np.array(sigma**2))[0].astype(np.float32)
+
+
+def unclipped(noisy: np.ndarray, restored: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    better = restored.copy()
+    unclip(noisy, better, sigma)
+    return better
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
@@ -53,13 +59,19 @@ def test_shadows_and_highlights_come_back(value: float, sigma: float) -> None:
 def test_what_was_not_clipped_stays() -> None:
     noisy = RANDOM.uniform(0.01, 0.99, (2, 3, 40, 40)).astype(np.float32)
     restored = RANDOM.uniform(0, 1, noisy.shape).astype(np.float32)
-    assert unclipped(noisy, restored, np.full((1, 1, 1, 1), 0.2, np.float32)) is restored
-    noisy[1, 2, 5, 5] = 1
-    before = restored.copy()
-    restored[1, 2, 6, 6] = before[1, 2, 6, 6] = 1.1
-    found = unclipped(noisy, restored, np.zeros((1, 1, 1, 1), np.float32))
-    np.testing.assert_array_equal(found, before)
-    np.testing.assert_array_equal(restored, before)
+    np.testing.assert_array_equal(unclipped(noisy, restored, np.full((1, 1, 1, 1), 0.2, np.float32)), restored)
+    noisy[1, 2, 5, 5], restored[1, 2, 6, 6] = 1, 1.1
+    np.testing.assert_array_equal(unclipped(noisy, restored, np.zeros((1, 1, 1, 1), np.float32)), restored)
+
+
+@pytest.mark.parametrize("shape", [(PART + 3, 2 * PART + 1), (1, PART + 1), (PART, 1)])
+def test_parts_leave_no_seam(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    clean = RANDOM.uniform(0, 0.2, (1, 1, *shape)).astype(np.float32)
+    sigma = RANDOM.uniform(0.05, 0.1, clean.shape).astype(np.float32)
+    noisy = eight_bits(clean + sigma * RANDOM.standard_normal(clean.shape, np.float32))
+    found = unclipped(noisy, mean_seen(clean, 0.075), sigma)
+    monkeypatch.setattr("noiseless.unclipping.PART", 4 * PART)
+    np.testing.assert_array_equal(found, unclipped(noisy, mean_seen(clean, 0.075), sigma))
 
 
 def test_shadows_with_less_noise_than_told_are_not_crushed() -> None:

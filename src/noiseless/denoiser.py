@@ -24,7 +24,7 @@ from noiseless.errors import BundleError, ConfigError, ImageError, SigmaError, U
 from noiseless.image import DataRange, Image
 from noiseless.inference import Cancel, Progress, blended, restore
 from noiseless.runtime import Array, Engine, choose, open_engine
-from noiseless.unclipping import unclipped
+from noiseless.unclipping import unclip
 
 if TYPE_CHECKING:
     from torch import nn
@@ -292,7 +292,7 @@ class Denoiser:
             restored = np.repeat(restored, planes.shape[1], axis=1)
         restored = restored.reshape(planes.shape)
         if sigma is not None and not self.bundle.unclips:
-            restored = unclipped(planes, restored, sigma)
+            unclip(planes, restored, sigma)
         if self.bundle.ceiling is not None:
             each = ceiling.usual_of(planes, restored) if usual is None else [usual]
             restored = ceiling.held(planes, restored, [self.bundle.ceiling * level for level in each])
@@ -484,8 +484,9 @@ def _load_foreign(path: Path, options: dict[str, Any], controls: Controls) -> De
 
 def _are_equal(planes: Array, sigma: Array | None = None) -> bool:
     """Whether all channels are the same, and so is the noise level told for each."""
-    same = sigma is None or bool((sigma == sigma[:, :1]).all())
-    return same and planes.shape[1] > 1 and bool((planes[:, 1:] == planes[:, :1]).all())
+    same = planes.shape[1] > 1 and (sigma is None or bool((sigma == sigma[:, :1]).all()))
+    first_row = planes[..., :1, :]  # tells most images that are not
+    return same and all(bool((part[:, 1:] == part[:, :1]).all()) for part in (first_row, planes))
 
 
 def _alike(planes: Sequence[Array]) -> list[list[int]]:

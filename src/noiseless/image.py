@@ -27,6 +27,9 @@ UNIT_LIMITS = (-1.0, 2.0)
 MIRRORED = 48
 """Pixels from the edge of what is hidden into which `Image.planes` mirrors what is shown."""
 
+BAND = 256
+"""Rows that `Image.with_planes` works on at once, so that they stay in the cache."""
+
 FREE_AXES = "ZTQPRUVWABDEFGHIJKLMNO"
 """Letters for axes that nobody named, from the axis beside the picture outwards."""
 
@@ -187,13 +190,25 @@ class Image:
             ImageError: another shape.
         """
         restored = np.asarray(planes, dtype=np.float32)
+        low, high = self.data_range
         expected = (self.count, self.channels, self.height, self.width)
         if restored.shape != expected:
             raise ImageError("planes do not fit the image", got=restored.shape, expected=expected)
         array = np.empty_like(self.array, subok=False)
-        colours = self._colours(array)
-        values = self._in_stored_units(restored).reshape(colours.shape)
-        np.copyto(colours, self._fitted(values), casting="unsafe")
+        stored = self._colours(array)
+        restored = restored.reshape(stored.shape)
+        shown = self.planes().reshape(stored.shape) if self._is_finer_than_float32() else None
+        limits = self._limits()
+        for start in range(0, self.height, BAND):
+            band = (..., slice(start, start + BAND), slice(None))
+            if shown is None:
+                values: npt.NDArray[Any] = restored[band] * np.float32(high - low)
+                if low:
+                    values += np.float32(low)
+            else:  # what changed is added to the original
+                change = (restored[band] - shown[band]).astype(np.float64)
+                values = self._colours(self.array)[band] + change * (high - low)
+            np.copyto(stored[band], self._fitted(values, limits), casting="unsafe")
         if self.has_alpha:
             alpha = tuple(slice(-1, None) if axis == "C" else slice(None) for axis in self.axes)
             array[alpha] = self.array[alpha]
@@ -216,37 +231,30 @@ class Image:
         view = array.transpose([*self._plane_axes(), self.axes.index("C"), y, x])
         return view[..., : self.channels, :, :]
 
-    def _in_stored_units(self, restored: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        low, high = self.data_range
+    def _is_finer_than_float32(self) -> bool:
+        """Whether float32 in [0, 1] units cannot hold the values."""
         dtype = self.array.dtype
-        if dtype.itemsize == 8 or (dtype.kind in "iu" and dtype.itemsize > 2) or self._is_scaled_float():
-            # float32 cannot hold these values: what changed is added to the original in float64
-            stored: npt.NDArray[np.float64] = self._colours(self.array).astype(np.float64)
-            change = (restored - self.planes()).astype(np.float64).reshape(stored.shape)
-            return stored + change * (high - low)
-        values = restored * np.float32(high - low)
-        if low:
-            values += np.float32(low)
-        return values
+        if dtype.kind == "f":
+            return dtype.itemsize == 8 or self.data_range != (0.0, 1.0)
+        return dtype.itemsize > 2
 
-    def _is_scaled_float(self) -> bool:
-        return self.array.dtype.kind == "f" and self.data_range != (0.0, 1.0)
-
-    def _fitted(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _fitted(self, values: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[Any]:
         """Values that the dtype can take; may work in place."""
+        kind = self.array.dtype.kind
+        if kind == "b":
+            return np.asarray(values >= 0.5)
+        if kind != "f":
+            np.rint(values, out=values)
+        return np.clip(values, *limits, out=values)
+
+    def _limits(self) -> tuple[float, float]:
+        """The lowest and the highest value that a restored image may have."""
         dtype = self.array.dtype
         if dtype.kind == "b":
-            return np.asarray(values >= 0.5)
+            return 0.0, 1.0
         if dtype.kind == "f":
-            limit = float(np.finfo(dtype).max)
-            return values if dtype.itemsize > 2 else np.clip(values, -limit, limit)
-        low, high = self._integer_limits()
-        np.rint(values, out=values)
-        np.clip(values, low, high, out=values)
-        return values
-
-    def _integer_limits(self) -> tuple[float, float]:
-        limits = np.iinfo(self.array.dtype)
+            return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+        limits = np.iinfo(dtype)
         shown = self.array if self.hidden is None or self.hidden.all() else self.array[~self.hidden]
         low = max(float(limits.min), min(np.ceil(self.data_range[0]), float(shown.min())))
         high = min(float(limits.max), max(np.floor(self.data_range[1]), float(shown.max())))

@@ -238,6 +238,34 @@ def reflected(length: int, padded: int) -> npt.NDArray[np.intp]:
     return np.pad(np.arange(length), (0, padded - length), mode="reflect")
 
 
+class _Windows:
+    """What pieces show of images (N, C, H, W), in memory that is used again: to take it anew takes longer."""
+
+    def __init__(self, images: Array, height: int, width: int) -> None:
+        self._images = images
+        self._rows = reflected(images.shape[-2], height)
+        self._columns = reflected(images.shape[-1], width)
+        self._kept: Array = np.empty((0, 0, 0, 0), np.float32)
+
+    def of(self, pieces: list[Piece]) -> Array:
+        """Windows of one size, until the next are asked for."""
+        shape = (len(pieces), self._images.shape[1], *pieces[0].tile.window_shape)
+        if self._kept.shape != shape:
+            self._kept = np.empty(shape, np.float32)
+        for window, piece in zip(self._kept, pieces, strict=True):
+            self._show(self._images[piece.image], piece.tile, window)
+        return self._kept
+
+    def _show(self, image: Array, tile: Tile, window: Array) -> None:
+        """Fill a window with what it shows of the image and, beyond the image's end, of its reflection."""
+        rows, columns = tile.rows.window, tile.columns.window
+        inside = image[:, rows, columns]
+        height, width = inside.shape[-2:]
+        window[:, :height, :width] = inside
+        window[:, :height, width:] = image[:, rows, self._columns[columns][width:]]
+        window[:, height:] = image[:, self._rows[rows][height:]][:, :, self._columns[columns]]
+
+
 class _Work:
     """What `restore` does with one grid.
 
@@ -248,8 +276,11 @@ class _Work:
     def __init__(self, engine: Engine, planes: Array, sigma: Array | None, spec: NetworkSpec) -> None:
         self._engine, self._planes, self._sigma, self._spec = engine, planes, sigma, spec
         self._height, self._width = padded_size(planes.shape, spec)
-        self._rows = reflected(planes.shape[-2], self._height)
-        self._columns = reflected(planes.shape[-1], self._width)
+        self._noisy = _Windows(planes, self._height, self._width)
+        self._levels: _Windows | None = None
+        if sigma is not None and sigma.shape[-2:] == planes.shape[-2:] != (1, 1):
+            levels = np.broadcast_to(sigma, (len(planes), *sigma.shape[1:]))
+            self._levels = _Windows(levels, self._height, self._width)
         self.held = 0.0
 
     def run(self, grid: Grid, progress: Progress | None, cancel: Cancel | None) -> Array:
@@ -258,9 +289,9 @@ class _Work:
         for pieces in self._batches(grid):
             if cancel is not None and cancel():
                 raise Cancelled("stopped before the image was done")
-            batch = self._cut(self._planes, pieces)
+            batch = self._noisy.of(pieces)
             self.held = max(self.held, batch[:, 0].size * self._engine.bytes_per_pixel)
-            results = self._engine.run(batch, self._cut_sigma(pieces))
+            results = self._engine.run(batch, self._told(pieces))
             for piece, result in zip(pieces, results, strict=True):
                 done += self._place(piece, result, restored)
             if progress is not None:
@@ -276,24 +307,12 @@ class _Work:
             for start in range(0, len(group), grid.batch):
                 yield group[start : start + grid.batch]
 
-    def _cut(self, planes: Array, pieces: list[Piece]) -> Array:
-        return np.stack([self._window(planes[piece.image], piece.tile) for piece in pieces])
-
-    def _window(self, image: Array, tile: Tile) -> Array:
-        rows, columns = tile.rows.window, tile.columns.window
-        if rows.stop <= image.shape[-2] and columns.stop <= image.shape[-1]:
-            return image[:, rows, columns]
-        return image[:, self._rows[rows]][:, :, self._columns[columns]]
-
-    def _cut_sigma(self, pieces: list[Piece]) -> Array | None:
-        sigma = self._sigma
-        if sigma is None:
-            return None
-        if sigma.shape[-2:] != self._planes.shape[-2:] or sigma.shape[-2:] == (1, 1):
-            return sigma if len(sigma) == 1 else sigma[[piece.image for piece in pieces]]
-        if len(sigma) == 1:
-            sigma = np.broadcast_to(sigma, (len(self._planes), *sigma.shape[1:]))
-        return self._cut(sigma, pieces)
+    def _told(self, pieces: list[Piece]) -> Array | None:
+        if self._levels is not None:
+            return self._levels.of(pieces)
+        if self._sigma is None or len(self._sigma) == 1:
+            return self._sigma
+        return self._sigma[[piece.image for piece in pieces]]
 
     def _place(self, piece: Piece, result: Array, restored: Array) -> int:
         """Put a tile's core where it belongs; what was padded is left out. Returns the pixels of the core."""

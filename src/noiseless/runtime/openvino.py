@@ -61,7 +61,7 @@ class OpenVinoEngine:
         """Restore a batch (B, C, H, W); see `noiseless.runtime.Engine.run`."""
         feeds = [batch, sigma] if self._told else [batch]
         try:
-            restored: Array = self._request.infer(feeds)[0].copy()
+            restored: Array = self._request.infer(feeds, share_inputs=True, share_outputs=True)[0]
         except RuntimeError as error:
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from error

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from noiseless.errors import Cancelled
 from noiseless.image import Image
-from noiseless.unclipping import unclipped
+from noiseless.unclipping import unclip
 from noiseless.workflows.maps import Mask, SigmaMap
 from noiseless.workflows.task import Cancel, Progress, Task
 
@@ -114,7 +114,7 @@ class FilmWork:
         told = None if sigma is None else np.ascontiguousarray(sigma * left)
         restored = _as_it_is(self._model).planes(averaged[np.newaxis], told, cancel=cancel)
         if sigma is not None and not self._model.bundle.unclips:
-            restored = unclipped(frame[np.newaxis], restored, sigma)
+            unclip(frame[np.newaxis], restored, sigma)
         result: Array = restored[0]
         return result
 
