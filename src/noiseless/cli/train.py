@@ -67,9 +67,9 @@ def train(
 ) -> None:
     """Train a denoiser; leaves best/ and last/ as models in the run folder.
 
-    From scratch on clean images or pairs. On noisy images alone it starts from a shipped model, unless another network
-    or --set start=scratch is given; --noisy with one image learns on that image. All else is a setting (--set): the
-    config.toml of a run shows them with their values.
+    From scratch on clean images or pairs. On noisy images alone it starts from the model that denoise takes for them,
+    unless another network or --set start=scratch is given; --noisy with one image learns on that image. All else is a
+    setting (--set): the config.toml of a run shows them with their values.
     """
     given = RunOptions(
         images={

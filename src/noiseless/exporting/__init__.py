@@ -51,6 +51,7 @@ class BundleWriter:
         train: Mapping[str, Any],
         told: str | None = None,
         unclips: bool = False,
+        ceiling: float | None = None,
         dtype: str = "float16",
     ) -> Bundle:
         """Write the network as it is now. The folder appears whole or not at all.
@@ -65,6 +66,7 @@ class BundleWriter:
             train: how it was trained; plain data.
             told: the noise that ``noise="auto"`` tells it, as an expression; measured in each image where ``None``.
             unclips: whether it undoes clipping by itself.
+            ceiling: most that is removed around a pixel, as of `noiseless.bundle.Bundle`.
             dtype: of the stored weights, ``"float16"`` or ``"float32"``; vectors (biases, norms) keep theirs.
 
         Raises:
@@ -80,6 +82,7 @@ class BundleWriter:
             noise=noise,
             told=told,
             unclips=unclips,
+            ceiling=ceiling,
             bytes_per_pixel=self._graph.bytes_per_pixel,
         )
         files = {

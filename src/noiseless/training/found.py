@@ -39,12 +39,16 @@ class Found:
         between_channels: (C, C), correlation of the noise of two channels at one place.
         neighbours: correlation of the noise of neighbouring pixels, the larger of rows and columns.
         faint: it is that of developed photographs, whose strength is a guess.
+        told: of faint noise in colour, what a network is told: more than there is. One level for all serves better than
+            what is guessed in each: on the Canon crops of PolyU, `color-small` has 38.30 dB against 37.51 on their
+            middle 128 pixels, 37.73 against 37.08 on 256. In grey nothing is gained.
     """
 
     noise: Noise
     between_channels: np.ndarray
     neighbours: float
     faint: bool = False
+    told: Noise | None = None
 
 
 def find_noise(images: Sequence[np.ndarray], channels: int) -> Found:
@@ -63,7 +67,9 @@ def find_noise(images: Sequence[np.ndarray], channels: int) -> Found:
     noise = _noise(found)
     if found.kind == "none" and not isinstance(noise, Chain):
         raise DataError("no noise can be told in the images", expected="noisy images", fix="Say it with --noise SPEC.")
-    return Found(noise, _between(chosen, noise), _neighbours(found), FAINT in found.warnings)
+    faint = FAINT in found.warnings
+    told = _noise(examine_planes(chosen)) if faint and channels == 3 else None
+    return Found(noise, _between(chosen, noise), _neighbours(found), faint, told)
 
 
 def _noise(found: Calibration) -> Noise:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from noiseless import bundle
 from noiseless.calibration.exposures import check_one_scene
+from noiseless.data.augment import to_channels
 from noiseless.data.parts import spread
 from noiseless.data.store import as_unit_float
+from noiseless.denoiser import PHOTO, choose_model, find
 from noiseless.errors import ConfigError, DataError
-from noiseless.noise import parse
+from noiseless.image import Image
+from noiseless.noise import Noise, parse
 from noiseless.training.config import SCRATCH, RunConfig
 from noiseless.training.found import Found, find_noise
 from noiseless.training.images import TrainingImages
@@ -19,19 +24,22 @@ from noiseless.training.known import KnownNoise
 from noiseless.training.objectives import REFERENCED
 from noiseless.training.objectives.choice import Situation, choose, warnings
 
-SHIPPED = {1: "gray-small", 3: "color-small"}
-SHIPPED_NETWORK = "unet_small"
+GREY_OR_COLOUR = (1, 3)
+"""Channels of images for which models ship."""
+
 PAIRS = 12
 """Pairs of noisy views that are looked at: are they of one scene?"""
 
 FRAMES = 8
 """How many pairs of neighbouring planes are looked at."""
 
+LOOKED_AT = 12
+"""How many images are looked at to choose the weights to start from."""
 
 GUESSED = (
-    "how strong the noise of developed photographs is can only be guessed, and no error be estimated by it: the "
-    "weights that a run starts from are kept; say the noise with --noise SPEC, or give second views with "
-    "--noisy-pairs A B"
+    "how strong the noise of developed photographs is can only be guessed, and no error be estimated by it: best/ will "
+    "be what the run starts from, whatever it learns, which last/ holds; say the noise with --noise SPEC, or give "
+    "second views with --noisy-pairs A B"
 )
 
 
@@ -47,6 +55,7 @@ class Plan:
         neighbours: whether planes of stacks are views of one scene.
         lines: what to tell: what was found, what was chosen and why, warnings.
         guessed: the strength of the noise is, so that no error can be estimated by it.
+        told: what a network is told of such noise, see `noiseless.training.found.Found`.
     """
 
     objective: str
@@ -56,6 +65,7 @@ class Plan:
     neighbours: bool = False
     lines: tuple[str, ...] = ()
     guessed: bool = False
+    told: Noise | None = None
 
 
 def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
@@ -84,14 +94,15 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
     lines += [f"objective: {name}, {why}"] if why else []
     lines += [f"warning: {line}" for line in [*warnings(name, situation), *_strangers(images)]]
     lines += _estimated(images)
-    guessed = found is not None and found.faint and not situation.views
-    lines += [f"warning: {GUESSED}"] if guessed else []
-    start = config.start or _default_start(config, channels)
-    if start and start != config.start:
-        lines.append(f"starts from {start}; --set start={SCRATCH} for random weights")
+    start, reason = _start(config, noisy, channels)
+    lines += [reason] if reason else []
+    photographs = bool(reason) and start == PHOTO
+    guessed = found is not None and _is_guessed(found, noise, images, photographs=photographs)
+    lines += [f"warning: {GUESSED}"] if guessed and start not in (None, SCRATCH) else []
     referenced = "supervised" if config.objective not in REFERENCED else config.objective
     objective, alone = (referenced, name) if images.unpaired else (name, "")
-    return Plan(objective, alone, noise, start, name == "noise2noise" and not situation.views, tuple(lines), guessed)
+    neighbours, told = name == "noise2noise" and not situation.views, found.told if found and guessed else None
+    return Plan(objective, alone, noise, start, neighbours, tuple(lines), guessed, told)
 
 
 def _strangers(images: TrainingImages) -> list[str]:
@@ -172,9 +183,36 @@ def _difference(frames: tuple[Sequence[np.ndarray], Sequence[np.ndarray]], noise
     return float(np.median(ratios))
 
 
-def _default_start(config: RunConfig, channels: int) -> str | None:
-    """Shipped weights, where the network is theirs."""
+def _start(config: RunConfig, noisy: Sequence[np.ndarray], channels: int) -> tuple[str | None, str]:
+    """Weights to start from, and why where none are named: of the shipped model that ``denoise`` takes for most images.
+
+    None where the network is another. Weights for grey would take the colours of others away: grey pictures beside
+    colours do not count.
+    """
     mine = {name: value for name, value in config.arguments.items() if name != "channels"}
-    if config.network != SHIPPED_NETWORK or mine or channels not in SHIPPED:
-        return None
-    return SHIPPED[channels]
+    if config.start or mine or channels not in GREY_OR_COLOUR:
+        return config.start, ""
+    seen = [to_channels(noisy[number], channels) for number in spread(len(noisy), LOOKED_AT)]
+    chosen = [choose_model(_image(each), told=bool(config.noise), whole=True) for each in seen]
+    of_colours = [each for each in chosen if bundle.read(find(each[0])).spec.channels == channels] or chosen
+    (name, reason), count = Counter(of_colours).most_common(1)[0]
+    if bundle.read(find(name)).network != config.network:
+        return None, ""
+    share = "" if count == len(chosen) else f" ({count} of {len(chosen)} images)"
+    return name, f"starts from {name}, as denoise takes it: {reason}{share}; --set start={SCRATCH} for random weights"
+
+
+def _is_guessed(found: Found, noise: KnownNoise, images: TrainingImages, *, photographs: bool) -> bool:
+    """Whether errors would be estimated by the strength of noise that is a guess.
+
+    It is that of developed photographs; and where ``denoise`` takes them for such and white noise was found, that is
+    not what their cameras left.
+    """
+    if "clean" in images.validation or "noisy-again" in images.train:
+        return False
+    return found.faint or (photographs and not noise.reach)
+
+
+def _image(array: np.ndarray) -> Image:
+    """(C, H, W) as an image; floats are in [0, 1] units, and may leave them."""
+    return Image.from_array(array, channel_axis=0, data_range=(0.0, 1.0) if array.dtype.kind == "f" else None)

@@ -14,6 +14,7 @@ from noiseless.noise import parse
 from noiseless.training.config import MEASURED, RunConfig, to_mapping
 from noiseless.training.images import TrainingImages
 from noiseless.training.known import KnownNoise
+from noiseless.training.start import bundle_of_start
 from noiseless.training.state import Run
 
 
@@ -59,6 +60,7 @@ def describe(
         "noise": known and known.to_dict(),
         "told": told,
         "unclips": _shows_what_clipping_hid(config, images),
+        "ceiling": _ceiling(config, images),
         "card": _card(config, run, images, noise),
         "train": record,
     }
@@ -76,6 +78,12 @@ def _shows_what_clipping_hid(config: RunConfig, images: TrainingImages) -> bool:
     noise = parse(config.noise)
     black = np.zeros((noise.channels or 1, 16, 16), np.float32)
     return bool(noise.sample(black, np.random.default_rng(0)).min() >= 0)
+
+
+def _ceiling(config: RunConfig, images: TrainingImages) -> float | None:
+    """That of the model a run starts from: without clean images nothing shows whether its weights still need it."""
+    source = None if images.referenced else bundle_of_start(config)
+    return source.ceiling if source else None
 
 
 def _card(config: RunConfig, run: Run, images: TrainingImages, measured: KnownNoise | None) -> str:

@@ -218,7 +218,7 @@ def _settle(
     if "channels" in known:
         arguments.setdefault("channels", images.channels)
     if len(images.train) > 1 and "conditioning" in known:
-        blind = plan.start == config.start  # pairs do not say their noise level; a shipped model wants to know
+        blind = plan.start == config.start  # pairs do not say their noise level; most shipped models want to know
         arguments.setdefault("conditioning", "none" if blind else "sigma")
     training = replace(config.training, precision=precision)
     name, objective = config.name or folder.resolve().name, plan.alone or plan.objective
@@ -239,7 +239,7 @@ def _settle_told(
         return config
     if not starts_from_weights(config):
         return replace(config, told=MEASURED)
-    settled = settle_told(config, images, build_network(config), say, plan.noise)
+    settled = settle_told(config, images, build_network(config), say, plan.noise, plan.told)
     if label is None or settled.told != MEASURED or set(images.train) != {"noisy", "clean"}:
         return settled
     say(f"The new images are told {label}, more than any that is to be kept, so that one network can do both")

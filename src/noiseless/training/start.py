@@ -19,23 +19,34 @@ from noiseless.networks.foreign import read_checkpoint, state_dict
 from noiseless.runtime.torch import load_foreign
 from noiseless.training.config import SCRATCH, RunConfig
 
-SETTLED_BY_IMAGES = ("channels", "conditioning")
-"""Arguments of a network that are no matter of its weights, which fit any of them."""
-
 
 def like_its_start(config: RunConfig) -> RunConfig:
     """The configuration with the arguments of the network that it starts from, where that is the same; its own first.
+
+    Those that the images settle stay open, for weights fit them all: any channels, and a blind network takes those of
+    one that is told the noise level. The other way round it has none for the level, and stays blind.
+
+    Raises:
+        BundleError: there is no such bundle.
+    """
+    source = bundle_of_start(config)
+    if source is None or source.network != config.network:
+        return config
+    theirs = {name: value for name, value in source.arguments.items() if name != "channels"}
+    if theirs.get("conditioning") == "sigma":
+        del theirs["conditioning"]
+    return replace(config, arguments={**theirs, **config.arguments})
+
+
+def bundle_of_start(config: RunConfig) -> bundle.Bundle | None:
+    """The model that a run starts from; ``None`` for random weights and checkpoints of other projects.
 
     Raises:
         BundleError: there is no such bundle.
     """
     if config.start is None or not starts_from_weights(config) or not (found := find(config.start)).is_dir():
-        return config
-    source = bundle.read(found)
-    if source.network != config.network:
-        return config
-    theirs = {name: value for name, value in source.arguments.items() if name not in SETTLED_BY_IMAGES}
-    return replace(config, arguments={**theirs, **config.arguments})
+        return None
+    return bundle.read(found)
 
 
 def build_network(config: RunConfig) -> nn.Module:

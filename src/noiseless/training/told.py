@@ -46,6 +46,7 @@ def settle_told(
     network: nn.Module,
     say: Callable[[str], None],
     noise: KnownNoise | None = None,
+    developed: Noise | None = None,
 ) -> RunConfig:
     """The settings with `told` settled, by what gives the weights that the run starts from the higher PSNR.
 
@@ -59,8 +60,12 @@ def settle_told(
         network: with those weights; left in eval mode.
         say: told of the noise where that is taken.
         noise: of noisy images without a clean side.
+        developed: what is told of such images that are developed photographs, of which no estimate says more.
     """
     spec: NetworkSpec = network.spec  # type: ignore[assignment]
+    if spec.conditioning != "none" and set(images.train) == {"noisy"} and developed is not None:
+        say(f"The model is told {developed.spec} of these photographs from now on")
+        return replace(config, told=developed.spec)
     if spec.conditioning != "none" and set(images.train) == set(images.validation) == {"noisy"} and noise is not None:
         return _settle_alone(config, images, network, say, noise)
     if spec.conditioning == "none" or not (set(images.train) == set(images.validation) == {"noisy", "clean"}):
