@@ -105,9 +105,10 @@ class Denoiser:
             name: to show.
             controls: how to work.
         """
+        from noiseless.networks import spec_of
         from noiseless.runtime.torch import TorchEngine
 
-        spec: NetworkSpec = network.spec  # type: ignore[assignment]
+        spec = spec_of(network)
         device = next((str(tensor.device) for tensor in network.parameters()), "cpu")
         bundle = Bundle(Path(name), name, type(network).__name__, {}, spec)
         return cls(bundle, TorchEngine.of(network, device=device), controls)

@@ -10,7 +10,7 @@ import typer
 from noiseless import bundle
 
 if TYPE_CHECKING:
-    from noiseless.bundle import Bundle, NetworkSpec
+    from noiseless.bundle import Bundle
 
 
 def models(
@@ -33,13 +33,13 @@ def model_lines() -> list[str]:
 
 def network_lines() -> list[str]:
     """A table of the networks as they are built without arguments, for colour images."""
-    from noiseless.networks import NETWORKS, create
+    from noiseless.networks import NETWORKS, create, spec_of
     from noiseless.networks.spec import multiply_adds, parameters
 
     rows = [("network", "parameters", "multiply-adds", "halo", "noise level")]
     for name in NETWORKS:
         network = create(name)
-        spec: NetworkSpec = network.spec  # type: ignore[assignment]
+        spec = spec_of(network)
         halo = "whole image" if spec.halo is None else str(spec.halo)
         cost = f"{multiply_adds(network) / 1e9:.2f} G"
         rows.append((name, f"{parameters(network):,}", cost, halo, _told(spec.conditioning)))

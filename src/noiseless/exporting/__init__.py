@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from noiseless import bundle
 from noiseless.bundle import Bundle
+from noiseless.networks import spec_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,7 +79,7 @@ class BundleWriter:
             name=name,
             network=network_name,
             arguments=dict(arguments),
-            spec=self._network.spec,  # type: ignore[arg-type]
+            spec=spec_of(self._network),
             noise=noise,
             told=told,
             unclips=unclips,

@@ -20,6 +20,7 @@ from noiseless import bundle
 from noiseless.bundle import NetworkSpec, Stored
 from noiseless.errors import WorkError
 from noiseless.exporting.memory import peak_bytes
+from noiseless.networks import spec_of
 
 IMAGE, SIGMA, RESTORED = "image", "sigma", "restored"
 TOLERANCE = 1e-4
@@ -101,7 +102,7 @@ class _NotParametric(Exception):
 
 
 def _export(network: nn.Module, optimize: bool) -> onnx.ModelProto:
-    image, sigma = _example(network.spec, 2, (3, 4))  # type: ignore[arg-type]
+    image, sigma = _example(spec_of(network), 2, (3, 4))
     dynamic = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
     inputs = (image,) if sigma is None else (image, sigma)
     try:
@@ -120,7 +121,7 @@ def _export(network: nn.Module, optimize: bool) -> onnx.ModelProto:
         raise WorkError(f"{type(network).__name__} cannot be exported to ONNX", got=str(error)) from error
     assert program is not None
     model = program.model_proto
-    _name_dimensions(model, network.spec)  # type: ignore[arg-type]
+    _name_dimensions(model, spec_of(network))
     if sigma is not None:
         _broadcast_sigma(model)
     return model
@@ -220,7 +221,7 @@ def _inline_bytes(model: onnx.ModelProto) -> int:
 
 
 def _bytes_per_pixel(skeleton: bytes, network: nn.Module) -> float:
-    image, sigma = _example(network.spec, 1, (3, 4))  # type: ignore[arg-type]
+    image, sigma = _example(spec_of(network), 1, (3, 4))
     peak = peak_bytes(_with_weights(skeleton, network), _feeds(image, sigma))
     return round(peak / (image.shape[-2] * image.shape[-1]), 1)
 
@@ -234,7 +235,7 @@ def _check(skeleton: bytes, network: nn.Module) -> None:
     for tensor in changed.state_dict().values():
         if tensor.is_floating_point():
             tensor.mul_(1 + 0.1 * torch.rand(tensor.shape, generator=generator))
-    image, sigma = _example(network.spec, 1, (5, 2))  # type: ignore[arg-type]
+    image, sigma = _example(spec_of(network), 1, (5, 2))
     with torch.inference_mode():
         expected = (changed(image) if sigma is None else changed(image, sigma)).numpy()
     options = onnxruntime.SessionOptions()

@@ -28,6 +28,7 @@ from noiseless.finetuning.layers import plain_name
 from noiseless.finetuning.lowrank import Change, merged, update
 from noiseless.finetuning.prompt import factors
 from noiseless.io.atomic import replacing
+from noiseless.networks import spec_of
 from noiseless.runtime import choose
 from noiseless.runtime.torch import TorchEngine
 from noiseless.training.start import starting_weights
@@ -255,7 +256,7 @@ def load_adapter(
     base = find_base(adapter.base if model is None else model)
     check_base(adapter, base, path)
     network = _adapted(base, adapter, strength)
-    bundle = replace(base.bundle, spec=network.spec)  # type: ignore[arg-type]
+    bundle = replace(base.bundle, spec=spec_of(network))
     if strength:
         bundle = replace(
             bundle,

@@ -18,12 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from noiseless import losses
-from noiseless.bundle import TRAIN, NetworkSpec
+from noiseless.bundle import TRAIN
 from noiseless.data import CleanImages, decode, replay_crops
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.finetuning.base import Base
 from noiseless.finetuning.config import FinetuningConfig
 from noiseless.finetuning.layers import weights
+from noiseless.networks import spec_of
 from noiseless.noise import Noise, parse
 from noiseless.training.config import Stage
 from noiseless.training.objectives import Batch, Objective, apply
@@ -230,7 +231,7 @@ def kept(objective: Objective, past: Past) -> Objective:
 
 def _source(network: nn.Module, base: Base, config: FinetuningConfig, folder: Path) -> PatchSource:
     """Patches of the images to keep, with the noise that the model was made for."""
-    spec: NetworkSpec = network.spec  # type: ignore[assignment]
+    spec = spec_of(network)
     if config.keep.data:
         found = CleanImages.find(list(config.keep.data))
         images: Sequence[np.ndarray] = decode(found, folder / "store" / "keep", side="keep").arrays["clean"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from noiseless.bundle import NetworkSpec
+from noiseless.networks import spec_of
 from noiseless.training.objectives import apply
 
 
@@ -25,7 +25,7 @@ def call_order(network: nn.Module) -> list[str]:
     Args:
         network: with an attribute ``spec``; left as it is. A layer that is never called is left out.
     """
-    spec: NetworkSpec = network.spec  # type: ignore[assignment]
+    spec = spec_of(network)
     called: dict[str, None] = {}
 
     def note(name: str) -> Any:

@@ -11,7 +11,7 @@ import difflib
 import inspect
 import typing
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from noiseless import tables
 from noiseless.bundle import NetworkSpec
@@ -99,6 +99,11 @@ def accepted_arguments(constructor: Callable[..., Any]) -> list[str]:
         return named
     inner = accepted_arguments(typing.get_type_hints(constructor)["return"])
     return [*named, *(argument for argument in inner if argument not in named)]
+
+
+def spec_of(network: nn.Module) -> NetworkSpec:
+    """The attribute ``spec`` of a network, with its type, which torch's modules do not tell."""
+    return cast(NetworkSpec, network.spec)
 
 
 def _check_names(network: str, arguments: dict[str, Any], known: list[str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -110,11 +111,11 @@ class ResNetEncoder(nn.Module):
         return x - noise
 
 
-def resnet18(channels: int = 3, **arguments: object) -> ResNetEncoder:
+def resnet18(channels: int = 3, **arguments: Any) -> ResNetEncoder:
     """The encoder of ResNet-18."""
-    return ResNetEncoder(channels, **{"blocks": (2, 2, 2), **arguments})  # type: ignore[arg-type]
+    return ResNetEncoder(channels, **{"blocks": (2, 2, 2), **arguments})
 
 
-def resnet34(channels: int = 3, **arguments: object) -> ResNetEncoder:
+def resnet34(channels: int = 3, **arguments: Any) -> ResNetEncoder:
     """The encoder of ResNet-34."""
-    return ResNetEncoder(channels, **{"blocks": (3, 4, 6), **arguments})  # type: ignore[arg-type]
+    return ResNetEncoder(channels, **{"blocks": (3, 4, 6), **arguments})

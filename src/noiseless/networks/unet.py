@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -101,16 +102,16 @@ class UNet(nn.Module):
         return torch.cat([colours, level.unsqueeze(2)], dim=2).flatten(1, 2)
 
 
-def unet_nano(channels: int = 3, conditioning: Conditioning = "sigma", **arguments: object) -> UNet:
+def unet_nano(channels: int = 3, conditioning: Conditioning = "sigma", **arguments: Any) -> UNet:
     """At most 3.5 billion multiply-adds for a 256x256 colour image."""
-    return UNet(channels, conditioning=conditioning, **{"widths": (32, 64, 128), "blocks": (2, 2, 2), **arguments})  # type: ignore[arg-type]
+    return UNet(channels, conditioning=conditioning, **{"widths": (32, 64, 128), "blocks": (2, 2, 2), **arguments})
 
 
-def unet_small(channels: int = 3, conditioning: Conditioning = "sigma", **arguments: object) -> UNet:
+def unet_small(channels: int = 3, conditioning: Conditioning = "sigma", **arguments: Any) -> UNet:
     """At most 14 billion multiply-adds for a 256x256 colour image."""
-    return UNet(channels, conditioning=conditioning, **{"widths": (48, 96, 192), "blocks": (2, 2, 4), **arguments})  # type: ignore[arg-type]
+    return UNet(channels, conditioning=conditioning, **{"widths": (48, 96, 192), "blocks": (2, 2, 4), **arguments})
 
 
-def unet_base(channels: int = 3, conditioning: Conditioning = "sigma", **arguments: object) -> UNet:
+def unet_base(channels: int = 3, conditioning: Conditioning = "sigma", **arguments: Any) -> UNet:
     """At most 65 billion multiply-adds for a 256x256 colour image."""
-    return UNet(channels, conditioning=conditioning, **{"widths": (96, 192, 384), "blocks": (3, 3, 5), **arguments})  # type: ignore[arg-type]
+    return UNet(channels, conditioning=conditioning, **{"widths": (96, 192, 384), "blocks": (3, 3, 5), **arguments})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from noiseless.bundle import Bundle
 from noiseless.errors import BundleError, ConfigError, MissingExtraError, UnknownNameError, WorkError
+from noiseless.networks import spec_of
 from noiseless.runtime import UNKNOWN_BYTES_PER_PIXEL, Array, Precision
 from noiseless.runtime.machine import has_bf16
 
@@ -162,7 +163,7 @@ def load_foreign(path: Path) -> tuple[Bundle, nn.Module]:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise BundleError(f"the weights of {path} do not fit {name}", got=str(error)) from error
-    return Bundle(path, path.stem, name, arguments, network.spec), network  # type: ignore[arg-type]
+    return Bundle(path, path.stem, name, arguments, spec_of(network)), network
 
 
 def _multiplies_bf16(device: torch.device) -> bool:

@@ -18,6 +18,7 @@ from noiseless.data.synthesis import is_pair_store
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.evaluation import evaluate
 from noiseless.io.atomic import check_reachable, make_folder, write_text
+from noiseless.networks import spec_of
 from noiseless.noise import parse
 from noiseless.training import adversarial, objectives
 from noiseless.training.adaptation import NO_ADAPTATION, Adaptation
@@ -276,7 +277,7 @@ def _assemble(
         torch.manual_seed(config.seed)
         base = build_network(config)
         adapted = adaptation.apply(copy.deepcopy(base))
-    spec: NetworkSpec = base.spec  # type: ignore[assignment]
+    spec = spec_of(base)
     base = averaged(base).to(fabric.device)
     adapted = adapted.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = averaged(adapted)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from noiseless import bundle, networks
 from noiseless.denoiser import find
 from noiseless.errors import BundleError
+from noiseless.networks import spec_of
 from noiseless.networks.blocks import ResidualBlock
 from noiseless.networks.classifiers import MEAN, encoder_weights, is_classifier
 from noiseless.networks.foreign import read_checkpoint, state_dict
@@ -88,7 +89,7 @@ def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:
     others = sorted({*wanted} ^ {*state})
     if others:
         raise BundleError(f"the weights of {path} do not fit the network", got=f"other tensors, as {others[0]}")
-    spec: bundle.NetworkSpec = network.spec  # type: ignore[assignment]
+    spec = spec_of(network)
     have, want = source.spec.channels, spec.channels
     return {name: fit(state[name], wanted[name].shape, have, want, name=name) for name in wanted}
 
@@ -111,7 +112,7 @@ def _over_a_classifier(state: dict[str, Tensor], network: nn.Module, path: str |
     missing = sorted({name for name in encoders if not name.endswith("num_batches_tracked")} - {*found})
     if missing:
         raise BundleError(f"the classifier {path} is smaller than the encoder", got=f"nothing for {missing[0]}")
-    spec: bundle.NetworkSpec = network.spec  # type: ignore[assignment]
+    spec = spec_of(network)
     return wanted | {
         name: fit(tensor, wanted[name].shape, len(MEAN), spec.channels, name=name) for name, tensor in found.items()
     }

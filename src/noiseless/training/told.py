@@ -17,6 +17,7 @@ from noiseless.data.augment import to_channels
 from noiseless.data.store import as_unit_float
 from noiseless.evaluation.pooling import is_alike
 from noiseless.evaluation.unreferenced import Known, judged
+from noiseless.networks import spec_of
 from noiseless.noise import Noise
 from noiseless.training.config import MEASURED, RunConfig
 from noiseless.training.images import TrainingImages
@@ -62,7 +63,7 @@ def settle_told(
         noise: of noisy images without a clean side.
         developed: what is told of such images that are developed photographs, of which no estimate says more.
     """
-    spec: NetworkSpec = network.spec  # type: ignore[assignment]
+    spec = spec_of(network)
     if spec.conditioning != "none" and set(images.train) == {"noisy"} and developed is not None:
         say(f"The model is told {developed.spec} of these photographs from now on")
         return replace(config, told=developed.spec)
@@ -99,7 +100,7 @@ def _settle_alone(
 
     A wrong level flatters those who are told it, so that an image in which another was measured judges by that.
     """
-    spec: NetworkSpec = network.spec  # type: ignore[assignment]
+    spec = spec_of(network)
     views = [*images.validation["noisy"], *images.train["noisy"]][:LOOKED_AT]
     size, multiple = min(config.training.validation_size, SIDE), max(spec.multiple_of, spec.minimum_size)
     settings: dict[str, Any] = {"size": size, "multiple": multiple, "seed": config.seed}

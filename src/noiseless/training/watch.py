@@ -15,6 +15,7 @@ from torch import nn
 from noiseless.bundle import NetworkSpec
 from noiseless.data.parts import spread
 from noiseless.exporting import BundleWriter
+from noiseless.networks import spec_of
 from noiseless.noise import parse
 from noiseless.training.adaptation import NO_ADAPTATION, Adaptation
 from noiseless.training.config import MEASURED, RunConfig, to_mapping
@@ -67,7 +68,7 @@ class Watch:
         self._adaptation, self._listener = adaptation, listener
         self.estimated, self.noisy_psnr = "clean" not in images.validation, math.nan
         self._curve: list[dict[str, float]] = []
-        self._spec: NetworkSpec = run.average.spec  # type: ignore[assignment]
+        self._spec = spec_of(run.average)
         self._examples = _examples(config, images, self._spec, plan)
         self._plain = adaptation.merged(run.average)
         self._writer = BundleWriter(self._plain)
@@ -142,7 +143,7 @@ def score_start(run: Run, scores: Callable[[], tuple[float, float]]) -> None:
 
 def _draw_graph(tracker: Tracker, network: nn.Module, example: Example) -> None:
     noisy = torch.from_numpy(example.noisy)[None]
-    told = network.spec.conditioning == "sigma"  # type: ignore[union-attr]
+    told = spec_of(network).conditioning == "sigma"
     tracker.graph(copy.deepcopy(network).cpu(), (noisy, torch.full((1, 1, 1, 1), 0.1)) if told else (noisy,))
 
 

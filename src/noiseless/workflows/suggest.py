@@ -222,7 +222,7 @@ def _trial(choice: Choice, survey: Survey) -> Trial:
 
 def _patch_size(choice: Choice, survey: Survey) -> int:
     """The patch size, or less where the images are smaller; a multiple of what the network takes."""
-    multiple: int = networks.create(choice.network).spec.multiple_of  # type: ignore[union-attr, assignment]
+    multiple = networks.spec_of(networks.create(choice.network)).multiple_of
     return max(multiple, min(choice.patch_size, survey.smallest) // multiple * multiple)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from noiseless.errors import ConfigError, UnknownNameError
+from noiseless.networks import spec_of
 from noiseless.training.known import KnownNoise
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -94,5 +95,5 @@ def _in_deviations(loss: Loss, noise: KnownNoise) -> Loss:
 
 def apply(network: nn.Module, noisy: Tensor, sigma: Tensor | None) -> Tensor:
     """Run a network, with or without sigma as its spec says."""
-    restored: Tensor = network(noisy, sigma) if network.spec.conditioning == "sigma" else network(noisy)  # type: ignore[union-attr]
+    restored: Tensor = network(noisy, sigma) if spec_of(network).conditioning == "sigma" else network(noisy)
     return restored

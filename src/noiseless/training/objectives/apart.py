@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noiseless.bundle import NetworkSpec
+from noiseless.networks import spec_of
 from noiseless.training.known import KnownNoise
 
 LARGEST = 3
@@ -40,7 +40,7 @@ def repeat_for(sigma: Tensor | None, stride: int) -> Tensor | None:
 
 def sides_of(network: nn.Module) -> int:
     """What the sides of a half-size image must be multiples of, before it is halved."""
-    spec: NetworkSpec = network.spec  # type: ignore[assignment]
+    spec = spec_of(network)
     return 2 * spec.multiple_of
 
 
