@@ -149,7 +149,7 @@ def correlated(clean: Sequence[np.ndarray], stored: bool) -> list[list[str]]:
         length = np.median([abs(each.channels[0].length / truth["length"] - 1) for each in found])
         ends = np.array([each.channels[0].sigma_interval for each in found])
         held = np.mean((ends[:, 0] <= truth["sigma"]) & (truth["sigma"] <= ends[:, 1]))
-        rows.append([spec, f"{right:.0%}", f"{sigma:.0%}", f"{length:.0%}", f"{held:.0%}"])
+        rows.append([spec, f"{right:.1%}", f"{sigma:.0%}", f"{length:.0%}", f"{held:.0%}"])
     return rows
 
 
@@ -300,7 +300,7 @@ def _worst(rows: Sequence[Sequence[str]], column: int) -> str:
 
 
 def _mean(rows: Sequence[Sequence[str]], column: int) -> str:
-    return f"{np.mean(_percents(rows, column)):.0f}%"
+    return f"{np.mean(_percents(rows, column)):.1f}%"
 
 
 def of_known_noise(name: str, count: int, stored: bool) -> str:

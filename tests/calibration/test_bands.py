@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from noiseless.calibration import examine
+import noiseless
+from noiseless.calibration import examine, examine_planes
 from noiseless.calibration.bands import measure_bands
 from noiseless.calibration.patches import NOWHERE
 from noiseless.calibration.texture import take_blocks
+from noiseless.data import samples
 from noiseless.noise import parse
 from shaded_scenes import as_8_bit
 
@@ -51,6 +53,21 @@ def test_texture_is_uneven_and_white_noise_under_it_is_white(seed: int) -> None:
 def test_correlated_noise_shows_under_texture(length: float) -> None:
     """Also where it is so long that texture is stronger in most bands."""
     assert found(gravel() + noise(f"correlated:sigma=0.03,length={length}"))
+
+
+def test_long_noise_shows_in_the_coarsest_band_of_a_photograph_without_flat_area() -> None:
+    path = next(path for path in samples("train") + samples("validation") if path.stem == "orange-hallway")
+    clean = noiseless.read(path).planes()[0][1:2, 128:384, 128:384]
+    noisy = parse("correlated:sigma=0.02,length=3").sample(clean, np.random.default_rng(0))
+    assert examine_planes([noisy]).kind == "correlated"
+    assert examine_planes([clean]).kind != "correlated"
+
+
+@pytest.mark.parametrize("seed", [46, 57, 61])
+def test_smooth_texture_falls_as_steeply_and_goes_on_rising_at_half_the_size(seed: int) -> None:
+    picture = 0.5 + 2 * gravel(seed)
+    assert measure_bands(take_blocks([picture], NOWHERE)).long
+    assert examine_planes([picture[np.newaxis]]).kind != "correlated"
 
 
 @pytest.mark.parametrize(
