@@ -7,21 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
 
 import noiseless
 import tiny_runs
+from noiseless.bundle import NetworkSpec
+from noiseless.calibration import Calibration, examine_planes
 from noiseless.data import samples
 from noiseless.data.store import write_store
 from noiseless.noise import parse
 from noiseless.training.config import MEASURED, DataConfig, RunConfig, from_mapping, over_defaults
 from noiseless.training.found import find_noise
 from noiseless.training.images import open_images
+from noiseless.training.known import KnownNoise
 from noiseless.training.plan import make_plan
 from noiseless.training.run import build_network, run_training
 from noiseless.training.start import like_its_start
 from noiseless.training.told import settle_told
-from noiseless.training.validation import Rival, Scores
+from noiseless.training.validation import SUREST, Rival, Scores, unreferenced_examples, validate
 
 
 def scores(blocks: np.ndarray, psnr: float = 30.0) -> Scores:
@@ -49,8 +53,54 @@ def test_the_best_of_many_must_be_surer() -> None:
     rival = Rival(scores(start), scores(start))
     assert not rival.judge(nearly, lambda: scores(start)).counts
     assert rival.judge(surely, lambda: scores(start)).counts
+    unsure = replace(surely, doubt=np.full(64, 0.12))  # it removes less than the start, and it looks better
+    assert not Rival(scores(start), scores(start)).judge(unsure, lambda: scores(start)).counts
     unbeatable = Rival(scores(start), scores(start), beatable=False)
     assert not unbeatable.judge(surely, lambda: scores(start)).counts
+
+
+class Blur(torch.nn.Module):
+    """Takes a share of the pixels' neighbourhoods."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.spec, self.share = NetworkSpec(1), share
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        smooth = torch.nn.functional.avg_pool2d(noisy, 3, 1, 1, count_include_pad=False)
+        return torch.lerp(noisy, smooth, self.share)
+
+
+@pytest.mark.parametrize("overrated", [1.0, 1.12], ids=["measured well", "measured 12% too strong"])
+def test_what_removes_more_is_not_better_for_noise_that_is_overrated(overrated: float) -> None:
+    """Of two smoothings the best one, found by the true error, is never beaten; one that removes too little is."""
+    noise, generator = parse("gaussian:15"), np.random.default_rng(0)
+    clean = noiseless.read(samples("test")[0]).planes()[0][:1, :256, :256]
+    noisy = noise.sample(clean, generator)
+    found = examine_planes([noisy])
+    level = overrated * 15 / 255
+    ends = (0.85 * level, 1.15 * level)  # of the standard deviation
+    channel = replace(found.channels[0], sigma=level, sigma_interval=ends, gain=0.0, curve=())
+    measured = replace(found, kind="gaussian", channels=(channel,))
+    known = KnownNoise.of(parse(f"gaussian:{255 * level}"), 1)
+
+    def scored(share: float, measured: Calibration | None) -> Scores:
+        examples = unreferenced_examples(
+            [[noisy]], known, NetworkSpec(1), size=256, multiple=1, seed=0, measured=measured
+        )
+        return validate(Blur(share), examples, torch.device("cpu"), bf16=False)
+
+    def error(share: float) -> float:
+        with torch.no_grad():
+            return float(((Blur(share)(torch.from_numpy(noisy)[None])[0].numpy() - clean) ** 2).mean())
+
+    shares = np.linspace(0, 1, 21)
+    best = float(shares[np.argmin([error(share) for share in shares])])
+    more, less = min(best + 0.15, 1.0), best - 0.4
+    assert error(more) > error(best) < error(less)
+    assert scored(more, None).surely_above(scored(best, None), SUREST) == (overrated > 1)
+    assert not scored(more, measured).surely_above(scored(best, measured), SUREST)
+    assert scored(best, measured).surely_above(scored(less, measured), SUREST)
 
 
 def test_the_noise_of_developed_photographs_is_a_guess() -> None:

@@ -11,6 +11,7 @@ from scipy.ndimage import uniform_filter
 
 from noiseless.calibration import Calibration, examine_planes
 from noiseless.calibration.measuring import FAINT
+from noiseless.calibration.whiteness import WHITE
 from noiseless.data.augment import to_channels
 from noiseless.data.parts import middle, spread
 from noiseless.data.store import as_unit_float
@@ -36,6 +37,8 @@ class Found:
 
     Attributes:
         noise: the model.
+        measured: all that was found of it, where it is white. The interval of correlated noise is too wide to judge by:
+            nothing that was learned, and gains a decibel, would be better at both of its ends.
         between_channels: (C, C), correlation of the noise of two channels at one place.
         neighbours: correlation of the noise of neighbouring pixels, the larger of rows and columns.
         faint: it is that of developed photographs, whose strength is a guess.
@@ -45,6 +48,7 @@ class Found:
     """
 
     noise: Noise
+    measured: Calibration | None
     between_channels: np.ndarray
     neighbours: float
     faint: bool = False
@@ -69,7 +73,8 @@ def find_noise(images: Sequence[np.ndarray], channels: int) -> Found:
         raise DataError("no noise can be told in the images", expected="noisy images", fix="Say it with --noise SPEC.")
     faint = FAINT in found.warnings
     told = _noise(examine_planes(chosen)) if faint and channels == 3 else None
-    return Found(noise, _between(chosen, noise), _neighbours(found), faint, told)
+    measured = found if found.kind in WHITE else None
+    return Found(noise, measured, _between(chosen, noise), _neighbours(found), faint, told)
 
 
 def _noise(found: Calibration) -> Noise:

@@ -55,7 +55,7 @@ class Plan:
         neighbours: whether planes of stacks are views of one scene.
         lines: what to tell: what was found, what was chosen and why, warnings.
         guessed: the strength of the noise is, so that no error can be estimated by it.
-        told: what a network is told of such noise, see `noiseless.training.found.Found`.
+        found: how the noise was measured, where it was.
     """
 
     objective: str
@@ -65,7 +65,12 @@ class Plan:
     neighbours: bool = False
     lines: tuple[str, ...] = ()
     guessed: bool = False
-    told: Noise | None = None
+    found: Found | None = None
+
+    @property
+    def told(self) -> Noise | None:
+        """What a network is told of noise whose strength is guessed, see `noiseless.training.found.Found`."""
+        return self.found.told if self.found and self.guessed else None
 
 
 def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
@@ -101,8 +106,8 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
     lines += [f"warning: {GUESSED}"] if guessed and start not in (None, SCRATCH) else []
     referenced = "supervised" if config.objective not in REFERENCED else config.objective
     objective, alone = (referenced, name) if images.unpaired else (name, "")
-    neighbours, told = name == "noise2noise" and not situation.views, found.told if found and guessed else None
-    return Plan(objective, alone, noise, start, neighbours, tuple(lines), guessed, told)
+    neighbours = name == "noise2noise" and not situation.views
+    return Plan(objective, alone, noise, start, neighbours, tuple(lines), guessed, found)
 
 
 def _strangers(images: TrainingImages) -> list[str]:

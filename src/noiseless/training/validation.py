@@ -15,10 +15,12 @@ import torch
 from torch import nn
 
 from noiseless.bundle import NetworkSpec
+from noiseless.calibration import Calibration
 from noiseless.data.augment import to_channels
 from noiseless.data.parts import spread
 from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError
+from noiseless.evaluation.pooling import mean_variance
 from noiseless.evaluation.risk import Risk, block_means, error_to_another_view, variance_of_views
 from noiseless.metrics import psnr, ssim
 from noiseless.noise import Noise
@@ -28,7 +30,7 @@ from noiseless.training.objectives import apply
 from noiseless.training.patches import pair_levels
 
 Restore = Callable[[np.ndarray], np.ndarray]
-Estimator = Callable[[Restore], tuple[np.ndarray, float]]
+Estimator = Callable[[Restore], tuple[np.ndarray, np.ndarray, float]]
 
 MOST_IMAGES = 48
 PICTURES = 4
@@ -52,7 +54,8 @@ class Example:
         clean: what it is compared with, where that is known.
         sigma: what the network is told.
         estimate: tells the squared error of each pixel without `clean`, from the network as a function of such arrays,
-            of which only means say anything, and the mean one of the noisy image.
+            of which only means say anything; what it is more by, but for what is the same for all networks, where the
+            noise is as strong as it may be, and less where as weak; and the mean error of the noisy image.
     """
 
     noisy: np.ndarray
@@ -72,6 +75,7 @@ class Scores:
         pictures: noisy, restored and, where there is one, clean.
         blocks: where there is no clean image: mean squared errors of blocks of pixels, as estimated, over that of the
             noisy image.
+        doubt: what they are more by, and less, at the ends of the interval of the noise: see `Example`.
         counts: whether they may be the best of a run: not where they surpass what it started from by chance.
     """
 
@@ -80,6 +84,7 @@ class Scores:
     noisy_psnr: float
     pictures: list[tuple[np.ndarray, ...]]
     blocks: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    doubt: np.ndarray | float = 0.0
     counts: bool = True
 
     @property
@@ -88,9 +93,13 @@ class Scores:
         return bool(self.blocks.size)
 
     def surely_above(self, other: Scores, errors: float = SURE) -> bool:
-        """Whether the estimated errors on the same images are smaller than others, by so many standard errors."""
-        gain = other.blocks - self.blocks
-        return float(gain.mean()) > errors * float(gain.std()) / math.sqrt(gain.size)
+        """Whether the estimated errors on the same images are smaller than others, by so many standard errors.
+
+        However strong the noise is within its interval: where that is overrated, whatever removes more looks better.
+        What holds at both ends holds between them, for the gain is linear in the variance, and its deviation convex.
+        """
+        ends = (other.blocks - self.blocks + end * (other.doubt - self.doubt) for end in (-1, 1))
+        return all(float(gain.mean()) > errors * float(gain.std()) / math.sqrt(gain.size) for gain in ends)
 
 
 @dataclass(frozen=True)
@@ -162,6 +171,7 @@ def unreferenced_examples(
     multiple: int,
     seed: int,
     told: str = MEASURED,
+    measured: Calibration | None = None,
 ) -> list[Example]:
     """The middles of noisy images, with a way to estimate the error: another view of each, or the known noise.
 
@@ -173,6 +183,7 @@ def unreferenced_examples(
         multiple: of which the sides are.
         seed: of what the estimate draws.
         told: see `pair_levels`.
+        measured: where the noise was, with what is not known of it.
     """
     ready = [
         [to_channels(as_unit_float(_middle(side[number], size, multiple)), spec.channels) for side in views]
@@ -185,26 +196,34 @@ def unreferenced_examples(
             estimate = _by_another_view(noisy, others[0])
         else:
             assert noise is not None
-            estimate = by_noise(noisy, noise, seed + number)
+            estimate = by_noise(noisy, noise, seed + number, measured)
         examples.append(Example(noisy, None, None if levels is None else levels[number](noisy), estimate))
     return examples
 
 
-def by_noise(noisy: np.ndarray, noise: KnownNoise, seed: int) -> Estimator:
+def by_noise(noisy: np.ndarray, noise: KnownNoise, seed: int, measured: Calibration | None = None) -> Estimator:
     """By Stein's formula."""
     risk = Risk.of(noisy, noise.noise, seed, noise.mixing.numpy() if noise.joint else None)
+    share = 0.0 if measured is None else _share_in_doubt(noisy, measured)
 
-    def estimate(restore: Restore) -> tuple[np.ndarray, float]:
-        return risk.error(restore(noisy), restore(risk.beside)), risk.level
+    def estimate(restore: Restore) -> tuple[np.ndarray, np.ndarray, float]:
+        restored, beside = restore(noisy), restore(risk.beside)
+        return risk.error(restored, beside), 2 * share * risk.left(restored, beside), risk.level
 
     return estimate
+
+
+def _share_in_doubt(noisy: np.ndarray, measured: Calibration) -> float:
+    """Half the 95% interval of the variance in an image, over it."""
+    variance, half = mean_variance(noisy, measured, growing=measured.kind == "poisson-gaussian")
+    return min(half / variance, 1.0) if variance else 1.0
 
 
 def _by_another_view(noisy: np.ndarray, other: np.ndarray) -> Estimator:
     level = float(variance_of_views(noisy, other).mean())
 
-    def estimate(restore: Restore) -> tuple[np.ndarray, float]:
-        return error_to_another_view(restore(noisy), noisy, other), level
+    def estimate(restore: Restore) -> tuple[np.ndarray, np.ndarray, float]:
+        return error_to_another_view(restore(noisy), noisy, other), np.zeros_like(noisy), level
 
     return estimate
 
@@ -214,6 +233,7 @@ def validate(network: nn.Module, examples: Sequence[Example], device: torch.devi
     network.eval()
     rows: list[tuple[float, float, float]] = []
     blocks: list[np.ndarray] = []
+    doubts: list[np.ndarray] = []
     pictures: list[tuple[np.ndarray, ...]] = []
     for example in examples:
         restore = _as_function(network, example.sigma, device, bf16)
@@ -223,15 +243,16 @@ def validate(network: nn.Module, examples: Sequence[Example], device: torch.devi
             rows.append((psnr(restored, example.clean), ssim(restored, example.clean), psnr(noisy, example.clean)))
         else:
             assert example.estimate is not None
-            error, before = example.estimate(restore)
+            error, doubt, before = example.estimate(restore)
             sides = (noisy, restored)
             rows.append((_decibels(max(float(error.mean()), TOLD_APART * before)), math.nan, _decibels(before)))
             blocks.append(block_means(error).ravel() / before)
+            doubts.append(block_means(doubt).ravel() / before)
         if len(pictures) < PICTURES:
             pictures.append(sides)
     means = np.minimum(rows, PERFECT).mean(axis=0)
-    found = np.concatenate([np.zeros(0), *blocks])
-    return Scores(float(means[0]), float(means[1]), float(means[2]), pictures, found)
+    found, doubt = (np.concatenate([np.zeros(0), *each]) for each in (blocks, doubts))
+    return Scores(float(means[0]), float(means[1]), float(means[2]), pictures, found, doubt)
 
 
 def _as_function(network: nn.Module, sigma: np.ndarray | None, device: torch.device, bf16: bool) -> Restore:

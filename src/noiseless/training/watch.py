@@ -163,6 +163,7 @@ def _unreferenced(
 ) -> list[Example]:
     size, multiple = config.training.validation_size, max(spec.multiple_of, spec.minimum_size)
     settings: dict[str, Any] = {"size": size, "multiple": multiple, "seed": config.seed, "told": config.told}
+    settings["measured"] = plan.found.measured if plan.found else None
     return unreferenced_examples(views, plan.noise, spec, **settings)
 
 
