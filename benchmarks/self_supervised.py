@@ -34,13 +34,13 @@ import numpy as np
 import noiseless
 from noiseless import baselines
 from noiseless.calibration import examine_planes
-from noiseless.data.store import PackedStore, write_store
+from noiseless.data.store import PackedStore, as_unit_float, write_store
+from noiseless.denoiser import PHOTO
 from noiseless.errors import NoiselessError
 from noiseless.metrics import psnr
 from noiseless.noise import parse
 from noiseless.training import loop
 from noiseless.training.config import SCRATCH, RunConfig, from_mapping, over_defaults
-from noiseless.training.plan import SHIPPED
 from noiseless.training.run import Listener, run_training
 
 DATA = Path(os.environ.get("NOISELESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -50,6 +50,7 @@ WHITE, SIGNAL, CORRELATED = (
     "poisson-gaussian:gain=0.02,read=0.02",
     "correlated:sigma=0.08,length=1.0",
 )
+SHIPPED = ("gray-small", "color-small")
 MICROSCOPY = (
     "xy_12bit__saturated_plant",
     "xy_8bit__em_mitochondria_er",
@@ -65,7 +66,8 @@ class Column:
 
     Attributes:
         title: for the report.
-        images: finds (noisy or None, clean) of each crop, (C, H, W) in [0, 1] units, at most so many of such a side.
+        images: finds (noisy or None, clean) of each crop, (C, H, W) in [0, 1] units, at most so many of such a side;
+            noise that is real is that of 8 bits.
         noise: what is added; empty where the noise is real.
     """
 
@@ -135,16 +137,21 @@ class Work:
     column: Column
     folder: Path
     minutes: float
-    models: tuple[str, str]
 
     def side(self, name: str) -> list[np.ndarray]:
-        """``noisy``, ``again`` or ``clean``: (C, H, W) each."""
-        return [np.array(image) for image in PackedStore(self.folder / name)]
+        """``noisy``, ``again`` or ``clean``: (C, H, W) each, in [0, 1] units."""
+        return [as_unit_float(np.array(image)) for image in PackedStore(self.folder / name)]
 
     @property
     def shipped(self) -> str:
-        """The model for such images."""
-        return self.models[len(self.side("clean")[0]) > 1]
+        """The model for such images that is told the noise level."""
+        return SHIPPED[len(self.side("clean")[0]) > 1]
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """What training on pairs starts from, to be comparable: the same as without clean images."""
+        blind = not self.column.noise
+        return {"start": PHOTO if blind else self.shipped, "arguments": {"conditioning": "none" if blind else "sigma"}}
 
 
 def prepare(column: Column, folder: Path, count: int, side: int) -> None:
@@ -160,7 +167,7 @@ def prepare(column: Column, folder: Path, count: int, side: int) -> None:
                 noise.sample(clean, np.random.default_rng([view, number])) for number, (_, clean) in enumerate(found)
             ]
     else:
-        sides["noisy"] = [noisy for noisy, _ in found if noisy is not None]
+        sides["noisy"] = [np.rint(noisy * 255).astype(np.uint8) for noisy, _ in found if noisy is not None]
     sides["clean"] = [clean for _, clean in found]
     for name, images in sides.items():
         write_store(folder / name, ((f"{number:02}", image, {}) for number, image in enumerate(images)))
@@ -205,7 +212,7 @@ def shipped_told(work: Work) -> dict[str, Any]:
 
 
 def photo(work: Work) -> dict[str, Any] | None:
-    return None if work.column.noise else applied(work, noiseless.load("photo-small"), "auto")
+    return None if work.column.noise else applied(work, noiseless.load(PHOTO), "auto")
 
 
 def learned(data: dict[str, Any], **options: Any) -> Callable[[Work], dict[str, Any] | None]:
@@ -215,8 +222,8 @@ def learned(data: dict[str, Any], **options: Any) -> Callable[[Work], dict[str, 
         named = {key: tuple(str(work.folder / name) for name in names) for key, names in data.items()}
         if not all(Path(path).is_dir() for paths in named.values() for path in paths):
             return None
-        started = {"start": work.shipped, "arguments": {"conditioning": "sigma"}} | options
-        plain = over_defaults({"minutes": work.minutes, "data": named, **started})
+        started = work.start if "pairs" in data else {}
+        plain = over_defaults({"minutes": work.minutes, "data": named, **started, **options})
         run, said = work.folder / f"run-{time.time_ns()}", []
         outcome = run_training(from_mapping(RunConfig, plain), run, listener=Listener(say=said.append))
         told = {"steps": outcome.step, "seconds": round(outcome.seconds, 1), "said": said}
@@ -248,7 +255,7 @@ METHODS: dict[str, Callable[[Work], dict[str, Any] | None]] = {
     "zero-shot": learned(NOISY, objective="zero-shot"),
     "noise2self": learned(NOISY, objective="noise2self"),
     "noise2void": learned(NOISY, objective="noise2void"),
-    "noise2void, random weights": learned(NOISY, objective="noise2void", start=SCRATCH, arguments={}),
+    "noise2void, random weights": learned(NOISY, objective="noise2void", start=SCRATCH),
     "noise2noise (two exposures)": learned({"noisy_pairs": ("noisy", "again")}, objective="noise2noise"),
     "supervised (upper bound)": learned({"pairs": ("noisy", "clean")}),
 }
@@ -274,7 +281,7 @@ def run_cells(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name in options.columns:
         column, key = COLUMNS[name], f"{options.minutes_per_cell:g}min-{options.crops}x{options.side}"
-        work = Work(column, options.cells / key / name, options.minutes_per_cell, tuple(options.models))
+        work = Work(column, options.cells / key / name, options.minutes_per_cell)
         prepare(column, work.folder, options.crops, options.side)
         cells = found.setdefault(name, {})
         for method in options.methods:
@@ -302,7 +309,6 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=128, help="side of the crops in pixels")
     parser.add_argument("--columns", nargs="+", default=list(COLUMNS), choices=COLUMNS, metavar="COLUMN")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS, metavar="METHOD")
-    parser.add_argument("--models", nargs=2, default=[SHIPPED[1], SHIPPED[3]], metavar=("GREY", "COLOUR"))
     parser.add_argument("--note", default="", help="a sentence for the report: what is special about this run")
     parser.add_argument("--report-only", action="store_true", help="measure nothing that is missing")
     parser.add_argument("-o", "--output", type=Path, help="the report, Markdown; else printed")
