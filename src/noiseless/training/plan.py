@@ -37,9 +37,9 @@ LOOKED_AT = 12
 """How many images are looked at to choose the weights to start from."""
 
 GUESSED = (
-    "how strong the noise of developed photographs is can only be guessed, and a PSNR estimated by it says nothing: best/ "
-    "will be what the run starts from, whatever it learns, which last/ holds; say the noise with --noise SPEC, or give "
-    "second views with --noisy-pairs A B"
+    "how strong the noise of developed photographs is can only be guessed, and a PSNR estimated by it says nothing: "
+    "best/ will be what the run starts from, whatever it learns, which last/ holds; say the noise with --noise SPEC, or "
+    "give second views with --noisy-pairs A B"
 )
 
 
