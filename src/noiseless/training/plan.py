@@ -38,8 +38,8 @@ LOOKED_AT = 12
 
 GUESSED = (
     "how strong the noise of developed photographs is can only be guessed, and a PSNR estimated by it says nothing: "
-    "best/ will be what the run starts from, whatever it learns, which last/ holds; say the noise with --noise SPEC, or "
-    "give second views with --noisy-pairs A B"
+    "best/ will be what the run starts from, whatever it learns, which last/ holds; say the noise with --noise SPEC, "
+    "or give second views with --noisy-pairs A B"
 )
 
 
