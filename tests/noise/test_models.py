@@ -117,6 +117,19 @@ def test_moments_beyond_are_those_of_what_is_clipped(limit: float) -> None:
     np.testing.assert_allclose(moments_beyond(np.array(limit), np.array(0.01)), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+def test_moments_beyond_of_counts_are_skewed(side: int) -> None:
+    gain, read, value, limit = 0.01, 0.03, 0.95, 0.05
+    noise = PoissonGaussian(gain, read).sample(np.full((1, 1000, 1000), value, np.float32), np.random.default_rng(0))
+    beyond = side * (noise.astype(np.float64) - value)
+    beyond = beyond[beyond > limit]
+    variance, third = np.array(gain * value + read**2), side * gain**2 * value
+    mean, spread = moments_beyond(np.array(limit), variance, third)
+    assert mean == pytest.approx(beyond.mean(), rel=3e-3)
+    assert spread == pytest.approx(beyond.var(), rel=1e-2)
+    assert moments_beyond(np.array(limit), variance)[1] != pytest.approx(beyond.var(), rel=5e-2)
+
+
 def test_moments_beyond_a_limit_that_noise_hardly_reaches() -> None:
     mean, variance = moments_beyond(np.array([0.5, 1.0]), np.array([1e-4, 0.0]))
     np.testing.assert_allclose(mean, [0.5, 1.0], rtol=1e-3)

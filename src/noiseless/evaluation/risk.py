@@ -8,10 +8,11 @@ and for normal noise the last is the trace of its covariance times the model's d
 small b that is distributed as the noise. So one formula serves white, correlated and signal-dependent noise; for the
 last the normal law of the same variance stands in.
 
-Of a clipped pixel y is not known, but its mean and variance are: those of a normal variable beyond the limit. They
-stand in for y and are taken off the variance of n; and as a clipped pixel does not change with n, the derivative is by
-the others alone. All this asks for the clean value, on which what is clipped depends little: a shipped model tells it
-well enough.
+Of a clipped pixel y is not known, but its mean and variance are: those of noise beyond the limit, which in a rounded
+image is half a step before the last value. They stand in for y and are taken off the variance of n; and as a clipped
+pixel does not change with n, the derivative is by the others alone, whose n has the error of rounding as well. All this
+asks for the clean value, on which what is clipped depends little: a shipped model tells it well enough, and how far it
+is off is added.
 
 From two exposures y and z of one scene, without any formula: E |f(y) - z|^2 is the error and the variance of z, which
 the difference of the two tells.
@@ -30,11 +31,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
+from scipy.special import ndtr
 
+from noiseless.calibration.patches import rounding_step
 from noiseless.noise import Noise
 from noiseless.noise.base import Moments
 from noiseless.noise.chain import Chain
 from noiseless.noise.clip import Clip, censored_moments, moments_beyond
+from noiseless.noise.poisson import Poisson
+from noiseless.noise.poisson_gaussian import PoissonGaussian
+from noiseless.noise.values import as_array
 
 if TYPE_CHECKING:
     from noiseless.denoiser import Denoiser
@@ -62,11 +68,12 @@ class Law:
 
     Attributes:
         clean: about the clean values.
-        free: variance before clipping.
+        free: variance before clipping, that of rounding included.
         variance: after it.
         shift: of the mean, by clipping.
         full: the noisy image; where it was clipped, what is expected to have been there.
         seen: what `full` differs from the clean image by, its mean square; the rest of `free` is hidden by clipping.
+        unseen: of what is left of the noise, the share to add for pixels like this that were clipped.
         inside: whether a pixel was not clipped.
     """
 
@@ -76,6 +83,7 @@ class Law:
     shift: np.ndarray
     full: np.ndarray
     seen: np.ndarray
+    unseen: np.ndarray
     inside: np.ndarray
 
     @property
@@ -152,7 +160,7 @@ class Risk:
     def error(self, restored: np.ndarray, restored_beside: np.ndarray) -> np.ndarray:
         """Squared error of the restored image at each pixel, (C, H, W), float64."""
         removed = np.asarray(restored, np.float64) - self.law.full
-        return np.asarray(removed**2 - self.law.seen + 2 * self.left(restored, restored_beside))
+        return np.asarray(removed**2 - self.law.seen + (2 + self.law.unseen) * self.left(restored, restored_beside))
 
 
 def error_to_another_view(restored: np.ndarray, noisy: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -185,22 +193,47 @@ def law_of(noisy: np.ndarray, noise: Noise) -> Law:
     An image that never leaves [0, 1] counts as clipped where it reaches 0 or 1, unless its noise has no normal law near
     by.
     """
-    inside = (noisy > 0) & (noisy < 1)
+    inside, step = (noisy > 0) & (noisy < 1), rounding_step(noisy)
+    rounding = step**2 / 12
     if inside.all() or noisy.min() < 0 or noisy.max() > 1 or not has_formula(noise):
         clean = ndimage.gaussian_filter(noisy, (0, SMOOTHED, SMOOTHED), mode="mirror").clip(0, 1)
-        free = noise.variance(clean)
-        return Law(clean, free, free, np.zeros(noisy.shape), noisy, free, np.ones_like(inside))
+        free = noise.variance(clean) + rounding
+        none = np.zeros(noisy.shape)
+        return Law(clean, free, free, none, noisy, free, none, np.ones_like(inside))
     told = noise.told_map(noisy)
     clean = np.asarray(reference(len(noisy))(noisy, noise=told, channel_axis=0, data_range=(0.0, 1.0)), np.float64)
     clean = clean.clip(0, 1)  # the small shipped models know it better than windows do, which take a dark line for grey
-    free = noise.variance(clean.astype(np.float32)).astype(np.float64)
-    expected, variance = censored_moments(clean, free)
-    full, seen = noisy.astype(np.float64), free.copy()
-    for clipped, limit, side in ((noisy <= 0, 0.0, -1.0), (noisy >= 1, 1.0, 1.0)):
-        beyond, hidden = moments_beyond(side * (limit - clean[clipped]), free[clipped])
-        full[clipped] = clean[clipped] + side * beyond
-        seen[clipped] -= hidden
-    return Law(clean, free, variance, expected - clean, full, seen, inside)
+    before = noise.variance(clean.astype(np.float32)).astype(np.float64)
+    expected, variance = censored_moments(clean, before)
+    third, spread = _third_moment(noise, clean), np.sqrt(np.maximum(before, np.finfo(np.float64).tiny))
+    full, seen, unseen = noisy.astype(np.float64), before + rounding, np.zeros(noisy.shape)
+    for clipped, limit, side in ((noisy <= 0, step / 2, -1.0), (noisy >= 1, 1 - step / 2, 1.0)):
+        away = side * (limit - clean)
+        beyond, hidden = moments_beyond(away, before, side * third)
+        full[clipped] = (clean + side * beyond)[clipped]
+        seen[clipped] = (before - hidden)[clipped]
+        unseen += inside * _unseen(away / spread, hidden / spread**2)
+    return Law(clean, before + rounding, variance + rounding, expected - clean, full, seen, unseen, inside)
+
+
+def _unseen(away: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Squared error of clipped pixels that is not seen, over that of pixels that might have been clipped and were not.
+
+    What stands in for a clipped pixel is of the clean value that a model tells, which errs as the measured one does: an
+    error e moves it by h e, where h is the share of the variance that is hidden, and h (2 - h) of e squared is missing.
+
+    Args:
+        away: distance from the clean value to the limit, in standard deviations.
+        hidden: share of the variance that is hidden in a pixel that is beyond it.
+    """
+    clipped = ndtr(-np.maximum(away, 0))
+    return np.asarray(clipped / (1 - clipped) * hidden * (2 - hidden))
+
+
+def _third_moment(noise: Noise, clean: np.ndarray) -> np.ndarray:
+    """Third central moment of the noise at each pixel: that of counts, all else is even."""
+    gains = [as_array(part.gain) for part in counted(noise) if isinstance(part, Poisson | PoissonGaussian)]
+    return sum((gain**2 * clean for gain in gains), np.zeros_like(clean))
 
 
 @functools.cache

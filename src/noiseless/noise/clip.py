@@ -12,6 +12,9 @@ from noiseless.noise.base import Moments, Noise
 FARTHEST = 40.0
 """Standard deviations from the mean beyond which a normal density is as good as none."""
 
+MOST_SKEWED, SKEWED_UP_TO = 0.1, 3.0
+"""A sixth of the skewness, and standard deviations from the mean, up to which it counts: one term tells no more."""
+
 
 @dataclass(frozen=True)
 class Clip(Noise):
@@ -56,19 +59,29 @@ def censored_moments(mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray
     return mean + shift, np.maximum(square - shift**2, 0)
 
 
-def moments_beyond(limit: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of normal noise of zero mean, given that it is above a limit.
+def moments_beyond(
+    limit: np.ndarray, variance: np.ndarray, third: np.ndarray | float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of noise of zero mean, given that it is above a limit.
 
     Args:
         limit: float64.
         variance: float64, broadcastable to it.
+        third: third central moment: how far the noise is from normal, by the first term of Cornish and Fisher's
+            expansion (Moments and cumulants in the specification of distributions, 1938).
     """
     from scipy.special import log_ndtr
 
-    spread = np.sqrt(np.maximum(variance, np.finfo(np.float64).tiny))
+    tiny = np.finfo(np.float64).tiny
+    spread = np.sqrt(np.maximum(variance, tiny))
+    skew = np.clip(
+        third / np.maximum(6 * spread**3, tiny), -MOST_SKEWED, MOST_SKEWED
+    )  # noise is z + skew (z ** 2 - 1) of a normal z
     far = np.clip(limit / spread, -FARTHEST, FARTHEST)
+    far = far - skew * (np.minimum(far**2, SKEWED_UP_TO**2) - 1)
     ratio = np.exp(-0.5 * far**2 - log_ndtr(-far)) / np.sqrt(2 * np.pi)  # the inverse of Mills' ratio
-    return np.maximum(spread * ratio, limit), np.maximum(variance * (1 + ratio * (far - ratio)), 0)
+    left = 1 + ratio * (far - ratio) + 2 * skew * ratio * (far * (far - ratio) + 1)
+    return np.maximum(spread * ratio * (1 + skew * far), limit), np.maximum(variance * left, 0)
 
 
 def _density(value: np.ndarray) -> np.ndarray:
