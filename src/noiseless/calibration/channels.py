@@ -293,9 +293,14 @@ def _lies_over_all(texture: Texture | None, looks: _Looks) -> bool:
     if texture is None or not _may_lie_over_all(texture):
         return False
     bands = looks.bands()
-    if bands.weakens or (bands.long and _levels_off(looks, LEVELLED)):
+    if bands.weakens or (bands.long and _is_long(looks.halved())):
         return True
     return bands.calm and texture.fall > FALL and _is_noise(texture, looks)
+
+
+def _is_long(smaller: Texture | None) -> bool:
+    """Whether the spectrum at half the size levels off, where there are blocks enough to say so."""
+    return smaller is not None and math.isfinite(smaller.uneven) and bend(smaller) <= LEVELLED
 
 
 def _is_developed(texture: Texture | None, level: float, step: float, looks: _Looks) -> bool:
@@ -314,13 +319,10 @@ def _is_developed(texture: Texture | None, level: float, step: float, looks: _Lo
 
 def _is_noise(texture: Texture, looks: _Looks) -> bool:
     """Whether blocks are alike, or their spectrum is that of noise, which may be too long to be seen at full size."""
-    return texture.uneven <= EVEN or bend(texture) <= BENT or _levels_off(looks, BENT)
-
-
-def _levels_off(looks: _Looks, most: float) -> bool:
-    """Whether the spectrum of the planes at half the size bends no more than this."""
+    if texture.uneven <= EVEN or bend(texture) <= BENT:
+        return True
     smaller = looks.halved()
-    return smaller is not None and bend(smaller) <= most
+    return smaller is not None and bend(smaller) <= BENT
 
 
 def _seen(fit: Fit) -> tuple[Seen, ...]:
