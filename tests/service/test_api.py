@@ -200,7 +200,32 @@ def test_floats_without_a_range_are_422_with_a_way_out_that_there_is(client: Tes
         answer = post(client, file.getvalue(), route)
         assert answer.status_code == 422
         assert "the upload holds floats far outside [0, 1]" in answer.json()["detail"]
-        assert "command line" in answer.json()["detail"]
+        assert "data_range=LOW,HIGH" in answer.json()["detail"]
+
+
+def test_data_range_says_which_values_are_black_and_white(client: TestClient) -> None:
+    array = (3000 * noisy().astype(np.float32) / 255 - 1000).astype(np.float32)
+    file = io.BytesIO()
+    np.save(file, array)
+    asked = {"model": "gray-nano", "noise": "gaussian:20", "data_range": "-1000, 2000"}
+    answer = post(client, file.getvalue(), **asked)
+    assert answer.status_code == 200, answer.text
+    got = np.load(io.BytesIO(answer.content))
+    expected = noiseless.denoise(array, model="gray-nano", noise="gaussian:20", data_range=(-1000, 2000))
+    assert np.allclose(got, expected, atol=0.05)
+    assert not np.allclose(got, array, atol=10)
+    told = post(client, file.getvalue(), "calibrate", data_range="-1000,2000").json()
+    assert told["sigma"][0] == pytest.approx(0.08 * 255, rel=0.3)
+    halved = post(client, file.getvalue(), "calibrate", data_range="-1000,5000").json()
+    assert halved["sigma"][0] == pytest.approx(told["sigma"][0] / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("said", ["white", "0,1,2", "1,", "5,5", "7,3", "nan", "0,inf", "0"])
+def test_a_data_range_that_is_none_is_422(client: TestClient, said: str) -> None:
+    for route in ("denoise", "calibrate"):
+        answer = post(client, file_of(noisy()), route, data_range=said)
+        assert answer.status_code == 422
+        assert "data_range" in answer.json()["detail"]
 
 
 def test_forms_that_do_not_fit_are_4xx(client: TestClient) -> None:

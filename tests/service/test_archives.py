@@ -148,6 +148,17 @@ def test_links_and_devices_are_422(client: Any, store: dict[str, bytes], kind: i
     assert "plain files" in refused(client, buffer.getvalue())
 
 
+def test_data_range_holds_for_a_store(client: Any, store: dict[str, bytes]) -> None:
+    levels = []
+    for said in ("65535", "0,131070"):  # half as much noise, of a range twice as wide
+        given = {"model": "gray-nano", "data_range": said}
+        job = client.post("/v1/jobs", files={"image": ("a.zarr.zip", zipped(store))}, data=given).json()["id"]
+        done = finished(client, job)
+        assert done["state"] == "done", done
+        levels.append(done["report"]["told"][0])
+    assert levels[1] == pytest.approx(levels[0] / 2, rel=0.1)
+
+
 def test_what_macos_adds_is_left_out(client: Any, store: dict[str, bytes]) -> None:
     files = {f"image.zarr/{name}": data for name, data in store.items()} | {"__MACOSX/image.zarr/._0": b"x"}
     answer = client.post("/v1/jobs", files={"image": ("image.zip", zipped(files))}, data=OPTIONS)

@@ -102,6 +102,19 @@ def test_a_blended_result_is_that_of_the_strength_without_computing_again(client
     assert client.get(f"/v1/jobs/{job}/result?strength={strength}").content == direct.content
 
 
+def test_a_job_keeps_what_means_black_and_white(client: TestClient) -> None:
+    array = (noisy().astype(np.float32) * 4).astype(np.float32)
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    job = send(client, buffer.getvalue(), blend="true", model="gray-nano", noise="gaussian:20", data_range="0,1020")
+    assert finished(client, job)["state"] == "done"
+    assert client.get(f"/v1/jobs/{job}/preview/after").status_code == 200
+    got = np.load(io.BytesIO(client.get(f"/v1/jobs/{job}/result").content))
+    asked = noiseless.denoise(array, model="gray-nano", noise="gaussian:20", data_range=1020)
+    assert np.allclose(got, asked, atol=1e-2)
+    assert not np.allclose(got, array, atol=1)
+
+
 def test_small_images_of_one_size_are_computed_together_and_each_as_if_alone(tmp_path: Path) -> None:
     arrays = [np.random.default_rng(seed).normal(100, 3 + 9 * seed, (48, 48)).clip(0, 255) for seed in range(4)]
     shaded = np.random.default_rng(9).poisson(np.linspace(2, 200, 48 * 48).reshape(48, 48)).clip(0, 255)
@@ -235,12 +248,12 @@ def test_what_is_only_looked_at_is_decoded_within_a_budget(
 ) -> None:
     decode, here, most = pipeline.decode, [0], [0]
 
-    def counted(data: bytes, most_pixels: int) -> noiseless.Image:
+    def counted(data: bytes, *how: Any) -> noiseless.Image:
         here[0] += 1
         most[0] = max(most[0], here[0])
         time.sleep(0.05)
         here[0] -= 1
-        return decode(data, most_pixels)
+        return decode(data, *how)
 
     monkeypatch.setattr(pipeline, "DECODED", 3000)  # one and a half images
     data = file_of(noisy())

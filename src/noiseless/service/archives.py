@@ -296,14 +296,15 @@ def _restored(
 ) -> dict[str, Any]:
     """Denoise a folder as the command line does."""
     started, said = time.monotonic(), list[str]()
-    task = Task(model=options.model, noise=options.noise_model(), strength=options.strength)
+    spanned = options.black_and_white()
+    task = Task(model=options.model, noise=options.noise_model(), strength=options.strength, data_range=spanned)
     restorer = Restorer(task, said.append, models=lambda name: models.get(name, options.precision))
     facts = None
-    with open_rows(source) as rows:
+    with open_rows(source, data_range=spanned) as rows:
         if rows is not None and rows.pages * rows.height * rows.row_bytes > STREAMED_BYTES:
             facts = restorer.stream(rows, "the upload", target, progress, cancel)
     if facts is None:
-        done, facts = restorer(read(source), "the upload", progress, cancel)
+        done, facts = restorer(read(source, data_range=spanned), "the upload", progress, cancel)
         write(target, done)
     return report_of_file("zarr", facts, said, options, time.monotonic() - started, _described(target))
 

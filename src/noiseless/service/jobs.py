@@ -262,7 +262,7 @@ class Jobs:
     async def _one_image(self, job: Job, running: Running) -> tuple[str, int]:
         options = Options(**job.options)
         data = await self._pipeline.run(self._store.path(job.id, INPUT).read_bytes)
-        image = await self._pipeline.run(decode, data, self._settings.max_pixels)
+        image = await self._pipeline.run(decode, data, self._settings.max_pixels, options.black_and_white())
         asked = replace(options, strength=1.0) if job.blend else options
 
         def progress(share: float) -> None:
@@ -338,7 +338,8 @@ class Jobs:
         return preview(image, np.load(path, mmap_mode="r") if after else image.planes(), plane)
 
     def _image(self, job: Job) -> Image:
-        return decode(self._store.path(job.id, INPUT).read_bytes(), self._settings.max_pixels)
+        data, data_range = self._store.path(job.id, INPUT).read_bytes(), Options(**job.options).black_and_white()
+        return decode(data, self._settings.max_pixels, data_range)
 
     async def _expire(self) -> None:
         before = time.time() - 3600 * self._settings.keep_hours

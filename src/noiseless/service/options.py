@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from noiseless.errors import ConfigError, SpecError, UnknownNameError
+from noiseless.image import pair_of
 from noiseless.noise import Noise, parse
 
 AUTO = "auto"
@@ -36,12 +37,15 @@ class Options:
         noise: ``"auto"``, a noise model's text, or its JSON as ``calibrate`` gives it.
         strength: 0 returns the input, 1 the full result.
         precision: ``exact``, ``fast`` or ``int8``.
+        data_range: the values that mean black and white, as ``"-1000,3000"``; one number stands for 0 to that, and
+            ``"auto"`` for what the file says.
     """
 
     model: str = AUTO
     noise: str = AUTO
     strength: float = 1.0
     precision: str = "exact"
+    data_range: str = AUTO
 
     @classmethod
     def from_form(cls, fields: Mapping[str, str], offered: Iterable[str]) -> Options:
@@ -53,7 +57,8 @@ class Options:
 
         Raises:
             UnknownNameError: a field, model or precision that there is not.
-            ConfigError: a strength that is no number from 0 to 1.
+            ConfigError: a strength that is no number from 0 to 1, or no data range.
+            ValueRangeError: an empty data range.
             SpecError: a noise that cannot be parsed.
         """
         known = set(asdict(cls()))
@@ -67,6 +72,7 @@ class Options:
         if options.precision not in PRECISIONS:
             raise UnknownNameError("precision", options.precision[:100], PRECISIONS)
         options.noise_model()
+        options.black_and_white()
         return options
 
     @property
@@ -91,6 +97,24 @@ class Options:
         except (ValueError, RecursionError) as error:
             raise SpecError("the noise is not JSON", got=str(error)) from error
         return Noise.from_dict(plain.get("noise", plain))
+
+    def black_and_white(self) -> tuple[float, float] | None:
+        """The values that mean black and white; ``None`` where the file says them.
+
+        Raises:
+            ConfigError: neither one number nor two.
+            ValueRangeError: nothing lies between them.
+        """
+        if self.data_range == AUTO:
+            return None
+        try:
+            values = [float(part) for part in self.data_range.split(",", 2)]
+        except ValueError:
+            values = []
+        if len(values) not in (1, 2):
+            said = repr(self.data_range[:40])
+            raise ConfigError("data_range does not fit", got=said, expected="one number or two, as -1000,3000")
+        return pair_of(values[0] if len(values) == 1 else (values[0], values[1]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

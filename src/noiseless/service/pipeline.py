@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from noiseless.errors import ImageError, NoiselessError, OutputError, ValueRangeError
-from noiseless.image import Image
+from noiseless.image import DataRange, Image
 from noiseless.io import FORMATS, read, with_denoised_mark, write
 from noiseless.runtime.machine import processors
 from noiseless.service.budget import Budget
@@ -126,7 +126,7 @@ class Pipeline:
         """
         with self.queue.work(content.pixels):
             async with self._decoded.take(content.pixels):
-                image = await self.run(decode, content.image, self._settings.max_pixels)
+                image = await self.run(decode, content.image, self._settings.max_pixels, options.black_and_white())
                 restored = await self.compute(Work(image, options))
                 return await self.run(_answer, image, restored, options, numbers)
 
@@ -147,19 +147,24 @@ async def _awaited(future: Future[T], cancelled: threading.Event) -> T:
         raise
 
 
-def decode(data: bytes, most_pixels: int) -> Image:
+def decode(data: bytes, most_pixels: int, data_range: DataRange | None = None) -> Image:
     """The image in a file's bytes.
+
+    Args:
+        data: the file.
+        most_pixels: that it may have.
+        data_range: the values that mean black and white, where the file does not say them.
 
     Raises:
         ImageError: no image, a damaged or enormous one, or values of which it is not known which are black and white.
     """
     try:
-        return read(BytesIO(data), max_pixels=most_pixels)
+        return read(BytesIO(data), data_range=data_range, max_pixels=most_pixels)
     except ValueRangeError as error:
         raise ImageError(
             "the upload holds floats far outside [0, 1]",
             expected="floats that are 0 for black and 1 for white, or integers",
-            fix="Scale them first, or denoise it with the command line, where --set data_range=LOW,HIGH says it.",
+            fix="Scale them first, or say the two values in the field data_range=LOW,HIGH of the API.",
         ) from error
 
 

@@ -67,8 +67,9 @@ async def denoise(request: Request, parts: HasParts) -> Response:
 )
 async def calibrate(request: Request, parts: HasParts) -> dict[str, Any]:
     """The noise of an image, in a form that the field `noise` of the other calls takes."""
-    async with arrived(request, parts) as (_, content):
-        return await parts.pipeline.look(content.pixels, _calibrated, content.image, parts.settings.max_pixels)
+    async with arrived(request, parts) as (upload, content):
+        options, most = Options.from_form(upload.fields, parts.models.names), parts.settings.max_pixels
+        return await parts.pipeline.look(content.pixels, _calibrated, content.image, most, options)
 
 
 @router.get("/v1/models", summary="The models there are", tags=["service"])
@@ -186,8 +187,8 @@ def attachment(name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _calibrated(data: bytes, most_pixels: int) -> dict[str, Any]:
-    image = decode(data, most_pixels)
+def _calibrated(data: bytes, most_pixels: int, options: Options) -> dict[str, Any]:
+    image = decode(data, most_pixels, options.black_and_white())
     found = examine(image)
     sigma = [round(255 * channel.sigma, 2) for channel in found.channels]
     said: dict[str, Any] = finite({**found.to_dict(), "sigma": sigma, "lines": found.lines()})

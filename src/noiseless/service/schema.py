@@ -20,6 +20,12 @@ _OPTIONS: dict[str, Any] = {
     },
     "strength": {"type": "number", "minimum": 0, "maximum": 1, "default": 1},
     "precision": {"type": "string", "enum": ["exact", "fast", "int8"], "default": "exact"},
+    "data_range": {
+        "type": "string",
+        "default": "auto",
+        "description": "The values that mean black and white, as -1000,3000; one number stands for 0 to that, and auto "
+        "for what the file says. Not for films.",
+    },
     "blend": {
         "type": "boolean",
         "default": False,
@@ -35,9 +41,9 @@ def form(*fields: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": content}}}
 
 
-DENOISE = form("model", "noise", "strength", "precision")
-CALIBRATE = form()
-SUBMIT = form("model", "noise", "strength", "precision", "blend")
+DENOISE = form("model", "noise", "strength", "precision", "data_range")
+CALIBRATE = form("data_range")
+SUBMIT = form("model", "noise", "strength", "precision", "data_range", "blend")
 
 _ERROR = {
     "type": "object",
