@@ -213,6 +213,15 @@ def test_nothing_is_said_of_an_image_without_noise(value: float, tmp_path: Path)
         estimate("color-nano", source)
 
 
+def test_nothing_is_said_of_a_photograph_whose_noise_is_a_guess(tmp_path: Path) -> None:
+    photograph = np.moveaxis(noiseless.read(samples("noisy")[0]).array, 2, 0).astype(np.float32) / 255
+    source = NoisyImages.find(save(tmp_path / "developed", [photograph]))
+    with pytest.raises(DataError, match=r"nothing can be said of .*0\.tif: .* can only be guessed.*--noisy-pairs"):
+        estimate("color-nano", source)
+    given = estimate("color-nano", source, noise="gaussian:3").models["color-nano"][0]
+    assert np.isfinite(given.psnr)
+
+
 def test_noise_that_nothing_is_known_for(tmp_path: Path) -> None:
     source = NoisyImages.find(save(tmp_path / "noisy", noisy_versions(crops(1), "gaussian:25")))
     for spec in ("gaussian:5-25", "jpeg:40", "salt-and-pepper:amount=0.1", "gaussian:5+rician:sigma=0.1"):

@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from noiseless.calibration import Calibration, examine_planes
 from noiseless.calibration.exposures import check_one_scene
+from noiseless.calibration.measuring import FAINT
 from noiseless.calibration.whiteness import WHITE
 from noiseless.data.sources import Item, NoisyImages, NoisyPairs
 from noiseless.data.store import as_unit_float
@@ -261,7 +262,8 @@ def know(
         together: what was found in all images; used where it lies within the interval of what is measured here.
 
     Raises:
-        DataError: the noise cannot be measured: the image is constant, clipped all over, or has none.
+        DataError: the noise cannot be measured: the image is constant, clipped all over, or has none; or it is that of
+            a developed photograph, whose strength is a guess.
     """
     if isinstance(noise, Noise):
         parts = counted(noise)
@@ -271,6 +273,10 @@ def know(
     if found.kind == "none" and not told_only:
         fix = "Give --noise, or leave the image out."
         raise DataError(f"no noise can be measured in {name}, so that nothing can be said", fix=fix)
+    if FAINT in found.warnings and not told_only:
+        guess = "the strength of a developed photograph's noise can only be guessed"
+        fix = "Give --noise, or two exposures: --noisy-pairs A B."
+        raise DataError(f"nothing can be said of {name}: {guess}", fix=fix)
     doubt = mean_variance(noisy, found, growing=found.kind == "poisson-gaussian")[1]
     if together is not None and found.kind in WHITE and is_alike(noisy, found, together.noise):
         return _known_together(noisy, together, together.doubt(doubt))
