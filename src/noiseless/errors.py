@@ -103,15 +103,16 @@ class UnknownNameError(InputError):
         kind: what the table holds, for example ``"network"``.
         name: the name that was asked for.
         known: the names there are.
+        alike: how alike names are that may have been meant, 0 to 1; where none is, all are listed.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, alike: float = 0.5) -> None:
         import difflib
 
         names = sorted(set(known))
         last = {known_name.rpartition(".")[2]: known_name for known_name in names}
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or [
-            last[match] for match in difflib.get_close_matches(name.rpartition(".")[2], last, n=3, cutoff=0.5)
+        close = difflib.get_close_matches(name, names, n=3, cutoff=alike) or [
+            last[match] for match in difflib.get_close_matches(name.rpartition(".")[2], last, n=3, cutoff=alike)
         ]
         fix = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(names)}."
         super().__init__(f"unknown {kind} {name!r}", fix=fix)

@@ -71,6 +71,20 @@ def test_a_pipe(model: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(noiseless.read(io.BytesIO(out.buffer.getvalue())).array, expected)
 
 
+def test_what_a_folder_has_besides_images_is_told(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("scans/phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    Path("scans/notes.txt").write_text("of no interest")
+    for number in range(3):
+        Path(f"scans/{number}.png").write_bytes(b"")
+    assert main(["denoise", "scans", "-o", "out", *model]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out")]
+    assert told == [
+        "left out, as no image that is read from a folder: 4 files, 1 of them an HEIF: "
+        "scans/0.png, scans/1.png, scans/2.png, ..."
+    ]
+    assert {path.name for path in Path("out").iterdir()} == {"b.png"}
+
+
 def test_a_bad_file_is_listed_at_the_end(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     Path("bad.png").write_bytes(b"rubbish")
     assert main(["denoise", "a.png", "bad.png", "gone.png", "-o", "out", "--json", "s.json", *model]) == 2
@@ -88,7 +102,9 @@ def test_a_bad_file_is_listed_at_the_end(model: list[str], capsys: pytest.Captur
     [
         (["gone.png", "-o", "x.png"], "gone.png does not exist"),
         (["a.png", "-o", "a.png"], "a.png would be overwritten"),
-        (["a.png", "-o", "x.gif"], "suffix '.gif'"),
+        (["a.png", "-o", "x.gif"], "suffix '.gif'. Known: .bmp, "),
+        (["a.png", "-o", "x.pngg"], "Did you mean .png?"),
+        (["gone.mp4", "-o", "x.mkv"], "gone.mp4 does not exist"),
         (["a.png", "-o", "x.png", "--sigma", "25", "--noise", "gaussian:25"], "twice"),
         (["a.png", "-o", "x.png", "--noise", "gaussian:0-55"], "a range is no noise level"),
         (["a.png", "-o", "x.png", "--noise", "gausian:25"], "Did you mean gaussian"),

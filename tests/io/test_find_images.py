@@ -10,6 +10,7 @@ import pytest
 from example_images import picture
 from noiseless.errors import DataError, ImageError
 from noiseless.io import find_images, write
+from noiseless.io.finding import described
 
 
 @pytest.fixture
@@ -33,6 +34,15 @@ def names(paths: list[Path], folder: Path) -> list[str]:
 def test_a_folder_is_searched_by_content(folder: Path) -> None:
     assert names(find_images([folder]), folder) == ["a.tif", "no-suffix"]
     assert names(find_images([str(folder)]), folder) == ["a.tif", "no-suffix"]
+
+
+def test_what_only_looks_like_an_image_of_a_folder_is_told(folder: Path) -> None:
+    (folder / "deep" / "notes.txt").write_text("no image, nor like one")
+    (folder / "deep" / "film.mkv").write_bytes(b"\x1aE\xdf\xa3")
+    unread: list[Path] = []
+    find_images([folder, folder / "no-suffix"], recursive=True, unread=unread)
+    assert names(unread, folder) == ["deep/film.mkv", "movie.gif", "notes.png"]
+    assert described(unread) == "3 files, 1 of them a video, 1 of them a GIF"
 
 
 def test_folders_are_searched_to_their_depth_when_asked(folder: Path) -> None:

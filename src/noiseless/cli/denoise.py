@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from noiseless.workflows.task import Summary, Task
 
 INTERRUPTED, TERMINATED = 130, 143
+NAMED = 3
+"""As many files are named of those that were left out."""
+
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 
 
@@ -114,11 +117,13 @@ def denoise(
     )
     if summary is not None:
         check_writable(summary)
-    jobs, failures = plan_jobs(inputs, output, recursive=recursive)
+    unread: list[Path] = []
+    jobs, failures = plan_jobs(inputs, output, recursive=recursive, unread=unread)
     done = work(jobs, task, "-" if output == "-" else "")
     done.failures[:0] = failures
     if summary is not None:
         write_text(summary, json.dumps(done.to_json(), indent=2) + "\n")
+    say_unread(unread)
     return finish(done, alone=len(jobs) + len(failures) == 1)
 
 
@@ -153,6 +158,15 @@ def finish(summary: Summary, *, alone: bool) -> int:
     if summary.interrupted:
         return TERMINATED if summary.terminated else INTERRUPTED
     return max((failure.error.exit_code for failure in summary.failures), default=0)
+
+
+def say_unread(files: Sequence[Path]) -> None:
+    """Name what was left out of folders, since whoever put it there may take it for images."""
+    if files:
+        from noiseless.io.finding import described
+
+        named = ", ".join(map(str, files[:NAMED])) + (", ..." if len(files) > NAMED else "")
+        print(f"left out, as no image that is read from a folder: {described(files)}: {named}", file=sys.stderr)
 
 
 def noise_level(noise: str | None, sigma: float | None) -> str | Noise:

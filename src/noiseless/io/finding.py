@@ -15,13 +15,16 @@ from noiseless.errors import DataError, ImageError
 from noiseless.io import formats
 
 
-def find_images(inputs: Sequence[str | Path], *, recursive: bool = False) -> list[Path]:
+def find_images(
+    inputs: Sequence[str | Path], *, recursive: bool = False, unread: list[Path] | None = None
+) -> list[Path]:
     """The image files that files, folders and patterns stand for.
 
     Args:
         inputs: a file is taken as it is; of a folder the images in it, hidden files and folders left out; a pattern
             (``*``, ``?``, ``[...]``, ``**``) stands for the images and folders that it matches.
         recursive: whether folders are searched to their depth.
+        unread: gets the files of folders that look like pictures but are none that noiseless reads in a folder.
 
     Returns:
         Paths, each once, sorted within every input.
@@ -32,7 +35,7 @@ def find_images(inputs: Sequence[str | Path], *, recursive: bool = False) -> lis
     """
     found: dict[Path, None] = {}
     for given in inputs:
-        found.update(dict.fromkeys(_found(given, recursive)))
+        found.update(dict.fromkeys(_found(given, recursive, [] if unread is None else unread)))
     if not found:
         raise DataError("no input given", expected="image files, folders or patterns")
     return list(found)
@@ -43,10 +46,18 @@ def is_image(path: Path) -> bool:
     return formats.recognise_path(path) is not None
 
 
-def _found(given: str | Path, recursive: bool) -> list[Path]:
+def described(files: Iterable[Path]) -> str:
+    """What files are instead of images, for example ``"3 files, 2 of them a GIF"``."""
+    heads = [formats.unsupported_kind(_head(file)) for file in files]
+    kinds = Counter(kind for kind in heads if kind is not None)
+    known = "".join(f", {count} of them {kind}" for kind, count in kinds.most_common(3))
+    return f"{len(heads)} {'file' if len(heads) == 1 else 'files'}{known}"
+
+
+def _found(given: str | Path, recursive: bool, unread: list[Path]) -> list[Path]:
     path = Path(given)
     if path.is_dir() and not is_image(path):
-        return _in_folder(path, recursive)
+        return _in_folder(path, recursive, unread)
     if path.exists():
         return [path]
     if not glob.has_magic(str(given)):
@@ -57,7 +68,7 @@ def _found(given: str | Path, recursive: bool) -> list[Path]:
     for folder in (match for match in matches if match.is_dir() and recursive and match not in images):
         images += (image for image in _files(folder, recursive) if is_image(image))
     if not images:
-        raise DataError(f"no image matches {given}", got=_described(matches))
+        raise DataError(f"no image matches {given}", got=described(matches))
     return sorted(images)
 
 
@@ -68,15 +79,16 @@ def _outside_of_images(paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if images.isdisjoint(path.parents)]
 
 
-def _in_folder(folder: Path, recursive: bool) -> list[Path]:
+def _in_folder(folder: Path, recursive: bool, unread: list[Path]) -> list[Path]:
     files = list(_files(folder, recursive))
     images = sorted(file for file in files if is_image(file))
     if images:
+        unread += [file for file in sorted(set(files) - set(images)) if _is_alike(file)]
         return images
     deeper = not recursive and any(entry.is_dir() for entry in folder.iterdir())
     raise DataError(
         f"no image in the folder {folder}",
-        got=_described(files),
+        got=described(files),
         fix="Search its folders too with recursive (-r)." if deeper else None,
     )
 
@@ -104,9 +116,7 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def _described(files: Iterable[Path]) -> str:
-    """What there is instead of images, for example ``"3 files, 2 of them a GIF"``."""
-    heads = [formats.unsupported_kind(_head(file)) for file in files]
-    kinds = Counter(kind for kind in heads if kind is not None)
-    known = "".join(f", {count} of them {kind}" for kind, count in kinds.most_common(3))
-    return f"{len(heads)} {'file' if len(heads) == 1 else 'files'}{known}"
+def _is_alike(file: Path) -> bool:
+    """Whether who put a file beside images may take it for one: by its name, or by its content."""
+    suffixes = tuple(suffix for each in formats.all_formats().values() for suffix in each.suffixes)
+    return file.name.lower().endswith(suffixes) or formats.unsupported_kind(_head(file)) is not None

@@ -27,6 +27,9 @@ GZIP = b"\x1f\x8b"
 
 ENTRY_POINTS = "noiseless.formats"
 
+SUFFIXES_ALIKE = 0.8
+"""Who writes .jepg meant .jpeg; who writes .gif did not mean .tif."""
+
 
 class Codec(Protocol):
     """What the module of a format family has."""
@@ -245,7 +248,7 @@ def by_suffix(path: PurePath) -> str:
     if found is not None:
         return found
     known = [suffix for format_ in all_formats().values() for suffix in format_.suffixes]
-    raise UnknownNameError(f"image format of {path.name!r}: suffix", path.suffix.lower(), known)
+    raise UnknownNameError(f"image format of {path.name!r}: suffix", path.suffix.lower(), known, alike=SUFFIXES_ALIKE)
 
 
 def _with_suffix(name: str, table: Mapping[str, Format]) -> str | None:

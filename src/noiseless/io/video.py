@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from noiseless.errors import ImageError, NoiselessError, OutputError, UnknownNameError, missing_extra
 from noiseless.io.atomic import replacing
+from noiseless.io.formats import SUFFIXES_ALIKE
 from noiseless.io.limits import check_pixels, pixel_limit
 from noiseless.io.reading import damaged
 from noiseless.io.video_source import opened
@@ -71,7 +72,7 @@ def container_of(path: Path) -> str:
     """
     suffix = path.suffix.lower()
     if suffix not in CONTAINERS:
-        raise UnknownNameError(f"film format of {path.name!r}: suffix", suffix, CONTAINERS)
+        raise UnknownNameError(f"film format of {path.name!r}: suffix", suffix, CONTAINERS, alike=SUFFIXES_ALIKE)
     return CONTAINERS[suffix]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,9 @@ class Found:
     relative: Path
 
 
-def plan_jobs(inputs: Sequence[str], output: str, *, recursive: bool = False) -> tuple[list[Job], list[Failure]]:
+def plan_jobs(
+    inputs: Sequence[str], output: str, *, recursive: bool = False, unread: list[Path] | None = None
+) -> tuple[list[Job], list[Failure]]:
     """Decide where the result of each input goes.
 
     One file goes to `output` if that names a file; everything else goes into the folder `output`, under its own name
@@ -56,6 +59,7 @@ def plan_jobs(inputs: Sequence[str], output: str, *, recursive: bool = False) ->
         inputs: files, folders, patterns, or ``-`` alone.
         output: a file, a folder, or ``-``.
         recursive: whether folders are searched to their depth.
+        unread: as of `find_images`.
 
     Returns:
         The jobs, and what cannot be done while others can.
@@ -71,7 +75,7 @@ def plan_jobs(inputs: Sequence[str], output: str, *, recursive: bool = False) ->
         return [_checked(Job(Path(inputs[0]), _target(output)))], []
     if output == PIPE or Path(output).is_file() or _names_image(output):
         raise ConfigError("several images need a folder to go into", got=f"-o {output}", fix="Name a folder: -o DIR.")
-    return _into_folder(inputs, Path(output), recursive)
+    return _into_folder(inputs, Path(output), recursive, [] if unread is None else unread)
 
 
 def _piped(inputs: Sequence[str], output: str) -> Job:
@@ -82,12 +86,14 @@ def _piped(inputs: Sequence[str], output: str) -> Job:
     return Job(None, _target(output))
 
 
-def _into_folder(inputs: Sequence[str], folder: Path, recursive: bool) -> tuple[list[Job], list[Failure]]:
+def _into_folder(
+    inputs: Sequence[str], folder: Path, recursive: bool, unread: list[Path]
+) -> tuple[list[Job], list[Failure]]:
     jobs: dict[Path, Job] = {}
     failures: list[Failure] = []
     for given in inputs:
         try:
-            found = list(_found(given, folder, recursive))
+            found = list(_found(given, folder, recursive, unread))
         except NoiselessError as error:
             if len(inputs) == 1:
                 raise
@@ -111,11 +117,11 @@ def _add(job: Job, jobs: dict[Path, Job]) -> None:
         )
 
 
-def _found(given: str, folder: Path, recursive: bool) -> Iterator[Found]:
+def _found(given: str, folder: Path, recursive: bool, unread: list[Path]) -> Iterator[Found]:
     base = _base(given)
     results = folder.resolve()
     within = base.resolve() in results.parents
-    for path in find_images([given], recursive=recursive):
+    for path in find_images([given], recursive=recursive, unread=unread):
         searched = path != Path(given)
         if searched and within and results in path.resolve().parents:
             continue
@@ -144,7 +150,9 @@ def _writable_name(image: Found) -> Path:
 
 
 def _checked(job: Job) -> Job:
-    """The job, unless it would write over its own input, into a file of no format or where none can be."""
+    """The job, unless its input is not there, or it would write over it, into a file of no format or where none is."""
+    if job.source is not None and not os.path.exists(job.source):  # noqa: PTH110 (as `formats.is_folder`)
+        raise ImageError(f"{job.source} does not exist", fix="Check the path.")
     if job.target is None:
         if job.source is not None and formats.is_folder_image(job.source):
             raise ConfigError(f"{job.source} is a folder, which no pipe can take", fix="Name the output: -o OUT.")
