@@ -83,9 +83,9 @@ def test_unknown_keys_are_answered_with_the_closest(setting: str, message: str) 
     [
         ("seed", "--set needs a key and a value: got 'seed', expected key=value"),
         ("=3", "--set needs a key and a value"),
-        ("seed=1.5", "setting seed does not fit: got '1.5', expected int"),
+        ("seed=1.5", "setting seed does not fit: got '1.5', expected a whole number"),
         ("seed=true", "setting seed does not fit"),
-        ("inner.lr=fast", "setting inner.lr does not fit: got 'fast', expected float"),
+        ("inner.lr=fast", "setting inner.lr does not fit: got 'fast', expected a number"),
         ("inner.precision=half", "expected auto or float32"),
         ("inner.widths=a", "setting inner.widths does not fit"),
     ],

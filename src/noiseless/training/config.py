@@ -289,6 +289,16 @@ def from_mapping(cls: type[Config], mapping: Mapping[str, Any], where: str = "")
     return cls(**values)
 
 
+WORDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    tuple: "a list, as [1, 2]",
+}
+"""What a setting of each type is called, for people who do not write Python."""
+
+
 def convert(value: Any, kind: Any, where: str) -> Any:
     """`value` as a field of type `kind` wants it; see `from_mapping`."""
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
@@ -315,7 +325,7 @@ def _plain(value: Any, kind: Any, where: str) -> Any:
         return float(value)
     if isinstance(plain, type) and isinstance(value, plain) and not (plain is int and isinstance(value, bool)):
         return value
-    expected = " or ".join(map(str, inner)) if origin is Literal else getattr(kind, "__name__", str(kind))
+    expected = " or ".join(map(str, inner)) if origin is Literal else WORDS.get(plain, str(kind))
     raise ConfigError(f"setting {where} does not fit", got=repr(value), expected=expected)
 
 
