@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +93,16 @@ def test_a_run_folder_that_cannot_be(capsys: pytest.CaptureFixture[str]) -> None
         code, line = mistake(["train", "-o", output, "--clean", "clean", *NOISE, "--steps", "2"], capsys)
         assert code == 1
         assert f"cannot make the folder {output}: got a file of the name file" in line
+
+
+def test_a_run_that_leaves_before_it_validates_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = ["--set", "training.batch_size=1", "--set", "training.patch_size=16", "--set", "training.precision=float32"]
+    train = ["train", "--clean", "clean", *NOISE, "--network", "unet_nano", "--steps", "900", "--stop-after", "0.0001"]
+    assert main([*train, *tiny, "-o", "run"]) == 0
+    assert "go on with the same command and --resume; not validated yet" in capsys.readouterr().out
+    assert "- Best validation PSNR: not measured yet" in Path("run/last/README.md").read_text()
+
+    def no_number(text: str) -> None:
+        raise AssertionError(f"{text} is not JSON")
+
+    assert json.loads(Path("run/last/train.json").read_text(), parse_constant=no_number)["best_psnr"] is None

@@ -140,7 +140,8 @@ def summary(outcome: Outcome) -> list[str]:
     """What to say at the end of a run."""
     beside = "" if math.isnan(outcome.noisy_psnr) else f" (noisy {outcome.noisy_psnr:.2f})"
     what = "estimated validation PSNR" if outcome.estimated else "validation PSNR"
-    lines = [f"{ending(outcome, 'Trained')}: {what} {outcome.psnr:.2f} dB{beside}"]
+    reached = f": {what} {outcome.psnr:.2f} dB{beside}" if math.isfinite(outcome.psnr) else "; not validated yet"
+    lines = [f"{ending(outcome, 'Trained')}{reached}"]
     if outcome.test is not None:
         noisy, restored = outcome.test
         lines.append(f"Test images: {restored:.2f} dB (noisy {noisy:.2f})")

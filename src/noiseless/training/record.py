@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import subprocess
 from typing import Any
@@ -47,7 +48,7 @@ def describe(
         },
         "steps": run.progress.step,
         "seconds": round(run.progress.seconds, 1),
-        "best_psnr": run.progress.best,
+        "best_psnr": run.progress.best if math.isfinite(run.progress.best) else None,
         "curve": curve,
     }
     told = None if config.told in ("auto", MEASURED) else config.told
@@ -92,6 +93,8 @@ def _card(config: RunConfig, run: Run, images: TrainingImages, measured: KnownNo
     noise, minutes = config.noise or found, run.progress.seconds / 60
     beside = f" and {len(images.unpaired)} without a clean side" if images.unpaired else ""
     estimated = "" if images.referenced else "; estimated from noisy images alone"
+    best, how = run.progress.best, f"mean over images, float input, result clipped to [0, 1]{estimated}"
+    reached = f"{best:.2f} dB ({how})" if math.isfinite(best) else "not measured yet"
     return f"""# {config.name}
 
 A `{config.network}` denoiser, trained with noiseless {__version__}.
@@ -99,7 +102,7 @@ A `{config.network}` denoiser, trained with noiseless {__version__}.
 - Noise: {noise}
 - Data: {len(images.images)} training images{beside}, {len(next(iter(images.validation.values())))} validation images
 - Recipe: {config.objective} objective, {config.loss} loss, {run.progress.step:,} steps in {minutes:.0f} minutes
-- Best validation PSNR: {run.progress.best:.2f} dB (mean over images, float input, result clipped to [0, 1]{estimated})
+- Best validation PSNR: {reached}
 
 `train.json` holds the resolved recipe, the versions, the data and the training curve.
 """
