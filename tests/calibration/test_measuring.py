@@ -247,3 +247,11 @@ def test_a_mask_says_where_to_look() -> None:
     mask = np.zeros((240, 240), bool)
     mask[:, :110] = True
     assert examine(Image.from_array(image), mask=mask).channels[0].sigma == pytest.approx(10 / 255, rel=0.08)
+
+
+def test_a_clean_ramp_of_8_bits_has_no_noise() -> None:
+    """Not a noise of 1e-6, on which training diverges."""
+    down, across = np.mgrid[:256, :256]
+    found = examine(np.rint(across / 4 + down / 5).astype(np.uint8))
+    assert found.kind == "none"
+    assert found.channels[0].sigma == 0.0

@@ -14,6 +14,7 @@ from noiseless.calibration.curve import Fit, fit_curve, no_fit, take_samples
 from noiseless.calibration.doubt import curve, gain_interval, jackknife, level_interval, read_interval
 from noiseless.calibration.exposures import check_one_scene, fit_exposures
 from noiseless.calibration.impulses import find_impulses, without_impulses
+from noiseless.calibration.lines import TINY
 from noiseless.calibration.patches import FEWEST_PATCHES, NOWHERE, find_limits, median, rounding_step
 from noiseless.calibration.report import Channel, Seen
 from noiseless.calibration.stripes import stripe_level, without_stripes
@@ -79,6 +80,9 @@ LOOSE = (0.6, 1.6)
 BARE = 0.2
 """Share of blocks of a single value from which that speaks against noise, where nothing else is flat. Screens of text
 have 0.36 and 0.41; noise of 15 and 29 was found in their letters."""
+
+LEAST_VARIANCE = 1.001 * TINY
+"""Variance up to which nothing was found: it is not smaller by calculation."""
 
 NOTHING = 1e-9
 """Variance added to what is expected of the finest detail, which may be nothing at all."""
@@ -240,7 +244,8 @@ def _measured(
     clipped: bool,
     step: float,
 ) -> Measured:
-    level = math.sqrt(fit.level)
+    level = math.sqrt(fit.level) if fit.level > LEAST_VARIANCE else 0.0
+    low, high = level_interval(fit, clipped=clipped)
     over_all = _lies_over_all(texture, looks)
     developed = not over_all and _is_developed(texture, fit.level, step, looks)
     correlated = over_all or developed
@@ -248,7 +253,7 @@ def _measured(
     gain_error = jackknife(fit.replicates[:, 0])
     channel = Channel(
         sigma=level,
-        sigma_interval=level_interval(fit, clipped=clipped),
+        sigma_interval=(min(low, level), high),
         gain=gain,
         gain_interval=gain_interval(fit, clipped=clipped),
         read=read,
