@@ -27,7 +27,7 @@ UNIT_LIMITS = (-1.0, 2.0)
 MIRRORED = 48
 """Pixels from the edge of what is hidden into which `Image.planes` mirrors what is shown."""
 
-BAND = 256
+BAND = 32
 """Rows that `Image.with_planes` works on at once, so that they stay in the cache."""
 
 FREE_AXES = "ZTQPRUVWABDEFGHIJKLMNO"

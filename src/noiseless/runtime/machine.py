@@ -17,7 +17,7 @@ ASSUMED_MEMORY = 2 << 30
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
 """Parameters of glibc's mallopt (malloc.h)."""
 
-LARGE_BLOCK = 1 << 20
+LARGE_BLOCK = 4 << 20
 KEPT_FREE = 16 << 20
 
 
@@ -62,12 +62,12 @@ def peak_memory() -> int:
 
 
 def free_large_blocks_at_once() -> None:
-    """Have freed blocks of a megabyte or more go back to the system, for the rest of the process.
+    """Have freed blocks of `LARGE_BLOCK` bytes or more go back to the system, for the rest of the process.
 
     By itself glibc raises that size to the largest block freed so far, up to 32 MB, and then keeps smaller ones: where
-    memory is planned, they are missing. Of these `KEPT_FREE` bytes are kept; once that size is given glibc would keep
-    an eighth of a megabyte, and work on arrays of less than `LARGE_BLOCK` takes three times as long. Other systems stay
-    as they are.
+    memory is planned, they are missing. Of smaller ones `KEPT_FREE` bytes stay with the process: once that size is said,
+    glibc would keep an eighth of a megabyte, and work on arrays would take three times as long. Other systems stay as
+    they are.
     """
     _mallopt(MMAP_THRESHOLD, LARGE_BLOCK)
     _mallopt(TRIM_THRESHOLD, KEPT_FREE)
