@@ -65,9 +65,9 @@ def free_large_blocks_at_once() -> None:
     """Have freed blocks of `LARGE_BLOCK` bytes or more go back to the system, for the rest of the process.
 
     By itself glibc raises that size to the largest block freed so far, up to 32 MB, and then keeps smaller ones: where
-    memory is planned, they are missing. Of smaller ones `KEPT_FREE` bytes stay with the process: once that size is said,
-    glibc would keep an eighth of a megabyte, and work on arrays would take three times as long. Other systems stay as
-    they are.
+    memory is planned, they are missing. Of smaller ones `KEPT_FREE` bytes stay with the process: once that size is
+    said, glibc would keep an eighth of a megabyte, and work on arrays would take three times as long. Other systems
+    stay as they are.
     """
     _mallopt(MMAP_THRESHOLD, LARGE_BLOCK)
     _mallopt(TRIM_THRESHOLD, KEPT_FREE)
