@@ -75,9 +75,6 @@ class Engine(Protocol):
             sigma: noise standard deviation in the same units, broadcastable to the batch, for a conditioned
                 network.
 
-        Returns:
-            (B, C, H, W), which the next run may write over, and which is no more once memory is given back.
-
         Raises:
             MemoryError: the memory does not suffice.
         """

@@ -9,6 +9,8 @@ import importlib
 import sys
 from typing import Any
 
+import numpy as np
+
 from noiseless.bundle import WEIGHTS, Bundle
 from noiseless.errors import BundleError, MissingExtraError, WorkError
 from noiseless.runtime import UNKNOWN_BYTES_PER_PIXEL, Array, Precision
@@ -47,6 +49,7 @@ class OpenVinoEngine:
         self.fixed_bytes = FIXED_BYTES
         self._model = _compile(bundle, precision, threads)
         self._request = self._model.create_infer_request()
+        self._tensor = import_openvino("the openvino engine").Tensor
         self._told = bundle.spec.conditioning == "sigma"
 
     @staticmethod
@@ -60,8 +63,10 @@ class OpenVinoEngine:
     def run(self, batch: Array, sigma: Array | None) -> Array:
         """Restore a batch (B, C, H, W); see `noiseless.runtime.Engine.run`."""
         feeds = [batch, sigma] if self._told else [batch]
+        restored: Array = np.empty(batch.shape, np.float32)
         try:
-            restored: Array = self._request.infer(feeds, share_inputs=True, share_outputs=True)[0]
+            self._request.set_output_tensor(self._tensor(restored, shared_memory=True))
+            self._request.infer(feeds, share_inputs=True, share_outputs=True)
         except RuntimeError as error:
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from error
