@@ -74,9 +74,8 @@ def moments_beyond(
 
     tiny = np.finfo(np.float64).tiny
     spread = np.sqrt(np.maximum(variance, tiny))
-    skew = np.clip(
-        third / np.maximum(6 * spread**3, tiny), -MOST_SKEWED, MOST_SKEWED
-    )  # noise is z + skew (z ** 2 - 1) of a normal z
+    # noise is z + skew (z ** 2 - 1) of a normal z
+    skew = np.clip(third / np.maximum(6 * spread**3, tiny), -MOST_SKEWED, MOST_SKEWED)
     far = np.clip(limit / spread, -FARTHEST, FARTHEST)
     far = far - skew * (np.minimum(far**2, SKEWED_UP_TO**2) - 1)
     ratio = np.exp(-0.5 * far**2 - log_ndtr(-far)) / np.sqrt(2 * np.pi)  # the inverse of Mills' ratio

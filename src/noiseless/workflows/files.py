@@ -75,7 +75,7 @@ def plan_jobs(
         return [_checked(Job(Path(inputs[0]), _target(output)))], []
     if output == PIPE or Path(output).is_file() or _names_image(output):
         raise ConfigError("several images need a folder to go into", got=f"-o {output}", fix="Name a folder: -o DIR.")
-    return _into_folder(inputs, Path(output), recursive, [] if unread is None else unread)
+    return _into_folder(inputs, Path(output), recursive, unread)
 
 
 def _piped(inputs: Sequence[str], output: str) -> Job:
@@ -87,7 +87,7 @@ def _piped(inputs: Sequence[str], output: str) -> Job:
 
 
 def _into_folder(
-    inputs: Sequence[str], folder: Path, recursive: bool, unread: list[Path]
+    inputs: Sequence[str], folder: Path, recursive: bool, unread: list[Path] | None
 ) -> tuple[list[Job], list[Failure]]:
     jobs: dict[Path, Job] = {}
     failures: list[Failure] = []
@@ -117,7 +117,7 @@ def _add(job: Job, jobs: dict[Path, Job]) -> None:
         )
 
 
-def _found(given: str, folder: Path, recursive: bool, unread: list[Path]) -> Iterator[Found]:
+def _found(given: str, folder: Path, recursive: bool, unread: list[Path] | None) -> Iterator[Found]:
     base = _base(given)
     results = folder.resolve()
     within = base.resolve() in results.parents
