@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +45,21 @@ def test_the_kind_is_recognised(spec: str, kind: str, stored: bool) -> None:
     truth = parse(spec).variance(values).mean()
     assert np.sqrt(found.noise.variance(values).mean() / truth) == pytest.approx(1, abs=0.25)
     assert not any(channel.impulses or channel.rows or channel.columns for channel in found.channels)
+
+
+def test_a_level_is_found_without_scipy() -> None:
+    code = """
+import sys, numpy as np
+from noiseless.calibration.measuring import find_noise
+ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (3, 256, 1))
+noise = np.random.default_rng(0).normal(0, 0.1, ramp.shape).astype(np.float32)
+_, found = find_noise([np.clip(ramp + noise, 0, 1)])
+print(found.variance(np.full((3, 1, 1), 0.5, np.float32)).mean() ** 0.5)
+sys.exit("scipy" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"scipy makes a cold start slow {done.stderr}"
+    assert float(done.stdout) == pytest.approx(0.1, rel=0.1)
 
 
 def test_each_channel_has_its_own() -> None:

@@ -22,7 +22,7 @@ from noiseless.noise import (
     Stripes,
     parse,
 )
-from noiseless.noise.clip import censored_moments, moments_beyond
+from noiseless.noise.clip import FEW, censored_moments, moments_beyond
 from noiseless.noise.rician import rice_moments
 
 
@@ -109,6 +109,12 @@ def test_censored_moments_are_those_of_a_clipped_normal(mean: float, sigma: floa
     got_mean, got_variance = censored_moments(np.array(mean), np.array(sigma**2))
     assert got_mean == pytest.approx(values.mean(), rel=1e-4, abs=1e-6)
     assert got_variance == pytest.approx(values.var(), rel=1e-3, abs=1e-9)
+
+
+def test_censored_moments_are_the_same_for_few_values_and_for_many() -> None:
+    mean, variance = np.linspace(-1, 2, 301), np.full(301, 0.09)
+    many = censored_moments(np.tile(mean, FEW), np.tile(variance, FEW))
+    np.testing.assert_allclose(censored_moments(mean, variance), [each[:301] for each in many], rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("limit", [-0.4, 0.0, 0.05, 0.3, 0.9])

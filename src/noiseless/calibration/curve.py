@@ -41,6 +41,7 @@ from noiseless.calibration.patches import (
     still_values,
     window_grid,
 )
+from noiseless.noise.clip import censored_moments
 
 MOST_PATCHES = 160_000
 BINS = 16
@@ -231,8 +232,6 @@ class _Clipping:
         return found
 
     def _censored(self, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        from noiseless.noise.clip import censored_moments  # brings scipy, which takes its time
-
         width = self.span[1] - self.span[0] + 1e-6
         low = max(self.limits[0], self.span[0] - 1e2 * width)
         high = min(self.limits[1], self.span[1] + 1e2 * width)

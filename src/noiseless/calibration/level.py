@@ -36,6 +36,7 @@ from noiseless.calibration.patches import (
     still_values,
 )
 from noiseless.errors import InputError
+from noiseless.noise.clip import censored_moments
 
 FIRST_SHARE = 0.005
 LARGEST_SHARE = 0.1
@@ -163,8 +164,6 @@ def _share_left(means: np.ndarray, limits: tuple[float, float], variance: float)
     """Share of the variance of the noise that clipping leaves in patches of these means."""
     if variance <= 0 or limits == NOWHERE:
         return 1.0
-    from noiseless.noise.clip import censored_moments  # brings scipy, which takes its time
-
     low, high = max(limits[0], -1e3), min(limits[1], 1e3)
     width = high - low
     _, left = censored_moments((means.astype(np.float64) - low) / width, np.asarray(variance / width**2))

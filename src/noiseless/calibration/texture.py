@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from noiseless.calibration.patches import NOWHERE, median
+from noiseless.noise.clip import censored_moments
 
 SIDE = 16
 MOST_BLOCKS = 8000
@@ -203,8 +204,6 @@ def _clipped(pixels: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 def _left(clipped: np.ndarray) -> np.ndarray:
     """Share of its variance that is left of normal noise of which one end, of this share, is clipped."""
-    from noiseless.noise.clip import censored_moments  # brings scipy, which takes its time
-
     sigma = 0.1  # so that the other end is far away
     means = np.linspace(5 * sigma, 0, 101)
     shares = [0.5 * math.erfc(mean / sigma / math.sqrt(2)) for mean in means]
