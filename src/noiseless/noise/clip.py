@@ -91,8 +91,9 @@ def _normal_below(value: np.ndarray) -> np.ndarray:
         from scipy.special import ndtr
 
         below: np.ndarray = ndtr(value)
-        return below
-    return 0.5 * np.vectorize(math.erfc, otypes=[np.float64])(-value / np.sqrt(2))
+    else:
+        below = 0.5 * np.vectorize(math.erfc, otypes=[np.float64])(-value / np.sqrt(2))
+    return below
 
 
 def _density(value: np.ndarray) -> np.ndarray:
