@@ -14,6 +14,7 @@ import noiseless
 import noiseless.bundle
 import tiny_runs
 from noiseless.__main__ import main
+from noiseless.denoiser import choose_model
 from noiseless.errors import DataError, MemoryLimitError, UnknownNameError
 from noiseless.finetuning.config import FinetuningConfig
 from noiseless.noise import parse
@@ -80,13 +81,24 @@ def test_a_single_pair_is_too_few(grey: tuple[Path, Path]) -> None:
         look_at_images(str(noisy / "*.tif"))
 
 
-def test_8_bit_colour_without_white_noise_is_a_photograph(tmp_path: Path) -> None:
-    smooth = [np.stack([each[0]] * 3, axis=-1) for each in tiny_runs.pictures(2, 0, 96)]
-    survey = look_at_images(str(save(tmp_path / "photos", smooth)))
-    assert survey.developed
-    assert parse(survey.noise_model).name == "camera"
-    assert "camera developed" in survey.line()
-    assert advice.PRIORITIES["quality"](survey, MACHINE).start == "photo-small"
+def colours(count: int) -> list[np.ndarray]:
+    """Pictures (H, W, 3), uint8, of three channels that differ."""
+    shown = [each[0] for each in tiny_runs.pictures(count, 0, 96)]
+    return [np.stack([each, 255 - each, each // 2 + 40], axis=-1) for each in shown]
+
+
+@pytest.mark.parametrize(("sigma", "start"), [(0, "photo-small"), (2, "color-small"), (12, "color-small")])
+@pytest.mark.parametrize("paired", [False, True], ids=["alone", "pairs"])
+def test_photographs_are_what_denoise_takes_for_such(sigma: int, start: str, paired: bool, tmp_path: Path) -> None:
+    """Weak white noise is no camera's: its level was asked alone, and 2 of 255 called developed."""
+    clean = colours(3)
+    noisy = save(tmp_path / "noisy", noisy_of(clean, sigma))
+    survey = look_at_images(str(noisy), str(save(tmp_path / "clean", clean)) if paired else None)
+    taken = {choose_model(noiseless.read(path))[0] for path in noisy.iterdir()}
+    assert taken == {start} == {advice.PRIORITIES["quality"](survey, MACHINE).start}
+    assert survey.developed == (start == "photo-small")
+    assert (parse(survey.noise_model).name == "camera") == survey.developed
+    assert ("camera developed" in survey.line()) == (survey.developed and not paired)
 
 
 @pytest.mark.usefixtures("quick")

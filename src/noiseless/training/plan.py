@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,12 +9,10 @@ import numpy as np
 
 from noiseless import bundle
 from noiseless.calibration.exposures import check_one_scene
-from noiseless.data.augment import to_channels
 from noiseless.data.parts import spread
 from noiseless.data.store import as_unit_float
-from noiseless.denoiser import PHOTO, choose_model, find
+from noiseless.denoiser import PHOTO, find
 from noiseless.errors import ConfigError, DataError
-from noiseless.image import Image
 from noiseless.noise import Noise, parse
 from noiseless.training.config import SCRATCH, RunConfig
 from noiseless.training.found import Found, find_noise
@@ -23,6 +20,7 @@ from noiseless.training.images import TrainingImages
 from noiseless.training.known import KnownNoise
 from noiseless.training.objectives import REFERENCED
 from noiseless.training.objectives.choice import Situation, choose, warnings
+from noiseless.training.shipped import shipped_for
 
 GREY_OR_COLOUR = (1, 3)
 """Channels of images for which models ship."""
@@ -189,22 +187,15 @@ def _difference(frames: tuple[Sequence[np.ndarray], Sequence[np.ndarray]], noise
 
 
 def _start(config: RunConfig, noisy: Sequence[np.ndarray], channels: int) -> tuple[str | None, str]:
-    """Weights to start from, and why where none are named: of the shipped model that ``denoise`` takes for most images.
-
-    None where the network is another. Weights for grey would take the colours of others away: grey pictures beside
-    colours do not count.
-    """
+    """Weights to start from, and why where none are named; none where the network is another."""
     mine = {name: value for name, value in config.arguments.items() if name != "channels"}
     if config.start or mine or channels not in GREY_OR_COLOUR:
         return config.start, ""
-    seen = [to_channels(noisy[number], channels) for number in spread(len(noisy), LOOKED_AT)]
-    chosen = [choose_model(_image(each), told=bool(config.noise), whole=True) for each in seen]
-    of_colours = [each for each in chosen if bundle.read(find(each[0])).spec.channels == channels] or chosen
-    (name, reason), count = Counter(of_colours).most_common(1)[0]
+    seen = [noisy[number] for number in spread(len(noisy), LOOKED_AT)]
+    name, reason = shipped_for(seen, channels, told=bool(config.noise))
     if bundle.read(find(name)).network != config.network:
         return None, ""
-    share = "" if count == len(chosen) else f" ({count} of {len(chosen)} images)"
-    return name, f"starts from {name}, as denoise takes it: {reason}{share}; --set start={SCRATCH} for random weights"
+    return name, f"starts from {name}, as denoise takes it: {reason}; --set start={SCRATCH} for random weights"
 
 
 def _is_guessed(found: Found, noise: KnownNoise, images: TrainingImages, *, photographs: bool) -> bool:
@@ -216,8 +207,3 @@ def _is_guessed(found: Found, noise: KnownNoise, images: TrainingImages, *, phot
     if "clean" in images.validation or "noisy-again" in images.train:
         return False
     return found.faint or (photographs and not noise.reach)
-
-
-def _image(array: np.ndarray) -> Image:
-    """(C, H, W) as an image; floats are in [0, 1] units, and may leave them."""
-    return Image.from_array(array, channel_axis=0, data_range=(0.0, 1.0) if array.dtype.kind == "f" else None)

@@ -14,6 +14,7 @@ from typing import Any
 from noiseless import bundle as bundles
 from noiseless import networks, tables
 from noiseless._version import __version__
+from noiseless.denoiser import PHOTO
 from noiseless.errors import ConfigError, MemoryLimitError, OutputError, UnknownNameError
 from noiseless.finetuning.config import RATES
 from noiseless.io.atomic import check_writable, make_folder, replacing
@@ -206,8 +207,7 @@ def _nearest(survey: Survey) -> str:
     """The shipped model for this kind of image: blind where noise may be anything but white."""
     if survey.channels == 1:
         return "gray-small"
-    real = survey.kind == "pairs" and survey.channels == 3 and survey.eight_bit
-    return "photo-small" if real or survey.developed else "color-small"
+    return PHOTO if survey.developed else "color-small"
 
 
 def _trial(choice: Choice, survey: Survey) -> Trial:

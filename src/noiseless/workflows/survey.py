@@ -13,8 +13,10 @@ from noiseless.calibration import noise_level
 from noiseless.data import CleanImages, NoisyImages, Pairs, View, match
 from noiseless.data.parts import middle, spread
 from noiseless.data.store import as_unit_float
+from noiseless.denoiser import PHOTO
 from noiseless.errors import DataError
 from noiseless.runtime.machine import free_memory, processors
+from noiseless.training.shipped import shipped_for
 
 Kind = Literal["pairs", "clean", "noisy"]
 
@@ -27,9 +29,6 @@ MARGIN = 1.25
 
 FAINTEST = 0.5
 """The noise model reaches at least to this standard deviation, on the scale of 0 to 255."""
-
-WHITE = 3.0
-"""Standard deviation of white noise below which 8-bit colour is taken for a photograph whose camera smoothed it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Survey:
         smallest: the shortest side of those that were looked at, in pixels.
         noise: standard deviation of the weakest and the strongest noise, on the scale of 0 to 255.
         eight_bit: whether they are stored in 8 bits.
+        developed: whether they are taken for developed photographs, by what ``denoise`` takes for most noisy images.
     """
 
     kind: Kind
@@ -57,11 +57,7 @@ class Survey:
     smallest: int
     noise: tuple[float, float]
     eight_bit: bool
-
-    @property
-    def developed(self) -> bool:
-        """Whether they are taken for developed photographs: 8-bit colour whose noise is not white."""
-        return self.eight_bit and self.channels == 3 and self.noise[1] < WHITE
+    developed: bool = False
 
     @property
     def noise_model(self) -> str:
@@ -79,7 +75,7 @@ class Survey:
         level = f"{high:.1f}" if high - low < 0.1 else f"{low:.1f} to {high:.1f}"
         found = f"noise of standard deviation {level} (of 255)"
         if self.developed and self.kind != "pairs":
-            found = "hardly any white noise: taken for photographs that a camera developed"
+            found = "taken for photographs that a camera developed"
         return f"{self.images} {what[self.kind]}, {colour}, {self.size[1]}x{self.size[0]}, {found}"
 
 
@@ -141,16 +137,18 @@ def look_at_images(noisy: str, clean: str | None = None) -> Survey:
     levels = measure_noise(planes[0], planes[1] if kind == "pairs" else None)
     learned = planes[-1] if kind == "pairs" else [views[-1][0].read()[0], *planes[0]]
     sizes = sorted((array.shape[-2:] for array in planes[0]), key=lambda shape: shape[0] * shape[1])
+    channels = max(array.shape[0] for array in planes[0])
     return Survey(
         kind=kind,
         noisy=_absolute(noisy),
         clean=_absolute(clean) if clean else None,
         images=len(views[-1]),
-        channels=max(array.shape[0] for array in planes[0]),
+        channels=channels,
         size=sizes[len(sizes) // 2],
         smallest=min(min(array.shape[-2:]) for array in learned),
         noise=(min(levels), max(levels)),
         eight_bit=all(array.dtype == np.uint8 for array in planes[0]),
+        developed=channels == 3 and shipped_for(planes[0], channels)[0] == PHOTO,
     )
 
 
