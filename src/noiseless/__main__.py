@@ -8,13 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from noiseless import cli
+from noiseless.cli import INTERRUPTED, TERMINATED
 from noiseless.errors import NoiselessError, missing_extra
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
-
-TERMINATED = 143
-"""That of a verb that cleaned up after SIGTERM."""
 
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Imports make many objects that stay: looking through them every 700, as Python does, is a tenth of the start."""

@@ -33,6 +33,12 @@ VERBS = {
 }
 """Each verb and its first line of help; the function is `noiseless.cli.<verb>.<verb>`."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
+
+TERMINATED = 143
+"""That of a verb that cleaned up after SIGTERM."""
+
 HELP = """\
 Usage: noiseless [--debug] VERB [OPTIONS]
 
@@ -48,6 +54,8 @@ Options:
   --version  Print the version.
   --debug    Show where an error came from.
   --help     Show this message; noiseless VERB --help shows that of a verb.
+
+Exit codes: 0 done, 1 a failure at work, 2 bad input, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
 """
 
 

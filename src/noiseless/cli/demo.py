@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noiseless.cli.progress import progress
-from noiseless.cli.train import listener, summary
+from noiseless.cli.train import EXIT_CODES, listener, summary
 from noiseless.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from noiseless.evaluation import Report
     from noiseless.evaluation.pictures import Pictures
     from noiseless.training.run import Outcome
-
-INTERRUPTED = 130
 
 
 def demo(
@@ -34,8 +32,8 @@ def demo(
 
     print(f"1 of 3  Train a denoiser from scratch, for {minutes:g} minutes")
     outcome = _train(output / "training", minutes)
-    if outcome.ending == "interrupted":
-        return INTERRUPTED
+    if outcome.ending != "finished":
+        return EXIT_CODES[outcome.ending]
     trained = load(outcome.folder)
     print("\n2 of 3  Measure it on photographs that it has not seen")
     report, pictures = _compare(trained)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from noiseless.cli import INTERRUPTED, TERMINATED
 from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
 from noiseless.cli.progress import progress
 from noiseless.errors import ConfigError, SpecError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from noiseless.noise import Noise
     from noiseless.workflows.task import Summary, Task
 
-INTERRUPTED, TERMINATED = 130, 143
 NAMED = 3
 """As many files are named of those that were left out."""
 

@@ -32,7 +32,7 @@ from noiseless.cli.options import (
     check_budget,
 )
 from noiseless.cli.progress import progress
-from noiseless.cli.train import ending, listener
+from noiseless.cli.train import EXIT_CODES, ending, listener
 from noiseless.errors import ConfigError
 from noiseless.finetuning.config import from_recipe
 from noiseless.training.config import UNREFERENCED_LOSS
@@ -78,7 +78,7 @@ def finetune(
     stop_after: StopAfter = None,
     resume: Resume = False,
     settings: Settings = NO_SETTINGS,
-) -> None:
+) -> int:
     """Adapt a model to other noise or other images.
 
     Leaves the adapted model in RUN/best, and what was trained in RUN/adapter.safetensors. Settings of the method go
@@ -116,6 +116,7 @@ def finetune(
     with progress("Fine-tuning", 1.0) as step:
         outcome = run_finetuning(model, config, output, resume=resume, stop_after=stop_after, listener=listener(step))
     print("\n".join(summary(outcome)))
+    return EXIT_CODES[outcome.run.ending]
 
 
 def summary(outcome: FinetuningOutcome) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noiseless.cli import INTERRUPTED, TERMINATED
 from noiseless.cli.options import (
     NO_SETTINGS,
     NONE,
@@ -39,8 +40,11 @@ from noiseless.training.recipe import load_recipe
 
 if TYPE_CHECKING:
     from noiseless.training.run import Outcome
-    from noiseless.training.state import Listener, Status
+    from noiseless.training.state import Ending, Listener, Status
     from noiseless.training.validation import Scores
+
+EXIT_CODES: dict[Ending, int] = {"finished": 0, "stopped": 0, "interrupted": INTERRUPTED, "terminated": TERMINATED}
+"""A run that was told beforehand to stop has done what it was asked."""
 
 
 def train(
@@ -64,7 +68,7 @@ def train(
     stop_after: StopAfter = None,
     resume: Resume = False,
     settings: Settings = NO_SETTINGS,
-) -> None:
+) -> int:
     """Train a denoiser; leaves best/ and last/ as models in the run folder.
 
     From scratch on clean images or pairs. On noisy images alone it starts from the model that denoise takes for them,
@@ -91,6 +95,7 @@ def train(
     check_budget(config)
     outcome = run_with_progress(config, output, resume=resume, stop_after=stop_after)
     print("\n".join(summary(outcome)))
+    return EXIT_CODES[outcome.ending]
 
 
 def run_with_progress(
@@ -129,10 +134,12 @@ def listener(step: Callable[..., None]) -> Listener:
 
 def ending(outcome: Outcome, done: str) -> str:
     """How a run ended; `done` is the word for one that finished."""
+    goes_on = f"at step {outcome.step:,}; go on with the same command and --resume"
     return {
         "finished": f"{done} {outcome.step:,} steps in {clock(outcome.seconds)}",
-        "stopped": f"Stopped at step {outcome.step:,}; go on with the same command and --resume",
-        "interrupted": f"Interrupted at step {outcome.step:,}; go on with the same command and --resume",
+        "stopped": f"Stopped {goes_on}",
+        "interrupted": f"Interrupted {goes_on}",
+        "terminated": f"Interrupted {goes_on}",
     }[outcome.ending]
 
 

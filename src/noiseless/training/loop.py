@@ -8,6 +8,7 @@ resumed ends with the same weights, bit for bit, as one that ran through.
 from __future__ import annotations
 
 import math
+import signal
 import time
 from contextlib import closing
 
@@ -24,6 +25,8 @@ from noiseless.training.patches import in_turn, make_batch, prefetch
 from noiseless.training.schedule import learning_rate
 from noiseless.training.state import Ending, Hooks, Run, Status
 
+ENDED_BY: dict[signal.Signals, Ending] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
 CHECKPOINT_SECONDS = 180.0
 LOSSES_AT_ONCE = 10
 """How many losses stay on the device before they are looked at; each look waits for the device."""
@@ -34,7 +37,7 @@ back to where they were. LoRA at a rate too high went from 0.02 to 1e12 in 70 st
 
 
 def fit(run: Run, hooks: Hooks, *, stop_after: float | None = None) -> Ending:
-    """Train until the budget is spent, early stopping ends it, `stop_after` seconds are over, or Ctrl-C.
+    """Train until the budget is spent, early stopping ends it, `stop_after` seconds are over, Ctrl-C or SIGTERM.
 
     However it ends, a checkpoint and the bundle ``last`` are written, so that the run can be used and resumed.
 
@@ -46,7 +49,7 @@ def fit(run: Run, hooks: Hooks, *, stop_after: float | None = None) -> Ending:
     clock = began - run.progress.seconds
     pending: list[Tensor] = []
     ahead = in_turn if run.fabric.device.type == "cpu" else prefetch
-    with interruptible() as interrupted, closing(ahead(lambda step: _batch(run, step), run.progress.step)) as batches:
+    with interruptible() as asked, closing(ahead(lambda step: _batch(run, step), run.progress.step)) as batches:
         while not run.progress.finished:
             loss, logs = _step(run, next(batches))
             pending.append(loss)
@@ -54,7 +57,7 @@ def fit(run: Run, hooks: Hooks, *, stop_after: float | None = None) -> Ending:
             run.progress.seconds = time.monotonic() - clock
             spent = run.spent
             due = int(min(spent, 1.0) * run.config.validations) > run.progress.validations or spent >= 1
-            stopping = _any(run, interrupted.is_set() or _over(began, stop_after))
+            stopping = _any(run, asked.by is not None or _over(began, stop_after))
             keep = run.progress.step % run.config.checkpoint_every == 0
             keep = keep or _any(run, time.monotonic() - saved > CHECKPOINT_SECONDS)
             if due or stopping or keep or len(pending) >= LOSSES_AT_ONCE:
@@ -71,7 +74,7 @@ def fit(run: Run, hooks: Hooks, *, stop_after: float | None = None) -> Ending:
     run.fabric.barrier()
     if run.progress.finished:
         return "finished"
-    return "interrupted" if interrupted.is_set() else "stopped"
+    return "stopped" if asked.by is None else ENDED_BY[asked.by]
 
 
 def _batch(run: Run, step: int) -> Batch:

@@ -57,7 +57,7 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        ending: ``finished``, ``stopped`` (by `stop_after`) or ``interrupted``.
+        ending: ``finished``, ``stopped`` (by `stop_after`), ``interrupted`` (Ctrl-C) or ``terminated`` (SIGTERM).
         folder: the run folder.
         psnr: best validation PSNR in dB.
         noisy_psnr: PSNR of the noisy validation images.

@@ -19,7 +19,7 @@ from noiseless.training.validation import Scores
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Ending = Literal["finished", "stopped", "interrupted"]
+Ending = Literal["finished", "stopped", "interrupted", "terminated"]
 
 
 @dataclass(frozen=True)

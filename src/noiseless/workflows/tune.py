@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,6 +207,8 @@ def _try(study: Study, trial: Trial, tuning: Tuning) -> None:
         outcome = _run(applied(tuning.config, trial.params), tuning.model, folder, Listener(scored=scored))
         if outcome.ending == "interrupted":
             raise KeyboardInterrupt
+        if outcome.ending == "terminated":
+            raise SystemExit(128 + signal.SIGTERM)
         study.tell(trial, outcome.psnr)
     except _GivenUp:
         study.tell(trial, state=TrialState.PRUNED)
