@@ -26,7 +26,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from noiseless.errors import BundleError, OutputError
+from noiseless.errors import BundleError
+from noiseless.io.atomic import not_written
 
 Conditioning = Literal["none", "sigma"]
 
@@ -194,7 +195,7 @@ def write(bundle: Bundle, files: Mapping[str, bytes]) -> Bundle:
             (beside / name).write_bytes(content)
         _replace(beside, folder)
     except OSError as error:
-        raise OutputError(f"cannot write the bundle {folder}", got=error.strerror or str(error)) from error
+        raise not_written(f"cannot write the bundle {folder}", error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return bundle

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from noiseless.data.gather import View, open_store
-from noiseless.errors import OutputError
+from noiseless.io.atomic import not_written
 
 LICENCE_FILE = re.compile(r"(un)?licen[cs]e|copying", re.IGNORECASE)
 LICENCE_LINE = re.compile(r"(?:SPDX-License-Identifier|licen[cs]e)\W{0,3}[:=]\s*([^|\n]+)", re.IGNORECASE)
@@ -97,7 +97,7 @@ class Manifest:
         try:
             Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"cannot write the data manifest {path}", got=error.strerror) from error
+            raise not_written(f"cannot write the data manifest {path}", error) from error
 
 
 def licence_of(view: View) -> str | None:

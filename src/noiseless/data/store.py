@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from noiseless.errors import DataError, OutputError
-from noiseless.io.atomic import check_reachable, make_folder
+from noiseless.errors import DataError
+from noiseless.io.atomic import check_reachable, make_folder, not_written
 
 FORMAT_VERSION = 1
 DTYPES = ("uint8", "uint16", "float32")
@@ -115,7 +115,7 @@ def write_store(
     try:
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
-        raise OutputError(f"cannot write the store {folder}", got=error.strerror) from error
+        raise not_written(f"cannot write the store {folder}", error) from error
     try:
         entries = _write_pixels(beside / "pixels.bin", images)
         index = {"format": FORMAT_VERSION, "info": dict(info or {}), "images": [asdict(entry) for entry in entries]}
@@ -125,7 +125,7 @@ def write_store(
             shutil.rmtree(folder)
         beside.rename(folder)
     except OSError as error:
-        raise OutputError(f"cannot write the store {folder}", got=error.strerror) from error
+        raise not_written(f"cannot write the store {folder}", error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return PackedStore(folder)

@@ -21,6 +21,7 @@ from noiseless.data.augment import random_crop, random_orientation, rescale, to_
 from noiseless.data.prepare import FALL_OF_NOISE, noise_level, scale_down
 from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError, OutputError
+from noiseless.io.atomic import not_written
 from noiseless.noise import Noise
 
 FORMAT = "noiseless pairs 1"
@@ -96,7 +97,7 @@ def synthesise(
         (partial / "done.json").unlink()
         partial.rename(folder)
     except OSError as error:
-        raise OutputError(f"cannot write the pairs {folder}", got=error.strerror) from error
+        raise not_written(f"cannot write the pairs {folder}", error) from error
     return open_pairs(folder)
 
 

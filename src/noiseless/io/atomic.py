@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -58,7 +59,7 @@ def make_folder(folder: str | Path) -> None:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}", got=error.strerror) from error
+        raise not_written(f"cannot make the folder {folder}", error) from error
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -197,8 +198,28 @@ def _already_there(path: Path) -> OutputError:
 
 
 def _failure(path: Path, error: Exception) -> OutputError:
-    hints = {28: "Free some space on the disk.", 2: f"Create the folder {path.parent} first."}
-    reason = getattr(error, "strerror", None) or str(error)
-    return OutputError(
-        f"cannot write {path}", got=reason, fix=hints.get(getattr(error, "errno", None) or 0, "Check the path.")
-    )
+    missing = isinstance(error, FileNotFoundError)
+    fix = f"Create the folder {path.parent} first." if missing else "Check the path."
+    return not_written(f"cannot write {path}", error, fix)
+
+
+HINTS = {
+    errno.ENOSPC: "Free some space on the disk.",
+    errno.EDQUOT: "Free some space on the disk.",
+    errno.EFBIG: "No file of this size can be there: choose another disk.",
+}
+"""What to do about an error of the system, wherever it happens."""
+
+
+def not_written(what: str, error: Exception, fix: str | None = None) -> OutputError:
+    """The error that says why something could not be written, and what to do about it.
+
+    Args:
+        what: could not be done.
+        error: of the system.
+        fix: what to do where the error itself does not tell.
+    """
+    number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or str(error)
+    if number is None and "requested and" in reason:  # NumPy's tofile: a file that took a part, without a reason
+        number, reason = errno.ENOSPC, f"a disk that takes no more ({reason})"
+    return OutputError(what, got=reason, fix=HINTS.get(number or 0, fix))

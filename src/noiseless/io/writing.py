@@ -11,7 +11,7 @@ from typing import BinaryIO
 from noiseless.errors import ImageError, NoiselessError, OutputError, missing_extra
 from noiseless.image import Image
 from noiseless.io import formats
-from noiseless.io.atomic import replacing, replacing_folder
+from noiseless.io.atomic import not_written, replacing, replacing_folder
 
 Target = str | Path | BinaryIO
 
@@ -105,8 +105,11 @@ def encoding(name: str) -> Iterator[None]:
 
 
 def _send(stream: BinaryIO, buffer: io.BytesIO) -> None:
+    rest = buffer.getbuffer()
     try:
-        stream.write(buffer.getbuffer())
+        while rest:
+            taken = stream.write(rest)  # without a buffer (python -u), what a full disk still takes
+            rest = rest[len(rest) if taken is None else taken :]
         stream.flush()
     except OSError as error:
-        raise OutputError("cannot write to the stream", got=error.strerror) from error
+        raise not_written("cannot write to the stream", error) from error
