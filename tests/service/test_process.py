@@ -72,6 +72,15 @@ def test_clients_that_go_away_half_way_do_no_harm(tmp_path: Path) -> None:
             time.sleep(0.2)
 
 
+def test_a_state_folder_that_takes_no_data_base_is_said_before_any_address(tmp_path: Path) -> None:
+    (tmp_path / "service.sqlite").mkdir()  # like a disk that is full, no place for a data base
+    command = [sys.executable, "-m", "noiseless", "serve", "--port", "0", "--state", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"noiseless: cannot keep jobs in {tmp_path}: got ")
+    assert done.stderr.endswith("Free some space there, or name another: --state DIR.\n")
+
+
 def test_two_services_do_not_share_a_state_and_a_taken_port_is_said(tmp_path: Path) -> None:
     with running(tmp_path / "state") as service:
         command = [sys.executable, "-m", "noiseless", "serve", "--port", "0", "--state", str(tmp_path / "state")]

@@ -12,6 +12,7 @@ from noiseless.service.app import create_app
 from noiseless.service.folders import locked
 from noiseless.service.logs import Log
 from noiseless.service.settings import ServiceSettings
+from noiseless.service.store import Store
 
 GRACE_SECONDS = 10
 
@@ -29,12 +30,14 @@ def serve(settings: ServiceSettings) -> None:
 
     Raises:
         ConfigError: settings that cannot be used, a port that is taken, a state folder that is in use.
+        OutputError: a state folder that cannot be written.
     """
     free_large_blocks_at_once()
     share_heaps(HEAPS)
     log = Log()
     settings.checked()
     with locked(settings.folder), _listening(settings) as listener:
+        Store(settings.folder).close()  # a disk that is full is said before an address is
         app = create_app(settings, log)
         port = listener.getsockname()[1]
         print(f"noiseless serves on {address(settings.host, port)}", flush=True)

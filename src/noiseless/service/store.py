@@ -105,7 +105,8 @@ class Store:
             if "kind" not in {row[1] for row in self._found("PRAGMA table_info(jobs)")}:  # of a service without films
                 self._connection.execute("ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'image'")
         except (OSError, sqlite3.Error) as error:
-            raise OutputError(f"cannot keep jobs in {folder}", got=str(error)) from error
+            fix = "Free some space there, or name another: --state DIR."
+            raise OutputError(f"cannot keep jobs in {folder}", got=str(error), fix=fix) from error
 
     def close(self) -> None:
         """Let go of the data base."""
