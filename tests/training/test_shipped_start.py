@@ -11,6 +11,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import noiseless
+from noiseless.cli.train import summary
 from noiseless.data import samples
 from noiseless.data.store import write_store
 from noiseless.denoiser import choose_model
@@ -79,16 +80,19 @@ def test_it_starts_from_what_denoise_takes(
         assert any(said[0].startswith(f"starts from {name}, as denoise takes it: {reason}") for name, reason in reasons)
 
 
-def test_what_is_kept_of_a_developed_photograph_works_blind(tmp_path: Path) -> None:
-    """Said first, and the same as without training: the ceiling of its weights too."""
+def test_nothing_is_learned_of_a_developed_photograph(tmp_path: Path) -> None:
+    """Said, and no time spent; the model is the same as without training: blind, the ceiling of its weights too."""
     images = photographs(4)
-    config = on(images, tmp_path)
+    config = replace(on(images, tmp_path), steps=1000)
     said: list[str] = []
-    begun: list[int] = []
-    listener = Listener(said.append, status=lambda status: begun.append(len(said)))
-    run_training(config, tmp_path / "run", listener=listener)
-    warned = next(number for number, line in enumerate(said) if "best/ will be what the run starts from" in line)
-    assert all(count > warned for count in begun)
+    outcome = run_training(config, tmp_path / "run", listener=Listener(said.append))
+    assert (outcome.ending, outcome.step, outcome.psnr) == ("finished", 0, outcome.start_psnr)
+    assert [line for line in said if line.startswith("warning: nothing is learned") and "--noisy-pairs" in line]
+    assert summary(outcome)[0].startswith("Nothing was learned")
+    again = run_training(config, tmp_path / "run", resume=True)
+    assert again.step == 0
+    told = run_training(replace(config, noise="gaussian:4", steps=1), tmp_path / "told")
+    assert told.step == 1
     made, shipped = noiseless.load(tmp_path / "run"), noiseless.load("photo-small")
     assert (made.spec, made.bundle.ceiling) == (shipped.spec, shipped.bundle.ceiling)
     for image in images[:2]:

@@ -55,8 +55,6 @@ def test_the_best_of_many_must_be_surer() -> None:
     assert rival.judge(surely, lambda: scores(start)).counts
     unsure = replace(surely, doubt=np.full(64, 0.12))  # it removes less than the start, and it looks better
     assert not Rival(scores(start), scores(start)).judge(unsure, lambda: scores(start)).counts
-    unbeatable = Rival(scores(start), scores(start), beatable=False)
-    assert not unbeatable.judge(surely, lambda: scores(start)).counts
 
 
 class Blur(torch.nn.Module):

@@ -32,7 +32,7 @@ from noiseless.cli.options import (
     check_budget,
 )
 from noiseless.cli.progress import progress
-from noiseless.cli.train import EXIT_CODES, ending, listener
+from noiseless.cli.train import EXIT_CODES, NOTHING, ending, listener
 from noiseless.errors import ConfigError
 from noiseless.finetuning.config import from_recipe
 from noiseless.training.config import UNREFERENCED_LOSS
@@ -125,6 +125,8 @@ def summary(outcome: FinetuningOutcome) -> list[str]:
     share = outcome.trainable / outcome.parameters
     trained = f"{outcome.trainable:,} of {outcome.parameters:,} numbers trained ({share:.2%})"
     lines = [f"{ending(run, 'Fine-tuned')}; {outcome.method}: {trained}"]
+    if not run.step:
+        return [f"{NOTHING}: use {outcome.base.model}"]
     if not outcome.better:
         worse = f"Nothing was better than {outcome.base.model} on the validation images ({run.start_psnr:.2f} dB)"
         return [*lines, f"{worse}: nothing is saved as best. Try more images, more time or another learning rate."]

@@ -132,6 +132,10 @@ def listener(step: Callable[..., None]) -> Listener:
     return Listener(say=lambda line: print(line, flush=True), status=status, scored=scored)
 
 
+NOTHING = "Nothing was learned, as warned above"
+"""Of a run of no step."""
+
+
 def ending(outcome: Outcome, done: str) -> str:
     """How a run ended; `done` is the word for one that finished."""
     goes_on = f"at step {outcome.step:,}; go on with the same command and --resume"
@@ -148,7 +152,7 @@ def summary(outcome: Outcome) -> list[str]:
     beside = "" if math.isnan(outcome.noisy_psnr) else f" (noisy {outcome.noisy_psnr:.2f})"
     what = "estimated validation PSNR" if outcome.estimated else "validation PSNR"
     reached = f": {what} {outcome.psnr:.2f} dB{beside}" if math.isfinite(outcome.psnr) else "; not validated yet"
-    lines = [f"{ending(outcome, 'Trained')}{reached}"]
+    lines = [f"{ending(outcome, 'Trained')}{reached}" if outcome.step else NOTHING]
     if outcome.test is not None:
         noisy, restored = outcome.test
         lines.append(f"Test images: {restored:.2f} dB (noisy {noisy:.2f})")

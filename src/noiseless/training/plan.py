@@ -35,11 +35,13 @@ LOOKED_AT = 12
 """How many images are looked at to choose the weights to start from."""
 
 GUESSED = (
-    "how strong the noise of developed photographs is can only be guessed, and a PSNR estimated by it says nothing: "
-    "best/ will be what the run starts from, whatever it learns, which last/ holds; say the noise with --noise SPEC, "
-    "or give second views with --noisy-pairs A B"
+    "nothing is learned, and what the run starts from is kept: how strong the noise of developed photographs is can "
+    "only be guessed, and learning by a guess did harm: on photographs of a Canon it took 2 to 5 dB from photo-small. "
+    "What helps: second views (--noisy-pairs A B), clean images of some scenes (noiseless finetune photo-small --pairs "
+    "NOISY CLEAN), or the noise, where it is known (--noise SPEC)"
 )
-
+"""A warning. Measured on Canon crops of PolyU, 20 seconds of learning: 40.64 dB became 35.97 on the middle 128 pixels of
+6, and 38.70 became 36.67 on 256 pixels of 14."""
 
 @dataclass(frozen=True)
 class Plan:
@@ -52,7 +54,8 @@ class Plan:
         start: weights to start from, as of `RunConfig`.
         neighbours: whether planes of stacks are views of one scene.
         lines: what to tell: what was found, what was chosen and why, warnings.
-        guessed: the strength of the noise is, so that no error can be estimated by it.
+        guessed: the strength of the noise is, so that no error can be estimated by it, nothing is worth learning, and
+            the weights that the run starts from are kept.
         found: how the noise was measured, where it was.
     """
 
@@ -101,7 +104,8 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
     lines += [reason] if reason else []
     photographs = bool(reason) and start == PHOTO
     guessed = found is not None and _is_guessed(found, noise, images, photographs=photographs)
-    lines += [f"warning: {GUESSED}"] if guessed and start not in (None, SCRATCH) else []
+    guessed = guessed and start not in (None, SCRATCH)
+    lines += [f"warning: {GUESSED}"] if guessed else []
     referenced = "supervised" if config.objective not in REFERENCED else config.objective
     objective, alone = (referenced, name) if images.unpaired else (name, "")
     neighbours = name == "noise2noise" and not situation.views

@@ -22,6 +22,7 @@ from noiseless.networks import spec_of
 from noiseless.noise import parse
 from noiseless.training import adversarial, objectives
 from noiseless.training.adaptation import NO_ADAPTATION, Adaptation
+from noiseless.training.checkpoint import Progress
 from noiseless.training.config import (
     MEASURED,
     Precision,
@@ -288,7 +289,8 @@ def _assemble(
     budget = _budget(config, images)
     settings = (config.training, budget, folder, config.seed)
     objective = adversarial.hardened(objective, config.adversarial, adapted, fabric.autocast)
-    return Run(fabric, network, optimizer, average, objective, source, *settings, stepped=adaptation.stepped)
+    progress = Progress(finished=plan.guessed)
+    return Run(fabric, network, optimizer, average, objective, source, *settings, progress, adaptation.stepped)
 
 
 def _objective(config: RunConfig, plan: Plan) -> Objective:

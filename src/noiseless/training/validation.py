@@ -112,16 +112,14 @@ class Rival:
     Attributes:
         unseen: their scores on the images to validate on.
         seen: and on some that are learned from.
-        beatable: the estimates can be believed.
     """
 
     unseen: Scores
     seen: Scores
-    beatable: bool = True
 
     def judge(self, unseen: Scores, seen: Callable[[], Scores]) -> Scores:
         """The scores of other weights, which count if they surpass these."""
-        surer = self.beatable and unseen.surely_above(self.unseen, SUREST)
+        surer = unseen.surely_above(self.unseen, SUREST)
         return replace(unseen, counts=surer and seen().psnr >= self.seen.psnr)
 
 

@@ -73,13 +73,10 @@ class Watch:
         self._plain = adaptation.merged(run.average)
         self._writer = BundleWriter(self._plain)
         self._first = build_network(config).to(run.fabric.device)
-        look = self.estimated and starts_from_weights(config)
+        look = self.estimated and starts_from_weights(config) and not plan.guessed
         self._seen = _seen(config, images, self._spec, plan) if look else []
-        self._rival = self._start_of_all(beatable=not plan.guessed) if self._seen else None
+        self._rival = Rival(self._score(self._first), self._score(self._first, self._seen)) if self._seen else None
         self._tracker = Tracker(run.folder, to_mapping(config), wandb=config.training.wandb)
-
-    def _start_of_all(self, *, beatable: bool) -> Rival:
-        return Rival(self._score(self._first), self._score(self._first, self._seen), beatable)
 
     def __enter__(self) -> Self:
         return self
