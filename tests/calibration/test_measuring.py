@@ -193,6 +193,20 @@ def test_one_channel_does_not_make_noise_correlated() -> None:
     assert found.channels[0].length == 0
 
 
+def test_the_level_of_a_channel_that_says_nothing_is_shown_as_it_is_used() -> None:
+    """It was shown as measured: as 0."""
+    soft = [noisy("correlated:sigma=0.05,length=1.5", seed=seed) for seed in range(2)]
+    found = examine(np.stack([*soft, np.zeros_like(soft[0])], axis=-1))
+    assert found.kind == "correlated"
+    used = np.asarray(parse(found.noise.spec).told_map(np.full((3, 1, 1), 0.5, np.float32))).ravel()
+    assert used[2] > used[0] / 2
+    shown = [line for line in found.lines() if line.startswith("blue: level ")]
+    assert len(shown) == 1
+    assert shown[0].endswith("of 255, taken from the other channels: none of it can be told in this one")
+    assert float(shown[0].split()[2]) == pytest.approx(255 * float(found.noise.to_dict()["sigma"][2]), rel=0.01)
+    assert not [line for line in found.lines() if line.startswith("red: level ") and "taken" in line]
+
+
 def test_noise_that_lies_over_everything_is_told_as_found() -> None:
     assert told(1, 1.5, developed=False) == pytest.approx(1, rel=1e-3)
     assert told(12, 1.5, developed=False) == pytest.approx(12, rel=1e-3)

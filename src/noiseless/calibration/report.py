@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from noiseless.noise import Noise
+from noiseless.noise.chain import Chain
+from noiseless.noise.correlated import Correlated
+from noiseless.noise.values import as_array
 
 Interval = tuple[float, float]
 """Low and high end; 95% of such intervals hold the truth."""
@@ -129,13 +134,21 @@ class Calibration:
         source = f"{self.images} exposures of one scene" if self.exposures else _counted(self.images)
         found = [f"{_KINDS[self.kind]}, from {source}", f"Noise: {self.noise.spec}"]
         names = _names(len(self.channels))
-        for name, channel in zip(names, self.channels, strict=True):
-            found.extend(f"{name}{line}" for line in _channel_lines(channel, self.kind))
+        for name, channel, taken in zip(names, self.channels, self._taken(), strict=True):
+            found.extend(f"{name}{line}" for line in _channel_lines(channel, self.kind, taken))
         if self.jpeg:
             found.append("The grid of JPEG compression can be seen")
         if self.enlarged is not None:
             found.append(f"The image was enlarged, by {self.enlarged:.2f} or a factor that looks the same")
         return [*found, *(f"Warning: {warning}" for warning in self.warnings)]
+
+    def _taken(self) -> list[float | None]:
+        """For each channel the level that is taken from the others, where correlated noise is seen in those alone."""
+        first = self.noise.parts[0] if isinstance(self.noise, Chain) else self.noise
+        if not isinstance(first, Correlated):
+            return [None] * len(self.channels)
+        levels = np.broadcast_to(as_array(first.sigma).ravel(), len(self.channels)).tolist()
+        return [None if channel.length else level for channel, level in zip(self.channels, levels, strict=True)]
 
 
 _KINDS = {
@@ -156,8 +169,10 @@ def _names(count: int) -> tuple[str, ...]:
     return ("red: ", "green: ", "blue: ") if count == 3 else tuple(f"channel {number}: " for number in range(count))
 
 
-def _channel_lines(channel: Channel, kind: str) -> list[str]:
+def _channel_lines(channel: Channel, kind: str, taken: float | None) -> list[str]:
     lines = [f"level {_on_255(channel.sigma)} of 255 ({_range_255(channel.sigma_interval)})"]
+    if taken is not None:
+        lines = [f"level {_on_255(taken)} of 255, taken from the other channels: none of it can be told in this one"]
     if kind == "poisson-gaussian":
         low, high = channel.gain_interval
         lines.append(

@@ -40,8 +40,9 @@ GUESSED = (
     "What helps: second views (--noisy-pairs A B), clean images of some scenes (noiseless finetune photo-small --pairs "
     "NOISY CLEAN), or the noise, where it is known (--noise SPEC)"
 )
-"""A warning. Measured on Canon crops of PolyU, 20 seconds of learning: 40.64 dB became 35.97 on the middle 128 pixels of
-6, and 38.70 became 36.67 on 256 pixels of 14."""
+"""A warning. Measured on Canon crops of PolyU, 20 seconds of learning: 40.64 dB became 35.97 on the middle 128 pixels
+of 6, and 38.70 became 36.67 on 256 pixels of 14."""
+
 
 @dataclass(frozen=True)
 class Plan:
