@@ -20,20 +20,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
+from speed_report import PLAIN
 from timing import in_turns
 
-from noiseless import bundle
+from noiseless import bundle, networks
 from noiseless.bundle import Bundle
 from noiseless.data import samples
 from noiseless.data.augment import to_channels
 from noiseless.data.store import as_unit_float
 from noiseless.denoiser import find
+from noiseless.exporting import save_bundle
+from noiseless.exporting.int8 import all_int8, store
 from noiseless.io import read_pixels
 from noiseless.metrics import psnr
 from noiseless.networks.spec import multiply_adds
+from noiseless.noise import Gaussian
 from noiseless.runtime import ENGINES, PRECISIONS, Engine, choose, open_engine, prepare
 from noiseless.runtime.torch import load_network
 
@@ -44,6 +49,16 @@ AUTO, PLENTY = "auto", 10**9
 
 BASE = ("onnxruntime", "exact")
 PRODUCT_FLOAT, PRODUCT_BF16 = ("product", "float32"), ("product", "bf16")
+
+
+def plain_convolutions(folder: Path) -> Bundle:
+    """DnCNN-17, its weights as they are before training, all of it in int8 that may be."""
+    torch.manual_seed(0)
+    arguments = {"channels": 3}
+    network = networks.create("dncnn", **arguments)
+    named = {"name": PLAIN, "network_name": "dncnn", "arguments": arguments, "card": "", "train": {}}
+    model = save_bundle(network, folder / "plain", noise=Gaussian(SIGMA).to_dict(), **named)
+    return store(model, all_int8(model))
 
 
 def opened(model: Bundle, threads: int) -> dict[tuple[str, str], Engine]:
@@ -141,13 +156,15 @@ def rate_of(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="color-small")
+    parser.add_argument("--model", default="color-small", help=f"or '{PLAIN}'")
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    model = bundle.read(find(options.model))
-    rates = measure(model, options.side, options.turns, options.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = options.model == PLAIN
+        model = plain_convolutions(Path(folder)) if plain else bundle.read(find(options.model))
+        rates = measure(model, options.side, options.turns, options.threads)
     print(f"{model.name}, side {options.side}, {options.threads} threads, {options.turns} turns")
     print(f"{'engine':<12} {'precision':<10} {'s/MP':>7} {'times as fast':>14} {'share of peak':>14} {'PSNR':>7}")
     for rate in rates:

@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from speed_report import BASE, DNCNN, ESTIMATING, SIDE, SIGMA, Cell, page
+from speed_report import BASE, DNCNN, ESTIMATING, PLAIN, SIDE, SIGMA, Cell, page
 
 import noiseless
 from noiseless import baselines, bundle
@@ -199,7 +199,7 @@ def methods(checkpoint: str | None) -> Iterator[Method]:
     for precision in PRECISIONS:
         name = f"{ESTIMATING} {precision}, not told the level"
         yield Method(name, functools.partial(of_estimating, ESTIMATING, precision))
-    yield Method(DNCNN, functools.partial(of_dncnn, checkpoint), 4.0, scored=checkpoint is not None)
+    yield Method(DNCNN, functools.partial(of_dncnn, checkpoint), scored=checkpoint is not None)
     yield Method("Open Image Denoise", of_oidn)
     yield Method("scikit-image NLM", functools.partial(of_baseline, "nlm"), 4.0)
     yield Method("scikit-image wavelets", functools.partial(of_baseline, "wavelet"))
@@ -249,7 +249,10 @@ def measure_engines(model: str) -> dict[str, Any]:
     """Every engine in every precision."""
     import engines
 
-    found = engines.measure(bundle.read(bundle.shipped()[model]), SIDE, TURNS, processors())
+    with tempfile.TemporaryDirectory() as folder:
+        plain = model == PLAIN
+        read = engines.plain_convolutions(Path(folder)) if plain else bundle.read(bundle.shipped()[model])
+        found = engines.measure(read, SIDE, TURNS, processors())
     return {"rates": [asdict(rate) for rate in found]}
 
 
@@ -277,6 +280,7 @@ def works(options: argparse.Namespace) -> Iterator[Work]:
     for name in TOLD:
         row = functools.partial(Cell, setting=setting(name))
         yield Work(row("engines", name, SIDE**2 / 1e6), functools.partial(measure_engines, name))
+    yield Work(Cell("engines", PLAIN, SIDE**2 / 1e6, setting()), functools.partial(measure_engines, PLAIN))
     name = TOLD[0]
     row = functools.partial(Cell, setting=setting(name))
     grown = functools.partial(Cell, setting=", ".join([setting(name), *GROWTH_SET]))

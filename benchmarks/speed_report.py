@@ -13,6 +13,8 @@ SIGMA = 25
 ESTIMATING = "photo-small"
 BASE = "OpenCV NLM"
 DNCNN = "DnCNN-17, torch eager"
+PLAIN = "plain convolutions"
+"""Stands for no model: convolutions of 64 channels one after the other, and nothing else; its PSNR says nothing."""
 
 SIDE = 512
 """Of the photograph on which the engines take turns."""
@@ -122,12 +124,14 @@ def engines_table(cells: list[Cell]) -> list[str]:
 
     def row(cell: Cell, rate: dict[str, Any]) -> list[str]:
         share = f"{100 * rate['share']:.0f}%"
-        pace = [f"{rate['pace']:.2f}", f"{rate['gain']:.2f}", share, f"{rate['psnr']:.2f}"]
+        pace = [f"{rate['pace']:.2f}", f"{rate['gain']:.2f}", share, "" if cell.row == PLAIN else f"{rate['psnr']:.2f}"]
         return [cell.row, rate["engine"], rate["precision"], *pace]
 
     words = (
         f"In turns on one photograph of {SIDE}x{SIDE}. The share is the rate of multiply-adds against that of a "
-        "product of two 4096x4096 matrices in torch, in float32 for exact and int8 and in bf16 for fast."
+        "product of two 4096x4096 matrices in torch, in float32 for exact and int8 and in bf16 for fast. "
+        f"The {PLAIN} are those of DnCNN-17, untrained and, in int8, all but the first and the last of them so; the "
+        "models keep in float32 what int8 would cost them too much."
     )
     columns = "model|engine|precision|seconds a megapixel|times as fast as ONNX Runtime exact|share|PSNR"
     rows = [[without_numbers(cell)] for cell in cells if cell.failed]

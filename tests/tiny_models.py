@@ -14,7 +14,8 @@ from noiseless.bundle import Bundle
 
 CONDITIONED: dict[str, Any] = {"channels": 1, "widths": [8, 16], "blocks": [1, 1]}
 BLIND: dict[str, Any] = {"channels": 3, "width": 8, "depth": 4}
-"""Arguments of a ``unet_nano`` and of a ``dncnn``."""
+NORMALISED: dict[str, Any] = {**BLIND, "batch_norm": True, "bias": False}
+"""Arguments of a ``unet_nano`` and of two ``dncnn``."""
 
 
 def conditioned_network() -> nn.Module:
@@ -25,6 +26,18 @@ def conditioned_network() -> nn.Module:
 def blind_network() -> nn.Module:
     """A colour DnCNN with random weights that change the image."""
     return _scrambled(networks.create("dncnn", **BLIND))
+
+
+def normalised_network() -> nn.Module:
+    """A colour DnCNN with batch normalisation behind convolutions without a bias, as of a trained one."""
+    network = _scrambled(networks.create("dncnn", **NORMALISED))
+    generator = torch.Generator().manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            values = torch.randn(4, module.num_features, generator=generator)
+            module.weight.data, module.bias.data = 0.7 + 0.1 * values[0], 0.1 * values[1]
+            module.running_mean, module.running_var = 0.1 * values[2], (0.2 * values[3]).exp()
+    return network
 
 
 def save(network: nn.Module, folder: Path, name: str, arguments: dict[str, Any], **options: Any) -> Bundle:

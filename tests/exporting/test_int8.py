@@ -20,9 +20,12 @@ from noiseless import bundle
 from noiseless.bundle import Bundle
 from noiseless.errors import BundleError
 from noiseless.exporting import examples, int8
+from noiseless.exporting.normalisation import fold_normalisation
 from noiseless.exporting.quantise import NOTHING, Seen, find_layers, quantise
 from noiseless.noise import Gaussian, PoissonGaussian
 from noiseless.runtime import choose, open_engine
+
+MODELS = ["told", "blind", "normalised"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,7 +55,17 @@ def blind(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return bundle.read(folder)
 
 
-@pytest.mark.parametrize("name", ["told", "blind"])
+@pytest.fixture(scope="module")
+def normalised(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A network whose convolutions are normalised and have no bias."""
+    folder = tmp_path_factory.mktemp("int8") / "tiny-normalised"
+    noise = Gaussian(sigma=25 / 255).to_dict()
+    tiny_models.save(tiny_models.normalised_network(), folder, "dncnn", tiny_models.NORMALISED, noise=noise)
+    assert int8.quantise_bundle(folder).good
+    return bundle.read(folder)
+
+
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_int8_is_close_to_float32(name: str, engine: str, request: pytest.FixtureRequest) -> None:
     if engine == "openvino":
@@ -68,7 +81,7 @@ def test_int8_is_close_to_float32(name: str, engine: str, request: pytest.Fixtur
     assert abs(difference.mean()) < 0.25 / 255, "the brightness is kept"
 
 
-@pytest.mark.parametrize("name", ["told", "blind"])
+@pytest.mark.parametrize("name", MODELS)
 def test_every_layer_becomes_one_fused_operation(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     model: Bundle = request.getfixturevalue(name)
     options = onnxruntime.SessionOptions()
@@ -215,6 +228,25 @@ def test_a_graph_that_costs_too_much_is_taken_away(
     assert choose(read, precision="int8").precision != "int8"
 
 
+def test_a_normalisation_becomes_part_of_its_convolution(normalised: Bundle) -> None:
+    graph = onnx.load(normalised.graph_path)
+    learnt = {name: array.astype(np.float32) for name, array in normalised.tensors().items()}
+    folded, known = fold_normalisation(graph, learnt)
+    count = [[node.op_type for node in model.graph.node].count("BatchNormalization") for model in (graph, folded)]
+    assert count == [tiny_models.NORMALISED["depth"] - 2, 0]
+    assert set(known) > set(learnt)
+    crops = examples.calibration_examples(normalised)[:2]
+    for exact, found in zip(int8._run(graph, crops), int8._run(folded, crops), strict=True):
+        assert np.abs(exact - found).max() <= 1e-5
+
+
+def test_a_convolution_without_a_bias_has_none_in_the_graph(normalised: Bundle) -> None:
+    nodes = onnx.load(normalised.graph_path, load_external_data=False).graph.node
+    convolutions = [node for node in nodes if node.op_type == "Conv"]
+    assert [len(node.input) for node in convolutions] == [2] * tiny_models.NORMALISED["depth"]
+    assert not any(node.op_type in ("Expand", "CastLike") for node in nodes)
+
+
 def test_a_bundle_without_a_graph_is_an_error(tmp_path: Path, conditioned_bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="no graph to quantise"):
         int8.make_int8(replace(conditioned_bundle, path=tmp_path))
@@ -242,7 +274,7 @@ def test_scales_reach_over_what_was_seen(values: np.ndarray) -> None:
     assert scale <= np.float32(whole / 255) * 1.001 or whole < NOTHING
 
 
-@pytest.mark.parametrize("name", ["told", "blind"])
+@pytest.mark.parametrize("name", MODELS)
 def test_channels_are_scaled_without_a_change(name: str, request: pytest.FixtureRequest) -> None:
     model: Bundle = request.getfixturevalue(name)
     work = int8._Work(model)

@@ -20,6 +20,7 @@ from noiseless import bundle
 from noiseless.bundle import NetworkSpec, Stored
 from noiseless.errors import WorkError
 from noiseless.exporting.memory import peak_bytes
+from noiseless.exporting.quantise import CONVOLUTIONS
 from noiseless.networks import spec_of
 
 IMAGE, SIGMA, RESTORED = "image", "sigma", "restored"
@@ -121,6 +122,7 @@ def _export(network: nn.Module, optimize: bool) -> onnx.ModelProto:
         raise WorkError(f"{type(network).__name__} cannot be exported to ONNX", got=str(error)) from error
     assert program is not None
     model = program.model_proto
+    _drop_zero_biases(model)
     _name_dimensions(model, spec_of(network))
     if sigma is not None:
         _broadcast_sigma(model)
@@ -151,6 +153,32 @@ def _quiet() -> Iterator[None]:
     finally:
         for each, level in zip(loggers, levels, strict=True):
             each.setLevel(level)
+
+
+def _drop_zero_biases(model: onnx.ModelProto) -> None:
+    """Take out the zeros that the exporter adds to a convolution without a bias."""
+    made = {name: node for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        if node.op_type in CONVOLUTIONS and len(node.input) == 3 and _is_zero(node.input[2], made):
+            del node.input[2:]
+    used = {value.name for value in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if used.intersection(node.output):
+            kept.append(node)
+            used.update(node.input)
+    del model.graph.node[:]
+    model.graph.node.extend(reversed(kept))
+
+
+def _is_zero(name: str, made: Mapping[str, onnx.NodeProto]) -> bool:
+    """Whether a tensor is a constant of zeros in a shape of its own."""
+    node = made.get(name)
+    while node is not None and node.op_type in ("Expand", "CastLike", "Cast"):
+        node = made.get(node.input[0])
+    if node is None or node.op_type != "Constant" or node.attribute[0].type != onnx.AttributeProto.TENSOR:
+        return False
+    return not onnx.numpy_helper.to_array(node.attribute[0].t).any()
 
 
 def _name_dimensions(model: onnx.ModelProto, spec: NetworkSpec) -> None:

@@ -22,6 +22,7 @@ from noiseless import bundle as bundles
 from noiseless.bundle import Bundle
 from noiseless.errors import BundleError
 from noiseless.exporting.examples import Example, calibration_examples, held_out_examples
+from noiseless.exporting.normalisation import fold_normalisation
 from noiseless.exporting.quantise import Layer, Seen, find_layers, quantise
 from noiseless.metrics import psnr
 from noiseless.runtime import Engine, open_engine
@@ -135,6 +136,11 @@ def make_int8(bundle: Bundle, *, say: Say = lambda line: None) -> Quantised:
     return made
 
 
+def all_int8(bundle: Bundle) -> Quantised:
+    """The graph with every convolution but the first and the last in int8, not measured: for benchmarks of speed."""
+    return _Work(bundle).made([], [])
+
+
 def _weights(layers: Sequence[Layer]) -> tuple[str, ...]:
     return tuple(layer.weight for layer in layers)
 
@@ -211,9 +217,9 @@ class _Work:
     def __init__(self, bundle: Bundle) -> None:
         if not bundle.graph_path.is_file():
             raise BundleError(f"{bundle.path} has no graph to quantise", expected=bundles.GRAPH)
-        self._bare = onnx.load(bundle.graph_path, load_external_data=False)
-        self._whole = onnx.load(bundle.graph_path)
-        self._weights = {name: array.astype(np.float32) for name, array in bundle.tensors().items()}
+        learnt = {name: array.astype(np.float32) for name, array in bundle.tensors().items()}
+        self._bare, self._weights = fold_normalisation(onnx.load(bundle.graph_path, load_external_data=False), learnt)
+        self._whole, _ = fold_normalisation(onnx.load(bundle.graph_path), learnt)
         self.layers = find_layers(self._bare, self._weights)
         if not self.layers:
             raise BundleError(f"{bundle.name} has no convolutions to compute in int8")
