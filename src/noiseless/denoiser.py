@@ -386,9 +386,9 @@ def find(name: str | Path) -> Path:
 def choose_model(image: Image, *, told: bool = False, whole: bool = False) -> tuple[str, str]:
     """The shipped model that ``model="auto"`` takes for an image.
 
-    8-bit colour is taken for a developed photograph, whose noise is correlated and fools every estimate of its level,
-    so that a blind model that has learned such noise is better there: unless the noise is told, or is one that no
-    developed photograph has.
+    Camera raw is a developed photograph, whose noise is correlated and fools every estimate of its level, so that a
+    blind model that has learned such noise is better there; and 8-bit colour is taken for one, unless its noise is one
+    that no developed photograph has. Where the noise is told, the model is one that can be told.
 
     Args:
         image: what shall be denoised, or a part of it.
@@ -403,7 +403,10 @@ def choose_model(image: Image, *, told: bool = False, whole: bool = False) -> tu
     """
     shipped = bundles.shipped()
     is_colour = image.is_colour and not (whole and image.shows_grey)
-    may_be_photograph = is_colour and image.array.dtype == np.uint8 and not told and PHOTO in shipped
+    is_blind = is_colour and not told and PHOTO in shipped
+    if is_blind and image.metadata.get("developed", False):
+        return PHOTO, "camera raw, a developed photograph"
+    may_be_photograph = is_blind and image.array.dtype == np.uint8
     if may_be_photograph and not calibration.has_independent_noise(_middle(image)):
         return PHOTO, "8-bit colour, taken for a developed photograph"
     kind = "colour" if is_colour else "grey"

@@ -45,7 +45,8 @@ class Image:
         data_range: the values (low, high) that map to 0 and 1.
         has_alpha: the last entry of axis ``C`` is alpha, which no verb touches.
         bits: significant bits of an integer image, ``None`` for floats.
-        metadata: what `noiseless.io` keeps for the way back: ``icc``, ``exif``, ``xmp``, ``dpi``, ...
+        metadata: what `noiseless.io` keeps for the way back: ``icc``, ``exif``, ``xmp``, ``dpi``, ...; and
+            ``developed`` where it knows that this is a developed photograph.
         hidden: bool, of the array's shape: where a value is no picture but says that there is none (nodata, padding).
             These values never change, and `planes` shows a continuation of what surrounds them instead.
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from noiseless.denoiser import choose_model
 from noiseless.errors import ImageError, MissingExtraError, NoiselessError
 from noiseless.io import denoised_mark, exif, find_images, ifd, read, with_denoised_mark, write
 from raw_files import dng
@@ -28,6 +29,13 @@ def test_a_raw_file_becomes_sixteen_bit_colour(tmp_path: Path) -> None:
     assert exif.orientation(image.metadata) == 6, "turned, or its orientation lost"
     assert ifd.parse_block(image.metadata["exif"])[0].tags[271].text() == "Noisy"
     assert "camera raw was developed" in image.metadata["notes"][0]
+
+
+def test_camera_raw_is_denoised_as_the_developed_photograph_that_it_is() -> None:
+    image = read(io.BytesIO(dng(SENSOR)))
+    assert choose_model(image) == ("photo-small", "camera raw, a developed photograph")
+    assert choose_model(image, told=True)[0] == "color-small"
+    assert choose_model(image.with_planes(image.planes()), whole=True)[0] == "photo-small"
 
 
 def test_the_result_is_a_tiff_with_profile_exif_and_mark(tmp_path: Path) -> None:
@@ -66,6 +74,13 @@ def test_what_libraw_does_not_know_is_one_line() -> None:
         with pytest.raises(ImageError) as caught:
             read(io.BytesIO(data))
         assert "\n" not in str(caught.value)
+
+
+def test_a_raw_file_that_was_cut_off_is_said_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "cut.dng"
+    path.write_bytes(dng(SENSOR)[:5000])
+    with pytest.raises(ImageError, match=r"cut.dng: cannot be read: got a damaged .* camera raw file \(Input/output e"):
+        read(path)
 
 
 def test_more_pixels_than_allowed_are_refused() -> None:

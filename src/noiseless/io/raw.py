@@ -7,6 +7,8 @@ sRGB. So that the noise is that of the camera, and denoising comes after. EXIF c
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -47,7 +49,7 @@ def decode(file: BinaryIO, max_pixels: int) -> Image:
         check_pixels((raw.sizes.height, raw.sizes.width), max_pixels)
         array = raw.postprocess(output_bps=16, use_camera_wb=True, no_auto_bright=True, user_flip=0, gamma=SRGB_CURVE)
         block = _exif_of_tiff(data) or _exif_of_preview(raw)
-    metadata: dict[str, Any] = {"format": "tiff", "icc": _srgb(), "notes": (DEVELOPED_NOTE,)}
+    metadata: dict[str, Any] = {"format": "tiff", "icc": _srgb(), "notes": (DEVELOPED_NOTE,), "developed": True}
     metadata |= {"exif": block} if block else {}
     return Image(np.ascontiguousarray(array), "YXC", default_range(array.dtype), False, 16, metadata)
 
@@ -66,13 +68,19 @@ def refusal(image: Image) -> str | None:
     return "camera raw files are never written"
 
 
-def _opened(data: bytes) -> Any:
+@contextmanager
+def _opened(data: bytes) -> Iterator[Any]:
     import rawpy
 
     try:
-        return rawpy.imread(io.BytesIO(data))
+        with rawpy.imread(io.BytesIO(data)) as raw:
+            yield raw
     except rawpy.LibRawFileUnsupportedError as error:
         raise ImageError("LibRaw does not know this kind of camera raw", fix="Make a DNG of it first.") from error
+    except rawpy.LibRawError as error:
+        reason = b"".join(part for part in error.args if isinstance(part, bytes)).decode("ascii", "replace")
+        got = f"a damaged or unusual camera raw file ({reason or error})"
+        raise ImageError("cannot be read", got=got, fix="Copy it from the camera again, or leave it out.") from error
 
 
 def _shows_sensor(directory: Directory) -> bool:
