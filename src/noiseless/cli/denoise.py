@@ -115,6 +115,7 @@ def denoise(
         adapter=adapter,
         adapter_strength=adapter_strength,
     )
+    task.check()
     if summary is not None:
         check_writable(summary)
     unread: list[Path] = []

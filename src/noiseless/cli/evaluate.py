@@ -79,11 +79,13 @@ def evaluate(
 
     Rare controls go through --set: border, metrics, quantise, told.
     """
+    from noiseless.evaluation.models import check as check_models
     from noiseless.io.atomic import check_writable
 
     outputs: list[str | Path] = [*([json] if json else []), *([Path(report) / PAGE] if report else [])]
     for path in outputs:
         check_writable(path)
+    check_models(models)
     chosen = apply_settings(EvaluationSettings() if seed is None else EvaluationSettings(seed), settings)
     if noisy or noisy_pairs:
         measured = {"--clean": clean, "--pairs": pairs, "--group": group, "--attack": attack, "--history": history}

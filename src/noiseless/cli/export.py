@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from noiseless.cli.options import Model
+from noiseless.training.beforehand import check_model
 
 
 def export(
@@ -25,6 +26,7 @@ def export(
     deviation in the same units where the model is told it; everything else is inside. A file that would not compute
     what PyTorch computes is not written.
     """
+    check_model(model)
     from noiseless.exporting.export import export as write
 
     for path in write(model, output, format=format, int8=int8):

@@ -35,6 +35,7 @@ from noiseless.cli.progress import progress
 from noiseless.cli.train import EXIT_CODES, NOTHING, ending, listener
 from noiseless.errors import ConfigError
 from noiseless.finetuning.config import from_recipe
+from noiseless.training.beforehand import check_model, check_run
 from noiseless.training.config import UNREFERENCED_LOSS
 from noiseless.training.recipe import load_recipe
 
@@ -111,6 +112,8 @@ def finetune(
         raise ConfigError("--prompt names what --method prompt learns", got=f"--method {config.method.name}")
     if keep_data and config.keep.name == "none":
         raise ConfigError("--keep-data is for --keep", fix="Add --keep replay (or lwf, ewc).")
+    check_model(model)
+    check_run(config, output, resume=resume, stop_after=stop_after)
     from noiseless.finetuning.run import run_finetuning
 
     with progress("Fine-tuning", 1.0) as step:

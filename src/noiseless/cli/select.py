@@ -48,8 +48,8 @@ def select(
         if path is not None:
             check_writable(path)
     choice.check_count(count)
-    views = [item.views[0] for item in NoisyImages.find(noisy).items]
     denoiser = load(model)
+    views = [item.views[0] for item in NoisyImages.find(noisy).items]
     with progress("Looking", len(views)) as step:
         chosen = choice.select(
             views, denoiser, count, data_range=data_range(rare.data_range), watch=lambda name: step(1, note=name)

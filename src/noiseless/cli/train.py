@@ -35,6 +35,7 @@ from noiseless.cli.options import (
     check_budget,
 )
 from noiseless.cli.progress import clock, progress
+from noiseless.training.beforehand import check_run
 from noiseless.training.config import RunConfig, from_mapping, over_defaults
 from noiseless.training.recipe import load_recipe
 
@@ -93,6 +94,7 @@ def train(
         plain = over_defaults(plain)
     config = apply_settings(from_mapping(RunConfig, plain), settings)
     check_budget(config)
+    check_run(config, output, resume=resume, stop_after=stop_after)
     outcome = run_with_progress(config, output, resume=resume, stop_after=stop_after)
     print("\n".join(summary(outcome)))
     return EXIT_CODES[outcome.ending]

@@ -9,6 +9,7 @@ import typer
 
 from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings, over_budget
 from noiseless.errors import ConfigError
+from noiseless.training.beforehand import check_model
 from noiseless.training.recipe import load_recipe
 
 
@@ -37,11 +38,13 @@ def tune(
     """
     if trials < 1 or processes < 1:
         raise ConfigError("--trials and --processes do not fit", got=f"{trials}, {processes}", expected="1 or more")
+    plain = over_budget(load_recipe(recipe), {"minutes": minutes, "steps": steps, "epochs": None})
+    if model is not None:
+        check_model(model)
     from noiseless.workflows import tune as search
     from noiseless.workflows.tune_report import write_page
 
     search.import_optuna()
-    plain = over_budget(load_recipe(recipe), {"minutes": minutes, "steps": steps, "epochs": None})
     config = apply_settings(search.settings_of(plain, model), settings)
     tuning = search.Tuning(config, model, output, trials)
     search.check(tuning)

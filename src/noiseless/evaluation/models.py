@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from noiseless import baselines, bundle
-from noiseless.denoiser import load
+from noiseless.denoiser import find, load
 from noiseless.errors import ConfigError, UnknownNameError
 
 
@@ -61,16 +62,35 @@ def resolve(models: Sequence[str | Path | Model] | str | Path | Model) -> list[N
     return [Named(_loaded(model), name) for model, name in zip(several, names, strict=True)]
 
 
+def check(models: Sequence[str]) -> None:
+    """See that models are there, before any image is looked for.
+
+    Raises:
+        UnknownNameError: neither a model, a baseline nor a path.
+        BundleError: a path that is not there.
+    """
+    for model in models:
+        if model not in baselines.BASELINES:
+            with _naming_baselines_too(model):
+                find(model)
+
+
 def _loaded(model: str | Path | Model) -> Model:
     if not isinstance(model, str | Path):
         return model
-    try:
-        if str(model) in baselines.BASELINES:
-            baseline: Model = baselines.load(str(model))
-            return baseline
+    if str(model) in baselines.BASELINES:
+        baseline: Model = baselines.load(str(model))
+        return baseline
+    with _naming_baselines_too(str(model)):
         return load(model)
+
+
+@contextmanager
+def _naming_baselines_too(model: str) -> Iterator[None]:
+    try:
+        yield
     except UnknownNameError as error:
-        raise UnknownNameError("model", str(model), {*bundle.shipped(), *baselines.BASELINES}) from error
+        raise UnknownNameError("model", model, {*bundle.shipped(), *baselines.BASELINES}) from error
 
 
 def _names(models: Sequence[str | Path | Model]) -> list[str]:

@@ -24,6 +24,7 @@ from noiseless import networks
 from noiseless.denoiser import DEFAULT_CONTROLS, Controls, Denoiser
 from noiseless.errors import BundleError, ConfigError, UnknownNameError
 from noiseless.finetuning.base import Base, find_base
+from noiseless.finetuning.files import FORMAT, find_adapter
 from noiseless.finetuning.layers import plain_name
 from noiseless.finetuning.lowrank import Change, merged, update
 from noiseless.finetuning.prompt import factors
@@ -33,9 +34,7 @@ from noiseless.runtime import choose
 from noiseless.runtime.torch import TorchEngine
 from noiseless.training.start import starting_weights
 
-FORMAT = "noiseless-adapter-1"
 ENDINGS = (".up", ".down", ".rows", ".columns")
-ADAPTER = "adapter.safetensors"
 
 
 @dataclass(frozen=True)
@@ -201,19 +200,14 @@ def read_adapter(path: str | Path) -> Adapter:
     Raises:
         BundleError: it is missing, truncated, or no adapter.
     """
-    file = Path(path) / ADAPTER if Path(path).is_dir() else Path(path)
+    file, facts = find_adapter(path)
     try:
         with safe_open(file, "pt") as opened:
-            facts = opened.metadata() or {}
-            if facts.get("format") != FORMAT:
-                raise BundleError(f"{file} is no adapter", got=facts.get("format", "no format"), expected=FORMAT)
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
         plain = {key: json.loads(facts[key]) for key in ("settings", "arguments", "noise")}
-        named = {key: facts[key] for key in ("method", "base", "base_sha256", "network")}
+        named: dict[str, Any] = {key: facts[key] for key in ("method", "base", "base_sha256", "network")}
         later = {key: json.loads(facts[key]) for key in ("prompts", "told", "unclips") if key in facts}
         return Adapter(**plain, **named, **later, tensors=tensors)
-    except FileNotFoundError as error:
-        raise BundleError(f"no adapter at {file}", got="no such file") from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise BundleError(f"{file} is not a whole adapter", got=str(error)) from error
 

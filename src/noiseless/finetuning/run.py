@@ -15,9 +15,10 @@ from noiseless import networks, tables
 from noiseless.bundle import Bundle
 from noiseless.errors import ConfigError
 from noiseless.finetuning.adalora import settle_budget
-from noiseless.finetuning.adapter import ADAPTER, Adapter, check_base, extract, read_adapter, write_adapter
+from noiseless.finetuning.adapter import Adapter, check_base, extract, read_adapter, write_adapter
 from noiseless.finetuning.base import Base, find_base, start_from
 from noiseless.finetuning.config import GROUP, METHODS, FinetuningConfig, MethodConfig
+from noiseless.finetuning.files import ADAPTER
 from noiseless.finetuning.freezing import check_patterns
 from noiseless.finetuning.holding import Holding
 from noiseless.finetuning.keeping import check, kept, kept_noise, label_apart, remember

@@ -41,6 +41,16 @@ def find_images(
     return list(found)
 
 
+def check_there(given: str | Path) -> None:
+    """See that a file or folder exists; of a pattern nothing is said.
+
+    Raises:
+        ImageError: it does not.
+    """
+    if not Path(given).exists() and not glob.has_magic(str(given)):
+        raise ImageError(f"{Path(given)} does not exist", fix="Check the path.")
+
+
 def is_image(path: Path) -> bool:
     """Whether a file begins like an image that noiseless reads, or a folder is one."""
     return formats.recognise_path(path) is not None
@@ -60,8 +70,7 @@ def _found(given: str | Path, recursive: bool, unread: list[Path]) -> list[Path]
         return _in_folder(path, recursive, unread)
     if path.exists():
         return [path]
-    if not glob.has_magic(str(given)):
-        raise ImageError(f"{path} does not exist", fix="Check the path.")
+    check_there(given)
     matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]  # noqa: PTH207
     matches = _outside_of_images(matches)
     images = [match for match in matches if is_image(match)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,11 +16,12 @@ from noiseless.bundle import NetworkSpec
 from noiseless.data.synthesis import is_pair_store
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.evaluation import evaluate
-from noiseless.io.atomic import check_reachable, make_folder, write_text
+from noiseless.io.atomic import make_folder, write_text
 from noiseless.networks import spec_of
 from noiseless.noise import parse
 from noiseless.training import adversarial, objectives
 from noiseless.training.adaptation import NO_ADAPTATION, Adaptation
+from noiseless.training.beforehand import check_run, check_settings
 from noiseless.training.checkpoint import Progress
 from noiseless.training.config import (
     MEASURED,
@@ -33,7 +33,7 @@ from noiseless.training.config import (
     write_toml,
 )
 from noiseless.training.devices import check_devices, open_fabric
-from noiseless.training.images import TrainingImages, find_sides, open_images, source_of
+from noiseless.training.images import TrainingImages, find_sides, open_images
 from noiseless.training.loop import fit, restore
 from noiseless.training.objectives import Objective
 from noiseless.training.objectives.partly_referenced import partly_referenced
@@ -125,7 +125,8 @@ def run_training(
     folder, listener, config = Path(output), listener or Listener(), like_its_start(config)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # known before the processes meet
     if first:
-        _check(config, folder, resume=resume, stop_after=stop_after)
+        check_run(config, folder, resume=resume, stop_after=stop_after)
+        check_config(config)
     precision = _precision(config)
     fabric = start_fabric(config, precision)
     if not fabric.is_global_zero:
@@ -160,19 +161,8 @@ def check_config(config: RunConfig) -> None:
         UnknownNameError: a network, objective, loss, noise model, optimizer or schedule that there is not.
         SpecError: an expression that does not parse.
     """
-    budgets = [name for name in ("steps", "minutes", "epochs") if getattr(config, name) is not None]
-    if len(budgets) != 1:
-        got = " and ".join(budgets) or "none"
-        raise ConfigError("a run needs one budget", got=got, expected="one of steps, minutes, epochs")
-    budget = getattr(config, budgets[0])
-    if not 0 < budget < math.inf:  # nor is nan
-        raise ConfigError(f"{budgets[0]} must be positive", got=budget)
-    if source_of(config.data) == "clean" and not config.noise:
-        raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
+    check_settings(config)
     adversarial.check_adversarial(config.adversarial, config.objective)
-    for spec in (config.noise, config.told):
-        if spec not in ("", "auto", MEASURED):
-            parse(spec)
     losses.parse(config.loss)
     for kind, name, known in (
         ("objective", config.objective, ("auto", *objectives.OBJECTIVES)),
@@ -184,15 +174,6 @@ def check_config(config: RunConfig) -> None:
     with torch.random.fork_rng(devices=[]):  # built to see whether it can be, and thrown away
         build_network(like_its_start(config))
     check_devices(config.training)
-
-
-def _check(config: RunConfig, folder: Path, *, resume: bool, stop_after: float | None) -> None:
-    check_config(config)
-    if stop_after is not None and not stop_after > 0:
-        raise ConfigError("stop_after (--stop-after) must be positive", got=stop_after)
-    if not resume and (folder / "config.toml").exists():
-        raise ConfigError(f"{folder} already holds a run", fix="Go on with --resume, or name another folder.")
-    check_reachable(folder)
 
 
 def _precision(config: RunConfig) -> Precision:

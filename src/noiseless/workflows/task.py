@@ -69,6 +69,27 @@ class Task:
             if not 0 <= value <= most:
                 raise ConfigError(f"{what} does not fit", got=value, expected=f"0 to {most}")
 
+    def check(self) -> None:
+        """See that the model and the files it names are there, before an engine is imported or an image read.
+
+        Raises:
+            UnknownNameError: no shipped model of this name.
+            BundleError: a model or an adapter that is not there.
+            ImageError: a mask or a map that is not there.
+        """
+        from noiseless.denoiser import find
+        from noiseless.io.finding import check_there
+
+        if self.model != "auto":
+            find(self.model)
+        if self.adapter is not None:
+            from noiseless.finetuning.files import find_adapter
+
+            find_adapter(self.adapter)
+        for path in (self.mask, self.sigma_map):
+            if path is not None:
+                check_there(path)
+
 
 @dataclass
 class Result:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from noiseless.denoiser import find
 from noiseless.errors import ConfigError, DivergedError, WorkError, missing_extra
 from noiseless.finetuning.config import FinetuningConfig, from_recipe
 from noiseless.io.atomic import make_folder, replacing
 from noiseless.runtime.machine import processors
+from noiseless.training.beforehand import check_model
 from noiseless.training.config import RunConfig, from_mapping, to_mapping, write_toml
 from noiseless.training.run import Outcome, check_config, run_training
 from noiseless.training.state import Listener, Status
@@ -119,7 +119,7 @@ def check(tuning: Tuning) -> None:
     """
     check_config(tuning.config)
     if tuning.model is not None:
-        find(tuning.model)
+        check_model(tuning.model)
 
 
 def open_study(tuning: Tuning) -> Study:

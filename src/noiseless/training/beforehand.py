@@ -1,0 +1,88 @@
+"""What can be seen of a run before PyTorch is imported, which takes seconds, and before any image is read."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from noiseless import bundle, networks
+from noiseless.denoiser import find
+from noiseless.errors import ConfigError, UnknownNameError
+from noiseless.io.atomic import check_reachable
+from noiseless.io.finding import check_there
+from noiseless.noise import parse
+from noiseless.training.config import MEASURED, SCRATCH, DataConfig, RunConfig
+from noiseless.training.images import source_of
+
+
+def check_run(config: RunConfig, folder: str | Path, *, resume: bool, stop_after: float | None) -> None:
+    """See that there is no run in the folder yet, and that nothing that the settings name is missing.
+
+    Only in the first of several processes, which makes the folder while the others begin.
+
+    Raises:
+        ConfigError: settings that contradict each other or an existing run.
+        ImageError: images that are not there.
+        BundleError, UnknownNameError, SpecError: as of `check_settings`.
+        OutputError: a folder that cannot be made.
+    """
+    if int(os.environ.get("LOCAL_RANK", "0")):
+        return
+    check_settings(config)
+    if stop_after is not None and not stop_after > 0:
+        raise ConfigError("stop_after (--stop-after) must be positive", got=stop_after)
+    if not resume and (Path(folder) / "config.toml").exists():
+        raise ConfigError(f"{folder} already holds a run", fix="Go on with --resume, or name another folder.")
+    check_reachable(Path(folder))
+    for path in _named(config.data):
+        check_there(path)
+
+
+def check_settings(config: RunConfig) -> None:
+    """See that settings name a budget, a network, weights and a noise that there are.
+
+    Raises:
+        ConfigError: no budget, several, or an impossible one; no noise for clean images.
+        BundleError: weights to start from that are not there or damaged.
+        UnknownNameError: a network or a shipped model that there is not.
+        SpecError: a noise that does not parse.
+    """
+    budgets = [name for name in ("steps", "minutes", "epochs") if getattr(config, name) is not None]
+    if len(budgets) != 1:
+        got = " and ".join(budgets) or "none"
+        raise ConfigError("a run needs one budget", got=got, expected="one of steps, minutes, epochs")
+    budget = getattr(config, budgets[0])
+    if not 0 < budget < math.inf:  # nor is nan
+        raise ConfigError(f"{budgets[0]} must be positive", got=budget)
+    if source_of(config.data) == "clean" and not config.noise:
+        raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
+    for spec in (config.noise, config.told):
+        if spec not in ("", "auto", MEASURED):
+            parse(spec)
+    known = networks.names()
+    if config.network not in (*known, *networks.READ):
+        raise UnknownNameError("network", config.network, known)
+    if config.start not in (None, SCRATCH):
+        check_model(config.start)
+
+
+def check_model(name: str | Path) -> None:
+    """See that a model is there, as `noiseless.load` takes it, and that its bundle can be read.
+
+    Raises:
+        UnknownNameError: neither a shipped model nor a path; names the closest.
+        BundleError: it cannot be used.
+        MissingExtraError: a bundle on the Hub, and no client.
+    """
+    if (found := find(name)).is_dir():
+        bundle.read(found)
+
+
+def _named(data: DataConfig) -> Iterator[str]:
+    """Every folder, file and pattern."""
+    for paths in (data.clean, data.pairs, data.noisy, data.noisy_pairs, data.validation, data.test):
+        yield from paths
+    if data.data is not None:
+        yield data.data
