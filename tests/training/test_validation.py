@@ -17,6 +17,7 @@ from noiseless.calibration import Calibration, examine_planes
 from noiseless.data import samples
 from noiseless.data.store import write_store
 from noiseless.noise import parse
+from noiseless.noise.correlated import Correlated
 from noiseless.training.config import MEASURED, DataConfig, RunConfig, from_mapping, over_defaults
 from noiseless.training.found import find_noise
 from noiseless.training.images import open_images
@@ -127,16 +128,17 @@ def test_it_keeps_what_it_started_from_unless_it_surely_surpasses_it(tmp_path: P
     assert weights[0] == weights[1]
 
 
-def noisy_run(folder: Path, specs: list[str]) -> tuple[RunConfig, list[np.ndarray]]:
-    """Photographs, the noise of each in turn of these, to start from the shipped model."""
+def noisy_run(folder: Path, specs: list[str], views: int = 1) -> tuple[RunConfig, list[np.ndarray]]:
+    """Photographs, the noise of each in turn of these, to start from the shipped model; one view of each or two."""
     paths = [path for kind in ("test", "validation", "train") for path in samples(kind)][:6]
     clean = [noiseless.read(path).planes()[0][:, :128, :128] for path in paths]
-    noisy = [
-        parse(specs[number % len(specs)]).sample(image, np.random.default_rng(number))
-        for number, image in enumerate(clean)
-    ]
-    write_store(folder / "noisy", ((str(number), image, {}) for number, image in enumerate(noisy)))
-    data = {"noisy": (str(folder / "noisy"),)}
+    for view in range(views):
+        noisy = [
+            parse(specs[number % len(specs)]).sample(image, np.random.default_rng(number + 100 * view))
+            for number, image in enumerate(clean)
+        ]
+        write_store(folder / f"view{view}", ((str(number), image, {}) for number, image in enumerate(noisy)))
+    data = {"noisy" if views == 1 else "noisy_pairs": tuple(str(folder / f"view{view}") for view in range(views))}
     arguments = {"conditioning": "sigma", "channels": 3}
     plain = over_defaults({"steps": 1, "data": data, "start": "color-small", "arguments": arguments})
     return like_its_start(from_mapping(RunConfig, plain)), clean
@@ -164,3 +166,20 @@ def test_it_is_told_what_all_images_show(specs: list[str], together: bool, tmp_p
             for how in (told, "auto")
         ]
         assert errors[0] < errors[1]
+
+
+@pytest.mark.parametrize("spec", ["correlated:sigma=0.08,length=1", "gaussian:25"])
+def test_two_views_show_their_noise(spec: str, tmp_path: Path) -> None:
+    """Their differences hold nothing of the picture, so that correlation is measured nearly as it is."""
+    config, _ = noisy_run(tmp_path, [spec], views=2)
+    images = open_images(config.data, tmp_path / "run", lambda line: None)
+    said: list[str] = []
+    told = settle_told(config, images, build_network(config), said.append, make_plan(config, images).noise).told
+    if spec.startswith("gaussian"):  # which is measured well in each image
+        assert (told, said) == (MEASURED, [])
+        return
+    assert said[0].startswith(f"The pairs show {told}")
+    found = parse(told)
+    assert isinstance(found, Correlated)
+    assert found.sigma == pytest.approx(0.08, rel=0.03)
+    assert found.length == pytest.approx(1, abs=0.05)

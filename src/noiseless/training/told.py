@@ -1,7 +1,8 @@
-"""What a network that is told the noise level is told of pairs: what is measured in each image, or what they show."""
+"""What a network that is told the noise level is told: what is measured in each image, or what pairs or views show."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,9 +20,10 @@ from noiseless.evaluation.pooling import is_alike
 from noiseless.evaluation.unreferenced import Known, judged
 from noiseless.networks import spec_of
 from noiseless.noise import Noise
+from noiseless.noise.correlated import Correlated
 from noiseless.training.config import MEASURED, RunConfig
 from noiseless.training.images import TrainingImages
-from noiseless.training.known import KnownNoise
+from noiseless.training.known import RESEMBLES, KnownNoise
 from noiseless.training.validation import Example, Scores, by_noise, pair_examples, unreferenced_examples, validate
 
 LOOKED_AT = 8
@@ -69,28 +71,66 @@ def settle_told(
         return replace(config, told=developed.spec)
     if spec.conditioning != "none" and set(images.train) == set(images.validation) == {"noisy"} and noise is not None:
         return _settle_alone(config, images, network, say, noise)
-    if spec.conditioning == "none" or not (set(images.train) == set(images.validation) == {"noisy", "clean"}):
+    if spec.conditioning == "none" or set(images.train) != set(images.validation):
         return replace(config, told=MEASURED)
-    noisy, clean = ([*images.validation[role], *images.train[role]][:LOOKED_AT] for role in ("noisy", "clean"))
-    pairs = [_units(images.train[role][:FITTED_FROM], spec) for role in ("noisy", "clean")]
-    fit = noise_of_pairs(*pairs)
-    if not _is_of_all(fit, *pairs) or not _is_of_all(fit, _units(noisy, spec), _units(clean, spec)):
+    return _settle_pairs(config, images, network, say)
+
+
+def _settle_pairs(
+    config: RunConfig, images: TrainingImages, network: nn.Module, say: Callable[[str], None]
+) -> RunConfig:
+    """By the noise between noisy and clean sides, or between two views."""
+    spec, views = spec_of(network), "noisy-again" in images.train
+    seen = [[*images.validation[role], *images.train[role]][:LOOKED_AT] for role in images.train]
+    fitted = [_units(side[:FITTED_FROM], spec) for side in images.train.values()]
+    shown = [_units(side, spec) for side in seen]
+    if views:
+        fitted, shown = _as_pairs(*fitted), _as_pairs(*shown)
+    fit = noise_of_pairs(*fitted)
+    if not _is_of_all(fit, *fitted) or not _is_of_all(fit, *shown):
         return replace(config, told=MEASURED)
-    fitted = fit.spec
     size, multiple = min(config.training.validation_size, SIDE), max(spec.multiple_of, spec.minimum_size)
 
     def score(told: str) -> float:
-        examples = pair_examples(noisy, clean, spec, size=size, multiple=multiple, told=told)
+        settings: dict[str, Any] = {"size": size, "multiple": multiple, "told": told}
+        if views:
+            examples = unreferenced_examples(seen, None, spec, seed=config.seed, **settings)
+        else:
+            examples = pair_examples(seen[0], seen[1], spec, **settings)
         return validate(network, examples, torch.device("cpu"), False).psnr
 
-    measured, shown = score(MEASURED), score(fitted)
-    if shown < measured + CLEARLY:
+    candidates = [each.spec for each in (fit, *_correlated_between(*fitted))]
+    measured, scores = score(MEASURED), {told: score(told) for told in candidates}
+    best = max(candidates, key=scores.__getitem__)
+    if scores[best] < measured + CLEARLY:
         return replace(config, told=MEASURED)
     say(
-        f"The pairs show {fitted}: the model is told that from now on, which gives {shown:.2f} dB, where "
+        f"The pairs show {best}: the model is told that from now on, which gives {scores[best]:.2f} dB, where "
         f"what is measured in each image gives {measured:.2f}"
     )
-    return replace(config, told=fitted)
+    return replace(config, told=best)
+
+
+def _as_pairs(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+    """Two noisy views of each scene as noisy and clean ones with the noise of one view between them: their means.
+
+    Half the squared difference of two views is as large as the noise of each, and means have nothing to do with it.
+    """
+    means = [(one + other) / 2 for one, other in zip(first, second, strict=True)]
+    noisy = [mean + (one - other) / math.sqrt(2) for mean, one, other in zip(means, first, second, strict=True)]
+    return [noisy, means]
+
+
+def _correlated_between(noisy: Sequence[np.ndarray], clean: Sequence[np.ndarray]) -> list[Noise]:
+    """The noise between such sides as one whose pixels resemble their neighbours, where they do."""
+    differences = [one - other for one, other in zip(noisy, clean, strict=True)]
+    power = float(np.mean([np.mean(each**2) for each in differences]))
+    beside = [np.mean(each[..., 1:] * each[..., :-1]) for each in differences]
+    below = [np.mean(each[..., 1:, :] * each[..., :-1, :]) for each in differences]
+    likeness = float(np.mean([*beside, *below])) / max(power, SMALLEST)
+    if not RESEMBLES < likeness < 1:
+        return []
+    return [Correlated(sigma=float(f"{math.sqrt(power):.4g}"), length=round(math.sqrt(-0.5 / math.log(likeness)), 3))]
 
 
 def _settle_alone(
