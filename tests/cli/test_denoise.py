@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 import noiseless
 import tiny_models
@@ -144,6 +145,17 @@ def test_what_does_not_fit_is_told_once_and_not_for_every_file(
     for wrong in (["--strength", "2"], ["--set", "luma=3"]):
         assert main(["denoise", "scans", "a.png", "-o", "out", *wrong, *model]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_told_once_with_what_to_do(
+    model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for inputs in (["a.png", "-o", "out.png"], ["scans", "-r", "-o", "out"]):
+        assert main(["denoise", *inputs, "--set", "device=cuda", *model]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("noiseless: device 'cuda' cannot be used: got PyTorch ")
+        assert ", expected auto or cpu. Leave device out: auto takes a GPU where PyTorch finds one" in line
 
 
 def test_what_became_of_each_file_may_go_into_a_pipe(model: list[str]) -> None:

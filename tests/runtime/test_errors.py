@@ -14,7 +14,7 @@ import tiny_models
 from noiseless.bundle import Bundle
 from noiseless.errors import BundleError, ConfigError, WorkError
 from noiseless.networks.foreign import read_checkpoint
-from noiseless.runtime import machine, open_engine
+from noiseless.runtime import choose, machine, open_engine
 from noiseless.runtime.onnxruntime import OnnxRuntimeEngine
 from noiseless.runtime.torch import TorchEngine, find_device, load_network
 
@@ -46,8 +46,14 @@ def test_a_batch_that_does_not_fit_the_network_is_a_work_error(conditioned_bundl
 
 
 def test_a_device_that_is_none_names_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"device 'tpu' cannot be used: expected auto or cpu.*, which PyTorch"):
+    with pytest.raises(ConfigError, match=r"device 'tpu' cannot be used: got PyTorch.*, expected auto or cpu.*Leave"):
         find_device("tpu")
+
+
+def test_engines_of_the_processor_name_the_one_for_other_devices(conditioned_bundle: Bundle) -> None:
+    expected = r"got engine onnxruntime, device cuda\. Only torch runs on other devices than the processor"
+    with pytest.raises(ConfigError, match=expected):
+        choose(conditioned_bundle, engine="onnxruntime", device="cuda")
 
 
 def test_memory_that_does_not_suffice_is_a_memory_error() -> None:

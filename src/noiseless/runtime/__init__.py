@@ -195,7 +195,7 @@ def choose(bundle: Bundle, *, engine: str = "auto", precision: str = "exact", de
     raise ConfigError(
         f"no engine can run {bundle.name}",
         got=f"engine {engine}, device {device}",
-        fix=None if bundle.graph_path.is_file() else 'Install PyTorch: pip install "noiseless[train]"',
+        fix=_fix(bundle, engine, device),
     )
 
 
@@ -203,6 +203,14 @@ def _offers(name: str, bundle: Bundle, precision: Precision, device: str, *, ins
     if name in ENGINES and not insist and importlib.util.find_spec(name) is None:
         return False
     return bool(_engine_class(name).offers(bundle, precision, device))
+
+
+def _fix(bundle: Bundle, engine: str, device: str) -> str | None:
+    if engine not in ("auto", "torch") and device not in ("auto", "cpu"):
+        return f"Only torch runs on other devices than the processor: leave engine={engine} or device={device} out."
+    if importlib.util.find_spec("torch") is None:
+        return 'Install PyTorch: pip install "noiseless[train]"'
+    return None if bundle.graph_path.is_file() else "Only torch runs a model without a graph: leave engine out."
 
 
 def _engine_class(name: str) -> Any:

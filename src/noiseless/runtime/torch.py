@@ -117,8 +117,13 @@ def find_device(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         there = ["auto", "cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        without = "" if torch.version.cuda else f"PyTorch {torch.__version__}, which is built without CUDA"
         raise ConfigError(
-            f"device {name!r} cannot be used", expected=f"{' or '.join(there)}, which PyTorch {torch.__version__} has"
+            f"device {name!r} cannot be used",
+            got=without or f"PyTorch {torch.__version__}, which finds no such device",
+            expected=" or ".join(there),
+            fix="Leave device out: auto takes a GPU where PyTorch finds one"
+            + (", for which it must be one with CUDA (https://pytorch.org/get-started)." if without else "."),
         ) from error
 
 

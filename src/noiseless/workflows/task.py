@@ -70,9 +70,10 @@ class Task:
                 raise ConfigError(f"{what} does not fit", got=value, expected=f"0 to {most}")
 
     def check(self) -> None:
-        """See that the model and the files it names are there, before an engine is imported or an image read.
+        """See that the model, the device and the files it names are there, before any image is read.
 
         Raises:
+            ConfigError: a device that this machine has not.
             UnknownNameError: no shipped model of this name.
             BundleError: a model or an adapter that is not there.
             ImageError: a mask or a map that is not there.
@@ -89,6 +90,10 @@ class Task:
         for path in (self.mask, self.sigma_map):
             if path is not None:
                 check_there(path)
+        if self.options.get("device", "auto") not in ("auto", "cpu"):
+            from noiseless.runtime.torch import find_device
+
+            find_device(self.options["device"])
 
 
 @dataclass
