@@ -40,11 +40,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = missing_extra(f"noiseless {' '.join(given[:1])}", error)
         return _fail(str(known or error), 2 if known else 1, debug)
     except Exception as error:  # the last resort: whatever it is, people get a line and not a traceback
-        line = " ".join(f"{type(error).__name__}: {error}".split())
-        return _fail(f"internal error: {line}. Run it again with --debug to see where.", 1, debug)
+        return _fail(_of_the_machine(error) or _internal(error), 1, debug)
     if code in (INTERRUPTED, TERMINATED):
         _say("stopped by Ctrl-C" if code == INTERRUPTED else "stopped by SIGTERM")
     return code
+
+
+def _of_the_machine(error: Exception) -> str | None:
+    """The line for what no verb can help: too little memory, a file or disk that the system refuses."""
+    reason = " ".join(str(error).split())
+    is_torch = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
+    if is_torch or isinstance(error, MemoryError):
+        fix = "Do less at once, as with --set training.batch_size=4 or --max-memory, or take a machine with more."
+        return f"the memory does not suffice: got {reason or 'no more'}. {fix}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot use {error.filename}: got {error.strerror}. Check its permissions and its disk."
+    return None
+
+
+def _internal(error: Exception) -> str:
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"internal error: {line}. Run it again with --debug to see where."
 
 
 def _take(arguments: list[str], flag: str) -> bool:

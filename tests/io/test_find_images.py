@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from example_images import picture
+from noiseless.data.gather import View
 from noiseless.errors import DataError, ImageError
 from noiseless.io import find_images, write
 from noiseless.io.finding import described
@@ -95,3 +97,20 @@ def test_links_that_go_round_end(folder: Path) -> None:
     (folder / "linked.tif").symlink_to(folder / "a.tif")
     expected = ["a.tif", "deep/c.jpg", "deep/deeper/d.webp", "linked.tif", "no-suffix"]
     assert names(find_images([folder], recursive=True), folder) == expected
+
+
+def test_what_may_not_be_read_is_said(tmp_path: Path) -> None:
+    closed, locked = tmp_path / "closed.png", tmp_path / "locked"
+    for path in (closed, tmp_path / "open.png"):
+        write(path, picture("uint8"))
+    closed.chmod(0)
+    locked.mkdir(mode=0)
+    if os.access(locked, os.R_OK):
+        pytest.skip("root may read everything")
+    unread: list[Path] = []
+    assert find_images([tmp_path], unread=unread) == [tmp_path / "open.png"]
+    assert described(unread) == "1 file, 1 of them without permission to read"
+    with pytest.raises(DataError, match=r"cannot look into the folder .*locked: got Permission denied"):
+        find_images([locked])
+    with pytest.raises(ImageError, match=r"cannot read .*closed.png: got Permission denied"):
+        print(View(closed, tmp_path).sha256)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from noiseless.data.store import PackedStore
-from noiseless.errors import DataError
+from noiseless.errors import DataError, ImageError
 from noiseless.io import find_images, read
 from noiseless.io.picture import ceiling, in_depth
 
@@ -56,6 +56,9 @@ class View:
         """Hash of the file, or of the files of a folder that is one image.
 
         For a store, of the file that the entry was made from, where known, else of its pixels.
+
+        Raises:
+            ImageError: the file cannot be read.
         """
         if self.entry is None:
             return _digest(self.path)
@@ -89,8 +92,11 @@ class View:
 
 def _digest(path: Path) -> str:
     if not path.is_dir():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ImageError(f"cannot read {path}", got=error.strerror, fix="Leave it out, or allow it.") from error
     whole = hashlib.sha256()
     for inside in sorted(found for found in path.rglob("*") if found.is_file()):
         whole.update(f"{inside.relative_to(path).as_posix()}\0{_digest(inside)}\n".encode())

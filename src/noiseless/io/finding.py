@@ -58,7 +58,7 @@ def is_image(path: Path) -> bool:
 
 def described(files: Iterable[Path]) -> str:
     """What files are instead of images, for example ``"3 files, 2 of them a GIF"``."""
-    heads = [formats.unsupported_kind(_head(file)) for file in files]
+    heads = [_unread_kind(file) for file in files]
     kinds = Counter(kind for kind in heads if kind is not None)
     known = "".join(f", {count} of them {kind}" for kind, count in kinds.most_common(3))
     return f"{len(heads)} {'file' if len(heads) == 1 else 'files'}{known}"
@@ -115,6 +115,12 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
             yield Path(entry.path)
         elif recursive and entry.is_dir(follow_symlinks=False):
             yield from _files(Path(entry.path), recursive)
+
+
+def _unread_kind(file: Path) -> str | None:
+    if os.access(file, os.R_OK):
+        return formats.unsupported_kind(_head(file))
+    return "without permission to read"
 
 
 def _head(path: Path) -> bytes:

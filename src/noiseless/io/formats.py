@@ -206,7 +206,7 @@ def recognise_path(path: Path) -> str | None:
     """
     if is_folder(path):
         table = {key: format_ for key, format_ in all_formats().items() if format_.folder}
-        inside = (key for key, format_ in table.items() if any((path / name).is_file() for name in format_.markers))
+        inside = (key for key, format_ in table.items() if any(_is_file(path / name) for name in format_.markers))
         return next(inside, None) or _with_suffix(path.name.lower().lstrip("."), table)
     try:
         with path.open("rb") as file:
@@ -223,6 +223,10 @@ def is_folder_image(path: Path) -> bool:
 def is_folder(path: str | Path) -> bool:
     """Whether there is a folder of this name, whatever the name."""
     return os.path.isdir(path)  # noqa: PTH112 (the method of a path fails on names that are too long)
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 (the method of a path fails in a folder without permission)
 
 
 def _inflated(head: bytes) -> bytes:
