@@ -100,6 +100,18 @@ def test_nothing_is_learned_of_a_developed_photograph(tmp_path: Path) -> None:
         np.testing.assert_array_equal(made(picture), noiseless.denoise(picture))
 
 
+def test_a_run_that_gains_nothing_ends_early(tmp_path: Path) -> None:
+    """A rate of nothing moves no weight: four of twelve validations are enough to see it; it is said before."""
+    config = on(photographs(0, 4), tmp_path)
+    config = replace(config, steps=12, training=replace(config.training, lr=0.0, batch_size=1, patch_size=32))
+    said: list[str] = []
+    outcome = run_training(config, tmp_path / "run", listener=Listener(said.append))
+    assert (outcome.ending, outcome.step) == ("finished", 4)
+    assert [line for line in said if line.startswith("kept is what was learned where it is surely better")]
+    on_to_the_end = replace(config, training=replace(config.training, early_stopping=0))
+    assert run_training(on_to_the_end, tmp_path / "on").step == 12
+
+
 def test_weights_that_are_told_are_told_one_level_for_all_photographs(tmp_path: Path) -> None:
     """More than there is, which no estimate says: asked by one, they would be told what is guessed in each."""
     generator, shade = np.random.default_rng(0), 0.3 + 0.4 * np.linspace(0, 1, 128)

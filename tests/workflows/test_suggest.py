@@ -99,6 +99,8 @@ def test_photographs_are_what_denoise_takes_for_such(sigma: int, start: str, pai
     assert survey.developed == (start == "photo-small")
     assert (parse(survey.noise_model).name == "camera") == survey.developed
     assert ("camera developed" in survey.line()) == (survey.developed and not paired)
+    reasons = " ".join(advice.PRIORITIES["quality"](survey, MACHINE).reasons)
+    assert ("Without clean images nothing is learned" in reasons) == (survey.developed and not paired)
 
 
 @pytest.mark.usefixtures("quick")
@@ -167,6 +169,7 @@ def test_recipes_hold_what_a_run_knows() -> None:
             config = from_mapping(FinetuningConfig if suggestion.choice.start else RunConfig, settings)
             assert config.training.patch_size == 48
             assert (config.noise == "") == (survey.kind != "clean")
+            assert config.training.early_stopping == (4 if survey.kind == "noisy" else 0)
             wide = suggestion.choice.loss == "l1" and survey.kind == "clean"
             assert config.objective == ("balanced" if wide else "auto")
 

@@ -257,7 +257,11 @@ UNREFERENCED_TRAINING = {
     "warmup": 0.05,
     "ema": 0.98,
     "validations": 12,
+    "early_stopping": 4,
 }
+"""A third of the budget without gain ends a run. Of eight of 20 seconds, on photographs of validation and from shipped
+models, three had correlated noise, and their first or second validation counted, with gaps of one at most; five had
+white noise, and none of their twelve did. From random weights every validation was the best so far."""
 
 
 def over_defaults(plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from noiseless.errors import ConfigError, MemoryLimitError, OutputError, Unknown
 from noiseless.finetuning.config import RATES
 from noiseless.io.atomic import check_writable, make_folder, replacing
 from noiseless.training.config import UNREFERENCED_LOSS, UNREFERENCED_TRAINING, write_toml
+from noiseless.training.plan import GUESSED, KEPT
 from noiseless.workflows.survey import Machine, Survey
 from noiseless.workflows.trial import Cost, Trial, measure
 
@@ -192,7 +193,7 @@ def _adapted(survey: Survey, model: str, loss: str) -> Choice:
     rate, alone = RATES[method], []
     if survey.kind == "noisy":
         loss, steps, rate = UNREFERENCED_LOSS, 300, float(UNREFERENCED_TRAINING["lr"])
-        alone = ["Without clean images it learns from the noisy ones alone, and keeps nothing that seems no better."]
+        alone = [f"Without clean images {GUESSED if survey.developed else KEPT}."]
     reasons = [f"{model} has learned from many photographs already; {survey.images} images adapt it.", *alone]
     if few:
         reasons.append(f"LoRA, since fewer than {FEW} images would let a fully trained network learn them by heart.")
@@ -248,6 +249,8 @@ def recipe(suggestion: Suggestion) -> dict[str, Any]:
         tables_["method"] = {"name": choice.method}
     size = {"batch_size": choice.batch_size, "patch_size": choice.patch_size}
     training = {**size, "lr": choice.lr, "validations": VALIDATIONS}
+    if survey.kind == "noisy":
+        training["early_stopping"] = UNREFERENCED_TRAINING["early_stopping"]
     return {**plain, **tables_, "data": _data(survey), "training": training}
 
 
