@@ -83,7 +83,7 @@ def test_bad_usage_is_one_line(
         (WorkError("disk full"), 1, "noiseless: disk full\n"),
         (KeyboardInterrupt(), 130, "noiseless: stopped by Ctrl-C\n"),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 2, "needs an optional package"),
-        (PermissionError(13, "Not permitted", "in/a.png"), 1, "noiseless: cannot use in/a.png: got Not permitted. Check"),
+        (PermissionError(13, "Not permitted", "in/a.png"), 1, "noiseless: cannot use in/a.png: got Not permitted."),
         (MemoryError("Unable\nto allocate"), 1, "noiseless: the memory does not suffice: got Unable to allocate. Do"),
         (RuntimeError("can't allocate memory"), 1, "noiseless: the memory does not suffice: got can't allocate"),
         (ZeroDivisionError("by\nzero"), 1, "noiseless: internal error: ZeroDivisionError: by zero. Run it again"),
