@@ -20,7 +20,7 @@ from noiseless import bundle
 from noiseless.bundle import NetworkSpec, Stored
 from noiseless.errors import WorkError
 from noiseless.exporting.memory import peak_bytes
-from noiseless.exporting.quantise import CONVOLUTIONS
+from noiseless.exporting.quantise import CONVOLUTIONS, drop_unused
 from noiseless.networks import spec_of
 
 IMAGE, SIGMA, RESTORED = "image", "sigma", "restored"
@@ -161,14 +161,7 @@ def _drop_zero_biases(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         if node.op_type in CONVOLUTIONS and len(node.input) == 3 and _is_zero(node.input[2], made):
             del node.input[2:]
-    used = {value.name for value in model.graph.output}
-    kept = []
-    for node in reversed(model.graph.node):
-        if used.intersection(node.output):
-            kept.append(node)
-            used.update(node.input)
-    del model.graph.node[:]
-    model.graph.node.extend(reversed(kept))
+    drop_unused(model)
 
 
 def _is_zero(name: str, made: Mapping[str, onnx.NodeProto]) -> bool:

@@ -24,6 +24,7 @@ from noiseless.errors import BundleError
 from noiseless.exporting.examples import Example, calibration_examples, held_out_examples
 from noiseless.exporting.normalisation import fold_normalisation
 from noiseless.exporting.quantise import Layer, Seen, find_layers, quantise
+from noiseless.exporting.rounding import products
 from noiseless.metrics import psnr
 from noiseless.runtime import Engine, open_engine
 
@@ -34,11 +35,15 @@ STRONG = 14.5
 MOST_LOST = {"strong": 0.05, "weak": 0.1}
 """PSNR in dB that int8 may cost where the noise is at least `STRONG` (0-255), and where it is weaker."""
 
-MARGIN = 0.85
-"""Share of what may be lost that is allowed on these few photographs: others lose more."""
+ALLOWED, AIMED_AT = 0.85, 1 / 3
+"""Shares of what may be lost that are allowed on these few photographs, and enough: others lose more, smooth ones,
+of which more is right, three times as much."""
 
 LEAST_COST = 0.02
 """Share of what rounding the results costs in all convolutions from which on one is worth float32."""
+
+COSTLY = 0.01
+"""Mean square change of the result on the 0-255 scale from which on a kernel is worth its place in the graph."""
 
 MOST_FLOAT = 0.5
 """Of the convolutions, the share that may stay float32; with more there is nothing to gain."""
@@ -91,15 +96,20 @@ class Quantised:
     @property
     def good(self) -> bool:
         """Whether no more is lost than may be, with a margin."""
-        return all(loss.lost <= MARGIN * loss.most for loss in self.losses)
+        return self.within(ALLOWED)
+
+    def within(self, share: float) -> bool:
+        """Whether no more than this share of what may be lost is."""
+        return all(loss.lost <= share * loss.most for loss in self.losses)
 
 
 def quantise_bundle(folder: str | Path, *, say: Say = lambda line: None) -> Quantised:
     """Give a bundle its int8 graph, if that meets the bounds; else take away one that is there.
 
     The bundle is replaced as a whole, its other files as they are. Convolutions whose rounded inputs cost the most
-    stay float32, as few as meet the bounds in OpenVINO, in bf16 if that is had; then, since ONNX Runtime computes in
-    int8 only where the result is rounded, those whose rounded results cost the most give float32.
+    stay float32, as few as lose little enough in OpenVINO, in bf16 if that is had; then, since ONNX Runtime computes in
+    int8 only where the result is rounded, those whose rounded results cost the most give float32. A third of what may
+    be lost is little enough; where that is not to be had, all of it.
 
     Args:
         folder: of the bundle.
@@ -120,18 +130,25 @@ def quantise_bundle(folder: str | Path, *, say: Say = lambda line: None) -> Quan
 
 def make_int8(bundle: Bundle, *, say: Say = lambda line: None) -> Quantised:
     """The int8 graph of a bundle, which is left as it is; see `quantise_bundle`."""
-    work, trial = _Work(bundle), _Trial(bundle)
+    work, trial = _Work(bundle), _Trial(bundle, say)
+    for share in (AIMED_AT, ALLOWED):
+        made = _search(work, trial, share)
+        if made.within(share):
+            break
+    return made
+
+
+def _search(work: _Work, trial: _Trial, share: float) -> Quantised:
+    """The first graph that loses no more than a share of what it may, or the last that was tried."""
     for bf16 in (True, False) if trial.has_bf16 else (False,):
         for kept_float in work.kept_choices():
             given = [] if trial.engine == "openvino" else work.unread(kept_float)  # openvino takes them all
             made = trial.measured(work.made(kept_float, given, bf16), trial.engine)
-            say(describe(made))
-            if not made.good:
+            if not made.within(share):
                 continue
             for float_results in work.result_choices(kept_float):
                 fused = trial.measured(work.made(kept_float, float_results, bf16), "onnxruntime")
-                say(describe(fused))
-                if fused.good:
+                if fused.within(share):
                     return replace(fused, losses=_worse(fused.losses, made.losses))
     return made
 
@@ -158,8 +175,9 @@ class _Trial:
         has_bf16: whether it computes in bf16 here.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
+    def __init__(self, bundle: Bundle, say: Say) -> None:
+        self._bundle, self._say = bundle, say
+        self._known: dict[object, tuple[Loss, ...]] = {}
         self._examples = held_out_examples(bundle)
         exact = open_engine(bundle, engine="onnxruntime")
         self._exact = [_restored(exact, example) for example in self._examples]
@@ -171,7 +189,11 @@ class _Trial:
 
     def measured(self, made: Quantised, engine: str) -> Quantised:
         """A graph with what it costs in an engine."""
-        return replace(made, losses=measure(self._bundle, made, self._examples, self._exact, engine))
+        key = made.kept_float, made.float_results, made.bf16, engine
+        if key not in self._known:
+            self._known[key] = measure(self._bundle, made, self._examples, self._exact, engine)
+            self._say(describe(replace(made, losses=self._known[key])))
+        return replace(made, losses=self._known[key])
 
 
 def measure(
@@ -228,7 +250,7 @@ class _Work:
 
     def made(self, kept_float: Sequence[Layer], float_results: Sequence[Layer], bf16: bool = False) -> Quantised:
         """The int8 graph, not measured; some layers stay float32 or give it, and what is float32 may be bf16."""
-        model = quantise(self._bare, self.layers, self._seen, self._weights, kept_float, float_results)
+        model = self._quantised(self._bare, kept_float, float_results, self._products)
         return Quantised(model.SerializeToString(), (), _weights(kept_float), _weights(float_results), bf16)
 
     def kept_choices(self) -> Iterator[list[Layer]]:
@@ -251,16 +273,31 @@ class _Work:
         return [layer for layer in chosen if layer.output not in read]
 
     @functools.cached_property
+    def _products(self) -> dict[str, Array]:
+        """What is needed to round the kernels well whose rounding costs something."""
+        costs = self._costs(float_results=True, products={})
+        costly = [layer for layer in self.layers if costs[layer] >= COSTLY / 255**2]
+        found: dict[str, Array] = {}
+        inputs = [layer.input for layer in costly]
+        for number, (_, *pictures) in enumerate(_told(self._whole, inputs, self._examples)):
+            for layer, picture in zip(costly, pictures, strict=True):
+                share = self._seen[layer.input].weights[number]
+                read = share * products(picture[0], *self._weights[layer.weight].shape[2:])
+                found[layer.weight] = found.get(layer.weight, 0) + read
+        return found
+
+    @functools.cached_property
     def _float_costs(self) -> dict[Layer, float]:
         """What each layer costs where its result is not rounded."""
-        return self._costs(float_results=True)
+        return self._costs(float_results=True, products=self._products)
 
     @functools.cached_property
     def _gains(self) -> dict[Layer, float]:
         """How much less each costs where its result is not rounded."""
-        return {layer: cost - self._float_costs[layer] for layer, cost in self._costs(float_results=False).items()}
+        costs = self._costs(float_results=False, products=self._products)
+        return {layer: cost - self._float_costs[layer] for layer, cost in costs.items()}
 
-    def _costs(self, *, float_results: bool) -> dict[Layer, float]:
+    def _costs(self, *, float_results: bool, products: Mapping[str, Array]) -> dict[Layer, float]:
         """How much the rounding of each layer alone changes the result, squared."""
         examples = self._examples[::6]
         exact = _run(self._whole, examples)
@@ -268,25 +305,27 @@ class _Work:
         for layer in self.layers:
             others = [other for other in self.layers if other != layer]
             given = [layer] if float_results else []
-            rounded = quantise(self._whole, self.layers, self._seen, self._weights, others, given)
-            found = _run(rounded, examples)
-            costs[layer] = sum(float(np.square(a - b).mean()) for a, b in zip(exact, found, strict=True))
+            found = _run(self._quantised(self._whole, others, given, products), examples)
+            costs[layer] = float(np.mean([np.square(a - b).mean() for a, b in zip(exact, found, strict=True)]))
         return costs
+
+    def _quantised(
+        self,
+        model: onnx.ModelProto,
+        kept_float: Sequence[Layer],
+        float_results: Sequence[Layer],
+        products: Mapping[str, Array],
+    ) -> onnx.ModelProto:
+        return quantise(model, self.layers, self._seen, self._weights, kept_float, float_results, products)
 
 
 def _observe(model: onnx.ModelProto, layers: Iterable[Layer], examples: Sequence[Example]) -> dict[str, Seen]:
     """What each layer's input and output hold. An error matters the more, the less is wrong in the result."""
     names = sorted({name for layer in layers for name in (layer.input, layer.output)})
-    told = onnx.ModelProto()
-    told.CopyFrom(model)
-    result = told.graph.output[0].name
-    told.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    session = _session(told.SerializeToString())
     rows: dict[str, list[Array]] = {name: [] for name in names}
     largest: dict[str, list[Array]] = {name: [] for name in names}
     weights = []
-    for example in examples:
-        restored, *found = session.run([result, *names], _feeds(example))
+    for example, (restored, *found) in zip(examples, _told(model, names, examples), strict=True):
         weights.append(1 / (float(np.square(restored.clip(0, 1) - example.clean).mean()) + LEAST_ERROR))
         for name, values in zip(names, found, strict=True):
             flat = values[0].reshape(values.shape[1], -1)
@@ -294,6 +333,16 @@ def _observe(model: onnx.ModelProto, layers: Iterable[Layer], examples: Sequence
             rows[name].append(flat[:, :: max(1, flat.shape[1] // PLACES)][:, :PLACES].copy())
     shares = np.array(weights, np.float32) / sum(weights)
     return {name: Seen(np.max(largest[name], axis=0), np.stack(rows[name]), shares) for name in names}
+
+
+def _told(model: onnx.ModelProto, names: Sequence[str], examples: Iterable[Example]) -> Iterator[list[Array]]:
+    """The result and these tensors, for each example."""
+    told = onnx.ModelProto()
+    told.CopyFrom(model)
+    result = told.graph.output[0].name
+    told.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    session = _session(told.SerializeToString())
+    yield from (session.run([result, *names], _feeds(example)) for example in examples)
 
 
 def _run(model: onnx.ModelProto, examples: Iterable[Example]) -> list[Array]:

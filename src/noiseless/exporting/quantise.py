@@ -25,9 +25,11 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from noiseless.exporting.rounding import LARGEST, round_kernel
+
 Array = npt.NDArray[np.float32]
 
-STEPS, LARGEST_WEIGHT = 255, 127
+STEPS = 255
 NOTHING = 1e-30
 """Values within so small a range are 0: a step of theirs would be too small for float32."""
 
@@ -128,6 +130,7 @@ def quantise(
     weights: Mapping[str, Array],
     kept_float: Collection[Layer] = (),
     float_results: Collection[Layer] = (),
+    products: Mapping[str, Array] | None = None,
 ) -> onnx.ModelProto:
     """The graph with its convolutions in int8.
 
@@ -138,19 +141,36 @@ def quantise(
         weights: the learnt tensors by name, float32.
         kept_float: those of the layers that stay float32.
         float_results: those whose results are not rounded, unless another of the layers reads them.
+        products: for some kernels, by name, `rounding.products` of what they read. They are rounded for the least
+            change of what is computed and stored in the graph; the others to the nearest, when a session is made.
     """
     scales = _equalising_scales(model, layers, seen, weights)
     chosen = [layer for layer in layers if layer not in kept_float]
     read = {layer.input for layer in chosen}
     rounded = {layer.output for layer in chosen if layer not in float_results or layer.output in read}
-    writer = _Writer(chosen, rounded, seen, weights, scales)
+    writer = _Writer(chosen, rounded, seen, weights, scales, products or {})
     for node in model.graph.node:
         writer.add(node)
     rewritten = copy.deepcopy(model)
     del rewritten.graph.node[:]
     rewritten.graph.node.extend(writer.nodes)
     rewritten.graph.initializer.extend(writer.constants.values())
+    drop_unused(rewritten)
     return rewritten
+
+
+def drop_unused(model: onnx.ModelProto) -> None:
+    """Take out nodes and weights that nothing needs."""
+    used = {value.name for value in model.graph.output}
+    nodes = []
+    for node in reversed(model.graph.node):
+        if used.intersection(node.output):
+            nodes.append(node)
+            used.update(node.input)
+    weights = [weight for weight in model.graph.initializer if weight.name in used]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(reversed(nodes))
+    model.graph.initializer.extend(weights)
 
 
 def activation_scale(low: float, high: float) -> tuple[np.float32, np.uint8]:
@@ -169,10 +189,11 @@ class _Writer:
         seen: Mapping[str, Seen],
         weights: Mapping[str, Array],
         scales: Mapping[str, Array],
+        products: Mapping[str, Array],
     ) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
-        self._weights, self._scales, self._outputs = weights, scales, outputs
+        self._weights, self._scales, self._outputs, self._products = weights, scales, outputs, products
         self._layers = {layer.result: layer for layer in chosen}
         self._inputs = {layer.input for layer in chosen}
         self._rounded: dict[str, str] = {}
@@ -189,7 +210,7 @@ class _Writer:
             if layer.bias:
                 copied.input[2] = self._bias(layer)
         elif node.op_type in CONVOLUTIONS and node.input[1] in self._weights:
-            copied.input[1] = self._kernel(node)[0]
+            copied.input[1] = self._kernel(node)
             if len(node.input) > 2 and node.input[2]:
                 copied.input[2] = self._scaled("Div", node.input[2], node.output[0], 0, 1)
         self.nodes.append(copied)
@@ -203,29 +224,45 @@ class _Writer:
 
     def _weight(self, node: onnx.NodeProto, *, fused: bool) -> str:
         """The rounded kernel; where the convolution is not fused, in a form that ONNX Runtime makes float32 once."""
-        name, values = self._kernel(node)
-        scales = self._weight_scale(values)
-        scale = self._constant(f"{node.input[1]}.scale", scales)
-        zero = self._constant("", np.zeros(len(values), np.int8))
+        name = node.input[1]
+        scales = self._weight_scale(self._scaled_values(node))
+        scale = self._constant(f"{name}.scale", scales)
+        zero = self._constant("", np.zeros(len(scales), np.int8))
+        rounded, result = f"{name}.8", f"{name}.9"
+        if name in self._products:
+            self._constant(rounded, self._rounded_kernel(node, scales))
+        else:
+            self._add("QuantizeLinear", [self._kernel(node), scale, zero], rounded, axis=0)
         if fused:
-            return self._pair(name, scale, zero, axis=0)
-        column = self._constant(f"{node.input[1]}.column", scales.reshape(-1, *(1,) * (values.ndim - 1)))
-        self.nodes += [
-            helper.make_node("QuantizeLinear", [name, scale, zero], [f"{name}.8"], axis=0),
-            helper.make_node("Cast", [f"{name}.8"], [f"{name}.steps"], to=onnx.TensorProto.FLOAT),
-            helper.make_node("Mul", [f"{name}.steps", column], [f"{name}.9"]),
-        ]
-        return f"{name}.9"
+            self._add("DequantizeLinear", [rounded, scale, zero], result, axis=0)
+        else:
+            column = self._constant(f"{name}.column", scales.reshape(-1, 1, 1, 1))
+            self._add("Cast", [rounded], f"{name}.steps", to=onnx.TensorProto.FLOAT)
+            self._add("Mul", [f"{name}.steps", column], result)
+        return result
 
-    def _kernel(self, node: onnx.NodeProto) -> tuple[str, Array]:
-        """A kernel that takes its input and gives its output as they are scaled, and its values."""
-        read, name, given = node.input[0], node.input[1], node.output[0]
-        values = self._weights[name]
+    def _rounded_kernel(self, node: onnx.NodeProto, scales: Array) -> npt.NDArray[np.int8]:
+        values = self._scaled_values(node)
+        inputs = np.broadcast_to(self._factors(node.input[0], 0, 3), values.shape[1:])
+        products = self._products[node.input[1]] / np.outer(inputs, inputs)
+        return round_kernel(values.reshape(len(values), -1), scales, products).reshape(values.shape)
+
+    def _kernel(self, node: onnx.NodeProto) -> str:
+        """A kernel that takes its input and gives its output as they are scaled."""
+        axes = self._weights[node.input[1]].ndim
         inputs, outputs = _channel_axes(node)
-        name = self._scaled("Div", name, given, outputs, values.ndim)
-        name = self._scaled("Mul", name, read, inputs, values.ndim)
-        factors = self._factors(read, inputs, values.ndim) / self._factors(given, outputs, values.ndim)
-        return name, values * factors
+        name = self._scaled("Div", node.input[1], node.output[0], outputs, axes)
+        return self._scaled("Mul", name, node.input[0], inputs, axes)
+
+    def _scaled_values(self, node: onnx.NodeProto) -> Array:
+        """The values of `_kernel`."""
+        values = self._weights[node.input[1]]
+        inputs, outputs = _channel_axes(node)
+        taken, given = (
+            self._factors(name, axis, values.ndim)
+            for name, axis in ((node.input[0], inputs), (node.output[0], outputs))
+        )
+        return values * (taken / given)
 
     def _factors(self, tensor: str, axis: int, axes: int) -> Array:
         """By what the channels of a tensor are divided, along one of the axes of an array."""
@@ -238,7 +275,7 @@ class _Writer:
             return name
         constant = self._constant(f"{tensor}.{axis}.{axes}", self._factors(tensor, axis, axes))
         result = f"{name}.{operation}"
-        self.nodes.append(helper.make_node(operation, [name, constant], [result]))
+        self._add(operation, [name, constant], result)
         return result
 
     def _bias(self, layer: Layer) -> str:
@@ -250,20 +287,22 @@ class _Writer:
         rounded = np.rint(bias / scale.astype(np.float64)).clip(limit.min, limit.max).astype(np.int32)
         name = f"{layer.bias}.int32"
         inputs = [self._constant(name, rounded), self._constant(f"{name}.scale", scale)]
-        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}.float"], axis=0))
+        self._add("DequantizeLinear", inputs, f"{name}.float", axis=0)
         return f"{name}.float"
 
     @staticmethod
     def _weight_scale(values: Array) -> Array:
         largest = np.abs(values).max(axis=(1, 2, 3))
-        return (np.where(largest > 0, largest, 1) / LARGEST_WEIGHT).astype(np.float32)
+        return (np.where(largest > 0, largest, 1) / LARGEST).astype(np.float32)
 
-    def _pair(self, name: str, scale: str, zero: str, **attributes: Any) -> str:
+    def _pair(self, name: str, scale: str, zero: str) -> str:
         """QuantizeLinear and DequantizeLinear; returns the name of what comes out."""
-        rounded, result = f"{name}.8", f"{name}.9"
-        self.nodes.append(helper.make_node("QuantizeLinear", [name, scale, zero], [rounded], **attributes))
-        self.nodes.append(helper.make_node("DequantizeLinear", [rounded, scale, zero], [result], **attributes))
-        return result
+        self._add("QuantizeLinear", [name, scale, zero], f"{name}.8")
+        self._add("DequantizeLinear", [f"{name}.8", scale, zero], f"{name}.9")
+        return f"{name}.9"
+
+    def _add(self, operation: str, inputs: list[str], result: str, **attributes: Any) -> None:
+        self.nodes.append(helper.make_node(operation, inputs, [result], **attributes))
 
     def _constant(self, name: str, value: npt.ArrayLike) -> str:
         """A constant of the graph; one without a name is shared by all that have its value."""

@@ -142,7 +142,7 @@ def _is_int8(node: Any) -> bool:
     kernel = node.input_value(1).get_node()
     while kernel.get_type_name() in SCALING:
         kernel = kernel.input_value(0).get_node()
-    return bool(kernel.get_type_name() == ROUNDING)
+    return bool(kernel.get_type_name() == ROUNDING or kernel.get_element_type().get_type_name() == "i8")
 
 
 def _users(node: Any) -> list[Any]:
