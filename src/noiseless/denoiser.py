@@ -387,8 +387,8 @@ def choose_model(image: Image, *, told: bool = False, whole: bool = False) -> tu
     """The shipped model that ``model="auto"`` takes for an image.
 
     Camera raw is a developed photograph, whose noise is correlated and fools every estimate of its level, so that a
-    blind model that has learned such noise is better there; and 8-bit colour is taken for one, unless its noise is one
-    that no developed photograph has. Where the noise is told, the model is one that can be told.
+    blind model that has learned such noise is better there; and 8-bit colour, AVIF and HEIC are taken for one, unless
+    their noise is one that no developed photograph has. Where the noise is told, the model is one that can be told.
 
     Args:
         image: what shall be denoised, or a part of it.
@@ -406,15 +406,16 @@ def choose_model(image: Image, *, told: bool = False, whole: bool = False) -> tu
     is_blind = is_colour and not told and PHOTO in shipped
     if is_blind and image.metadata.get("developed", False):
         return PHOTO, "camera raw, a developed photograph"
-    may_be_photograph = is_blind and image.array.dtype == np.uint8
+    kept = {"avif": "AVIF", "heic": "HEIC"}.get(image.metadata.get("format", ""), "8-bit colour")
+    may_be_photograph = is_blind and (image.array.dtype == np.uint8 or kept != "8-bit colour")
     if may_be_photograph and not calibration.has_independent_noise(_middle(image)):
-        return PHOTO, "8-bit colour, taken for a developed photograph"
+        return PHOTO, f"{kept}, taken for a developed photograph"
     kind = "colour" if is_colour else "grey"
     name = next((name for name in PREFERRED[kind] if name in shipped), None)
     if name is None:
         raise BundleError("no model comes with this installation", fix="Name one: --model PATH (model=PATH).")
     if may_be_photograph:
-        return name, "8-bit colour, each with noise of its own"
+        return name, f"{kept}, each with noise of its own"
     if kind == "colour":
         return name, "a colour image" if name.startswith("color") else "channel by channel: no colour model is shipped"
     if image.is_colour:
@@ -468,9 +469,7 @@ def denoise(
     return denoiser.image(image, noise=noise, strength=strength, progress=progress, cancel=cancel).array
 
 
-@functools.lru_cache(maxsize=4)
-def _load_shipped(name: str) -> Denoiser:
-    return load(name)
+_load_shipped = functools.lru_cache(maxsize=4)(load)
 
 
 def _load_foreign(path: Path, options: dict[str, Any], controls: Controls) -> Denoiser:

@@ -160,6 +160,7 @@ EXTRAS = {
     "rasterio": "geo",
     "rawpy": "raw",
     "OpenEXR": "exr",
+    "pillow_heif": "heif",
     "av": "video",
 }
 """Each optional package, as it is imported, and the extra of noiseless that brings it."""

@@ -73,14 +73,14 @@ def test_a_pipe(model: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_folder_has_besides_images_is_told(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    Path("scans/phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    Path("scans/moving.gif").write_bytes(b"GIF89a")
     Path("scans/notes.txt").write_text("of no interest")
     for number in range(3):
         Path(f"scans/{number}.png").write_bytes(b"")
     assert main(["denoise", "scans", "-o", "out", *model]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out")]
     assert told == [
-        "left out, as no image that is read from a folder: 4 files, 1 of them an HEIF: "
+        "left out, as no image that is read from a folder: 4 files, 1 of them a GIF: "
         "scans/0.png, scans/1.png, scans/2.png, ..."
     ]
     assert {path.name for path in Path("out").iterdir()} == {"b.png"}

@@ -25,6 +25,7 @@ EXACT: dict[str, list[Image]] = {
     ],
     "jpeg": [],
     "webp": [picture("uint8", 3), picture("uint8", 4)],
+    "avif": [],
     "tiff": [
         *(picture("bool"), picture("uint8", bits=4), picture("uint16", bits=12)),
         *(picture(dtype) for dtype in ("uint8", "int8", "uint16", "int16", "uint32", "int32")),
@@ -56,6 +57,7 @@ REFUSED: dict[str, list[Image]] = {
     "png": [picture("float32"), picture("int16"), picture("uint32"), Image.from_array(np.zeros((3, 4, 5), np.uint8))],
     "jpeg": [picture("uint16"), picture("float32", 3), picture("uint8", 4), picture("uint8", size=(1, 65501))],
     "webp": [picture("uint16"), picture("float32"), picture("uint8", size=(1, 16384))],
+    "avif": [picture("uint16"), picture("float32"), picture("uint8", size=(1, 32769))],
     "tiff": [],
     "bmp": [picture("uint16", 3), picture("float64")],
     "netpbm": [picture("uint8", 4), picture("float32"), picture("uint8", 2)],
@@ -123,7 +125,7 @@ def test_metadata_survive_twice(key: str) -> None:
         expected = ifd.parse_block(exif_block())[0]
         assert directory.tags == expected.tags
         assert directory.children == expected.children
-        if key != "webp":  # it holds a resolution only as EXIF does
+        if key not in ("webp", "avif"):  # they hold a resolution only as EXIF does
             np.testing.assert_allclose(image.metadata["dpi"], (300, 150), atol=0.02)
 
 

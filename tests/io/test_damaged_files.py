@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -53,6 +54,8 @@ def samples() -> dict[str, bytes]:
     tiles = {"tile": (16, 16), "compression": "deflate", "predictor": True, "photometric": "minisblack"}
     found |= {"tiled": tiff(stack.astype(np.uint16), **tiles), "packed": tiff(stack, bitspersample=5)}
     found |= {"jpeg in tiff": tiff(picture("uint8", 3, size=(32, 32)).array, compression="jpeg", photometric="rgb")}
+    found |= {"avif 10 bits": bytes(imagecodecs.avif_encode(picture("uint16", 3, bits=10).array, bitspersample=10))}
+    found |= {"avif alpha": written(picture("uint8", 4), "avif")}
     return found
 
 

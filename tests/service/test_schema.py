@@ -29,6 +29,7 @@ FORMATS = {
     "png": "uint16",
     "jpeg": "uint8",
     "webp": "uint8",
+    "avif": "uint8",
     "tiff": "uint16",
     "bmp": "uint8",
     "netpbm": "uint8",
@@ -36,7 +37,14 @@ FORMATS = {
 }
 """Formats that need no extra, and a depth that each holds."""
 
-EXTRAS = {"dicom": "pydicom", "nifti": "nibabel", "nifti.gz": "nibabel", "raw": "rawpy", "exr": "OpenEXR"}
+EXTRAS = {
+    "dicom": "pydicom",
+    "nifti": "nibabel",
+    "nifti.gz": "nibabel",
+    "raw": "rawpy",
+    "exr": "OpenEXR",
+    "heic": "pillow_heif",
+}
 """Formats that need one, and what reads them."""
 
 
@@ -113,6 +121,10 @@ def whole_file(kind: str) -> bytes:
         from dicom_files import dicom
 
         return dicom(noisy(12, 16, dtype="uint16"), WindowCenter=2000, WindowWidth=3000)
+    if kind == "heic":
+        from heic_files import heic
+
+        return heic(noisy(12, 16, dtype="uint8", channels=3))
     if kind == "exr":
         from exr_files import exr, planes
 

@@ -58,7 +58,7 @@ def upright(image: Image) -> Image:
     def turned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.flip(np.swapaxes(array, y, x) if turn >= 5 else array, flipped.get(turn, ()))
 
-    metadata = {**image.metadata, "exif": _without_orientation(image.metadata)}
+    metadata = {**image.metadata, "exif": without_orientation(image.metadata["exif"])}
     hidden = None if image.hidden is None else turned(image.hidden)
     return replace(image, array=turned(image.array), hidden=hidden, metadata=metadata)
 
@@ -92,6 +92,10 @@ def _is_upright(tags: Mapping[int, ifd.Tag]) -> bool:
     return ORIENTATION not in tags or tags[ORIENTATION].integers() == [1]
 
 
-def _without_orientation(metadata: Mapping[str, Any]) -> bytes:
-    directory, flavour = ifd.parse_block(metadata["exif"])
+def without_orientation(block: bytes) -> bytes:
+    """An EXIF block that asks for no turn; a damaged one as it is, since it asks for none either."""
+    try:
+        directory, flavour = ifd.parse_block(block)
+    except ValueError:
+        return block
     return ifd.block_of(directory.without([ORIENTATION]), flavour.order)

@@ -111,6 +111,14 @@ FORMATS: dict[str, Format] = {
     "png": Format("PNG", (".png",), _magic(rb"\x89PNG\r\n\x1a\n"), "noiseless.io.png"),
     "jpeg": Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), _magic(rb"\xff\xd8\xff"), "noiseless.io.jpeg"),
     "webp": Format("WebP", (".webp",), _magic(rb"RIFF.{4}WEBP"), "noiseless.io.webp"),
+    "avif": Format("AVIF", (".avif",), _magic(rb".{4}ftyp(avi[fs]|m(if|sf)1.{4,24}avi[fs])"), "noiseless.io.avif"),
+    "heic": Format(
+        "HEIC",
+        (".heic", ".heif", ".hif"),
+        _magic(rb".{4}ftyp(hei[cxms]|hevc|hevx|m(if|sf)1)"),
+        "noiseless.io.heic",
+        extra="heif",
+    ),
     "tiff": Format(
         "TIFF",
         (".tif", ".tiff", ".btf"),
@@ -157,8 +165,6 @@ FORMATS: dict[str, Format] = {
 
 UNSUPPORTED: dict[str, re.Pattern[bytes]] = {
     "a GIF": _magic(rb"GIF8[79]a"),
-    "an AVIF": _magic(rb".{4}ftyp(avif|avis)"),
-    "an HEIF": _magic(rb".{4}ftyp(heic|heix|hevc|heim|heis|mif1|msf1)"),
     "a JPEG XL": _magic(rb"\xff\x0a|\0\0\0\x0cJXL "),
     "a JPEG 2000": _magic(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
     "a Photoshop": _magic(rb"8BPS"),

@@ -41,6 +41,8 @@ MEDIA_TYPES = {
     "png": "image/png",
     "jpeg": "image/jpeg",
     "webp": "image/webp",
+    "avif": "image/avif",
+    "heic": "image/heic",
     "tiff": "image/tiff",
     "bmp": "image/bmp",
     "netpbm": "image/x-portable-anymap",
