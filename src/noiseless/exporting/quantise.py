@@ -5,7 +5,8 @@ the zero point is 0, so that ONNX Runtime fuses convolution, ReLU and rounding i
 float32: only the input of a convolution and what it adds are rounded. What it adds may be left as it is, as OpenVINO
 does everywhere (`noiseless.runtime.openvino.leave_results`): that still computes in int8 and gives float32, while ONNX
 Runtime, which has no such operation, computes in float32. Weights are read from where the float graph reads them and
-rounded when a session is made, so that both graphs share one file.
+rounded when a session is made, so that both graphs share one file; but for the few kernels whose rounding costs most,
+which are stored as `noiseless.exporting.rounding` rounds them.
 
 Between convolutions channels are scaled to one range: what the ones give is divided, what the others read multiplied
 (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019), here by the largest
