@@ -94,6 +94,14 @@ def test_a_film_is_what_the_command_line_makes_of_it(client: Any, suffix: str, t
     assert not np.array_equal(ours, noisy_ones)
 
 
+def test_a_data_range_is_refused_with_a_sentence(client: Any) -> None:
+    for route in ("/v1/denoise", "/v1/jobs"):
+        given = OPTIONS | {"data_range": "0,255"}
+        answer = client.post(route, files={"image": ("clip.mkv", film(".mkv"))}, data=given)
+        assert answer.status_code == 422
+        assert "data_range is for images: got 0,255 for a film. Leave it out" in answer.json()["detail"]
+
+
 def test_its_suffix_is_one_of_few_whatever_it_is_called(client: Any, service: Service) -> None:
     job = send(client, film(frames=2), "../../x.exe", blend="true")["id"]
     reached(client, job, "done")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 import noiseless
 from service_page import PASTE, READY, Watched, open_page
@@ -111,6 +112,35 @@ def scan_of(kind: str, height: int = 180, width: int = 220) -> tuple[bytes, np.n
     elements = {"Modality": "CT", "RescaleIntercept": -1024, "RescaleSlope": 1, "BitsStored": 12}
     data = dicom((units + 1024).clip(0, 4095).astype(np.uint16), **elements, WindowCenter=40, WindowWidth=400)
     return data, 255 * (units - (40 - 200)) / 400
+
+
+def test_values_of_black_and_white_are_asked_of_deep_images_alone(watched: Watched, tmp_path: Path) -> None:
+    page, counts = watched.page, noisy(180, 220, dtype="float32")
+    tifffile.imwrite(tmp_path / "counts.tif", counts)
+    watched.drop(("counts.tif", (tmp_path / "counts.tif").read_bytes()))
+    page.wait_for_selector("#warnings li")
+    assert "the values of black and white (data_range=LOW,HIGH)" in page.text_content("#warnings")
+    watched.problems.clear()  # of the 422
+    assert page.is_visible("#range-field")
+    page.fill("#black", "-1000")
+    page.press("#black", "Tab")
+    assert watched.jobs() == 1, "half of it says nothing yet"
+    page.fill("#white", "4000")
+    page.press("#white", "Tab")
+    watched.ready()
+    assert page.is_visible("#range-field")
+    with page.expect_download() as waiting:
+        page.click("#download")
+    waiting.value.save_as(tmp_path / "got.tif")
+    expected = noiseless.denoise(counts, data_range=(-1000, 4000))
+    np.testing.assert_allclose(noiseless.read(tmp_path / "got.tif", data_range=(-1000, 4000)).array, expected, atol=2)
+    watched.drop(("plain.png", file_of(noisy(60, 80))))
+    watched.ready()
+    assert page.is_hidden("#range-field")
+    page.click("#strip button[aria-label='counts.tif']")
+    assert page.is_visible("#range-field")
+    assert [page.input_value(f"#{end}") for end in ("black", "white")] == ["-1000", "4000"]
+    assert watched.jobs() == 3, "what was asked before is kept"
 
 
 @pytest.mark.parametrize("kind", ["tif", "dcm"])

@@ -134,3 +134,19 @@ def test_a_film_by_the_command(tmp_path: Path, conditioned_bundle: Bundle, tempo
         assert np.abs(results[3].astype(int) - expected).max() <= 1
     assert main(["denoise", str(tmp_path / "a.mkv"), "-o", str(tmp_path / "out.png"), *model]) == 2
     assert main(["denoise", str(tmp_path / "a.mkv"), "-o", str(tmp_path / "b.mkv"), "--set", "temporal=99"]) == 2
+
+
+def test_a_film_says_itself_what_is_black_and_white(
+    tmp_path: Path, conditioned_bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    av = pytest.importorskip("av", reason="films need the extra video")
+    source, target = tmp_path / "a.mkv", tmp_path / "b.mkv"
+    with av.open(str(source), "w") as film:
+        stream = film.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        film.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((24, 32, 3), np.uint8))))
+        film.mux(stream.encode())
+    model = ["--model", str(conditioned_bundle.path)]
+    assert main(["denoise", str(source), "-o", str(target), "--set", "data_range=0,255", *model]) == 2
+    assert "data_range is for images: got (0.0, 255.0) for a film. Leave it out" in capsys.readouterr().err
+    assert not target.exists()

@@ -166,7 +166,7 @@ def decode(data: bytes, most_pixels: int, data_range: DataRange | None = None) -
         raise ImageError(
             "the upload holds floats far outside [0, 1]",
             expected="floats that are 0 for black and 1 for white, or integers",
-            fix="Scale them first, or say the two values in the field data_range=LOW,HIGH of the API.",
+            fix="Scale them first, or say the values of black and white (data_range=LOW,HIGH).",
         ) from error
 
 

@@ -20,7 +20,8 @@ from noiseless.service.pipeline import Answer, decode, result_name
 from noiseless.service.report import described, finite
 from noiseless.service.schema import CALIBRATE, DENOISE, ERRORS, IMAGES, JOB
 from noiseless.service.store import Job
-from noiseless.service.uploads import IMAGE, Content, Upload, inspect, received, size_of
+from noiseless.service.uploads import FILM, IMAGE, Content, Upload, inspect, received, size_of
+from noiseless.workflows.restorer import no_range_for_films
 
 router = APIRouter()
 
@@ -127,7 +128,13 @@ async def arrived(request: Request, parts: Parts) -> AsyncIterator[tuple[Upload,
 
 
 def new_job(name: str, options: Options, content: Content, client: str, *, blend: bool = False) -> dict[str, Any]:
-    """What a store keeps of a job."""
+    """What a store keeps of a job.
+
+    Raises:
+        ConfigError: a data range for a film.
+    """
+    if content.kind == FILM and options.data_range != AUTO:
+        raise no_range_for_films(options.data_range)
     said = {
         "options": options.to_dict(),
         "digest": content.digest,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from noiseless.errors import ImageError
+from noiseless.errors import ConfigError, ImageError
 from noiseless.image import Image
 from noiseless.io import denoised_mark, with_denoised_mark
 from noiseless.io.rows import Rows
@@ -127,9 +127,12 @@ class Restorer:
         """Denoise a film into another; as `__call__`.
 
         Raises:
+            ConfigError: a data range was given.
             NoiselessError: no film, or the target cannot be written.
         """
         task = self._task
+        if task.data_range is not None:
+            raise no_range_for_films(task.data_range)
         with rewriting(source, target) as film, contextlib.ExitStack() as stack:
             if film.note:
                 self._say(film.note)
@@ -257,6 +260,15 @@ class Restorer:
         if line not in self._said:
             self._said.add(line)
             self._say(line)
+
+
+def no_range_for_films(data_range: object) -> ConfigError:
+    """A film says itself which values are black and white."""
+    return ConfigError(
+        "data_range is for images",
+        got=f"{data_range} for a film",
+        fix="Leave it out: a film says what is black and white.",
+    )
 
 
 def _is_large(image: Image) -> bool:

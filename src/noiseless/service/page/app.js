@@ -25,7 +25,7 @@ function add(files) {
   for (const item of added) item.strength = Number(element("strength").value) / 100;
   items.push(...added);
   if (added.length) look(added[0]);
-  for (const item of added) item.ask(options(), changed);
+  for (const item of added) item.ask(options(item), changed);
   showStrip();
 }
 
@@ -34,16 +34,22 @@ function look(item) {
   recent = [item, ...recent.filter((other) => other !== item)];
   releaseBitmaps(recent);
   document.body.classList.remove("empty");
-  const result = item.ask(options(), changed);
+  for (const end of ["black", "white"]) element(end).value = item.range[end];
+  const result = item.ask(options(item), changed);
   if (result.state === "done" && !result.after) result.showPlane();
   showCurrent();
   showStrip();
 }
 
-// What the panel asks for.
-function options() {
+// What the panel asks for an image.
+function options(item) {
   const given = element("noise").value === "given";
-  return { model: element("model").value, noise: given ? `gaussian:${Number(element("sigma").value) || 0}` : "auto" };
+  const { black, white } = item.range;
+  return {
+    model: element("model").value,
+    noise: given ? `gaussian:${Number(element("sigma").value) || 0}` : "auto",
+    ...(white && { data_range: black ? `${black},${white}` : white }),
+  };
 }
 
 function askAgain() {
@@ -70,7 +76,17 @@ function showCurrent() {
   showFacts(result, report);
   showWarnings(result, report);
   showPlanes(report);
+  showRange(result, report?.image);
   showTags();
+}
+
+// Which values are black and white: asked where there are more than 256, or where the service could not tell.
+function showRange(result, image) {
+  if (image) current.isDeep = !image.frames && !["uint8", "bool"].includes(image.dtype);
+  const isFilm = current.isOther && !current.isDeep;
+  const isAsked = current.isDeep || current.range.white || result.state === "failed";
+  element("range-field").hidden = isFilm || !isAsked;
+  for (const end of ["black", "white"]) element(end).placeholder = word("from-file");
 }
 
 function showProgress(result) {
@@ -223,6 +239,13 @@ function setStrength() {
   viewer.set({ strength: value / 100 });
 }
 
+function setRange() {
+  const [black, white] = [element("black").value, element("white").value];
+  if (black && !white) return; // the other is still to come
+  current.range = { black, white };
+  look(current);
+}
+
 function setGain() {
   const gain = 2 ** Number(element("gain").value);
   element("gain").style.setProperty("--filled", `${20 * element("gain").value}%`);
@@ -274,6 +297,7 @@ function listen() {
     input.addEventListener("change", () => setView(input.value));
   }
   for (const id of ["model", "noise", "sigma"]) element(id).addEventListener("change", askAgain);
+  for (const id of ["black", "white"]) element(id).addEventListener("change", setRange);
   element("plane").addEventListener("input", (event) => {
     current.plane = Number(event.target.value);
     showPlanes(current.result.job?.report);

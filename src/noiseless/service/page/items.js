@@ -11,6 +11,8 @@ export class Item {
     this.file = file;
     this.isOther = file.type.startsWith("video/") || OTHERS.test(file.name);
     this.strength = 1; // of what is no image, which cannot be blended afterwards
+    this.range = { black: "", white: "" }; // values, where the file does not say them
+    this.isDeep = /\.zip$/i.test(file.name); // whether it may need them: known of a zip, of an image when it is read
     this.plane = 0;
     this.results = new Map(); // by what was asked for
     this.thumbnail = null;
