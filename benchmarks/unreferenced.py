@@ -49,7 +49,11 @@ of it. Grey images have no differences of colour, and are further off.
 
 In 8 bits what was clipped is not known and stands in by its mean: of skewed noise where photons are counted, beyond a
 limit half a step before the last value. The darker or brighter a picture, and the stronger the noise, the wider that
-makes the interval."""
+makes the interval.
+
+Nothing is said of 8-bit colour that `denoise` takes for a developed photograph, whatever noise calibration finds in it:
+its strength is a guess. Of every second Canon crop of PolyU (28) calibration calls the noise of 20 faint and finds none
+in 4; of the other 4 estimates were 11 dB too high and more, and no interval held the truth."""
 
 
 def images(side: int | None, count: int) -> list[np.ndarray]:

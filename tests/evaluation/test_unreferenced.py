@@ -222,6 +222,19 @@ def test_nothing_is_said_of_a_photograph_whose_noise_is_a_guess(tmp_path: Path) 
     assert np.isfinite(given.psnr)
 
 
+def test_noise_that_colours_share_in_8_bits_is_a_photographs() -> None:
+    """Only the word that it is faint counted, and 100 dB were said of 37.5; in floats it is what it is measured as."""
+    generator, clean = np.random.default_rng(0), crops(1)[0]
+    shared = clean + 0.03 * generator.standard_normal((1, SIDE, SIDE), np.float32)
+    own = clean + 0.03 * generator.standard_normal(clean.shape, np.float32)
+    photograph, white = (np.rint(each.clip(0, 1) * 255).astype(np.float32) / 255 for each in (shared, own))
+    with pytest.raises(DataError, match="can only be guessed"):
+        know(photograph, "auto")
+    assert know(photograph, "auto", told_only=True).told.mean() > 0.02
+    for image in (white, shared, np.repeat(photograph[:1], 3, axis=0)):
+        assert 0.02 < know(image, "auto").noise.variance(image).mean() ** 0.5 < 0.04
+
+
 def test_noise_that_nothing_is_known_for(tmp_path: Path) -> None:
     source = NoisyImages.find(save(tmp_path / "noisy", noisy_versions(crops(1), "gaussian:25")))
     for spec in ("gaussian:5-25", "jpeg:40", "salt-and-pepper:amount=0.1", "gaussian:5+rician:sigma=0.1"):

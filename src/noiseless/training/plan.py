@@ -108,13 +108,13 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
     lines += [f"objective: {name}, {why}"] if why else []
     lines += [f"warning: {line}" for line in [*warnings(name, situation), *_strangers(images)]]
     lines += _estimated(images)
-    start, reason = _start(config, noisy, channels)
+    taken, why_taken = _taken(config, noisy, channels)
+    start, reason = _start(config, taken, why_taken)
     lines += [reason] if reason else []
-    photographs = bool(reason) and start == PHOTO
-    guessed = found is not None and _is_guessed(found, noise, images, photographs=photographs)
-    guessed = guessed and start not in (None, SCRATCH)
+    adapts = start not in (None, SCRATCH)
+    guessed = found is not None and adapts and _is_guessed(found, images, photographs=taken == PHOTO)
     lines += [f"warning: {GUESSED}"] if guessed else []
-    lines += [KEPT] if start not in (None, SCRATCH) and not guessed and set(images.validation) == {"noisy"} else []
+    lines += [KEPT] if adapts and not guessed and set(images.validation) == {"noisy"} else []
     referenced = "supervised" if config.objective not in REFERENCED else config.objective
     objective, alone = (referenced, name) if images.unpaired else (name, "")
     neighbours = name == "noise2noise" and not situation.views
@@ -199,24 +199,28 @@ def _difference(frames: tuple[Sequence[np.ndarray], Sequence[np.ndarray]], noise
     return float(np.median(ratios))
 
 
-def _start(config: RunConfig, noisy: Sequence[np.ndarray], channels: int) -> tuple[str | None, str]:
+def _taken(config: RunConfig, noisy: Sequence[np.ndarray], channels: int) -> tuple[str, str]:
+    """The shipped model that ``denoise`` takes, and why; nothing of channels for which none ships."""
+    if channels not in GREY_OR_COLOUR:
+        return "", ""
+    return shipped_for([noisy[number] for number in spread(len(noisy), LOOKED_AT)], channels, told=bool(config.noise))
+
+
+def _start(config: RunConfig, taken: str, why: str) -> tuple[str | None, str]:
     """Weights to start from, and why where none are named; none where the network is another."""
     mine = {name: value for name, value in config.arguments.items() if name != "channels"}
-    if config.start or mine or channels not in GREY_OR_COLOUR:
+    if config.start or mine or not taken:
         return config.start, ""
-    seen = [noisy[number] for number in spread(len(noisy), LOOKED_AT)]
-    name, reason = shipped_for(seen, channels, told=bool(config.noise))
-    if bundle.read(find(name)).network != config.network:
+    if bundle.read(find(taken)).network != config.network:
         return None, ""
-    return name, f"starts from {name}, as denoise takes it: {reason}; --set start={SCRATCH} for random weights"
+    return taken, f"starts from {taken}, as denoise takes it: {why}; --set start={SCRATCH} for random weights"
 
 
-def _is_guessed(found: Found, noise: KnownNoise, images: TrainingImages, *, photographs: bool) -> bool:
+def _is_guessed(found: Found, images: TrainingImages, *, photographs: bool) -> bool:
     """Whether errors would be estimated by the strength of noise that is a guess.
 
-    It is that of developed photographs; and where ``denoise`` takes them for such and white noise was found, that is
-    not what their cameras left.
+    It is that of developed photographs, whatever kind of noise is found in them.
     """
     if "clean" in images.validation or "noisy-again" in images.train:
         return False
-    return found.faint or (photographs and not noise.reach)
+    return found.faint or photographs
