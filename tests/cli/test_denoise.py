@@ -103,7 +103,7 @@ def test_a_bad_file_is_listed_at_the_end(model: list[str], capsys: pytest.Captur
     [
         (["gone.png", "-o", "x.png"], "gone.png does not exist"),
         (["a.png", "-o", "a.png"], "a.png would be overwritten"),
-        (["a.png", "-o", "x.gif"], "suffix '.gif'. Known: .bmp, "),
+        (["a.png", "-o", "x.gif"], "suffix '.gif'. Known: .avif, .bmp, "),
         (["a.png", "-o", "x.pngg"], "Did you mean .png?"),
         (["gone.mp4", "-o", "x.mkv"], "gone.mp4 does not exist"),
         (["a.png", "-o", "x.png", "--sigma", "25", "--noise", "gaussian:25"], "twice"),

@@ -12,7 +12,7 @@ from example_images import picture
 from noiseless.data.gather import View
 from noiseless.errors import DataError, ImageError
 from noiseless.io import find_images, write
-from noiseless.io.finding import described
+from noiseless.io.finding import described, left_out
 
 
 @pytest.fixture
@@ -41,8 +41,7 @@ def test_a_folder_is_searched_by_content(folder: Path) -> None:
 def test_what_only_looks_like_an_image_of_a_folder_is_told(folder: Path) -> None:
     (folder / "deep" / "notes.txt").write_text("no image, nor like one")
     (folder / "deep" / "film.mkv").write_bytes(b"\x1aE\xdf\xa3")
-    unread: list[Path] = []
-    find_images([folder, folder / "no-suffix"], recursive=True, unread=unread)
+    unread = left_out([folder, folder / "no-suffix", folder / "gone"], recursive=True)
     assert names(unread, folder) == ["deep/film.mkv", "movie.gif", "notes.png"]
     assert described(unread) == "3 files, 1 of them a video, 1 of them a GIF"
 
@@ -107,8 +106,8 @@ def test_what_may_not_be_read_is_said(tmp_path: Path) -> None:
     locked.mkdir(mode=0)
     if os.access(locked, os.R_OK):
         pytest.skip("root may read everything")
-    unread: list[Path] = []
-    assert find_images([tmp_path], unread=unread) == [tmp_path / "open.png"]
+    assert find_images([tmp_path]) == [tmp_path / "open.png"]
+    unread = left_out([tmp_path])
     assert described(unread) == "1 file, 1 of them without permission to read"
     with pytest.raises(DataError, match=r"cannot look into the folder .*locked: got Permission denied"):
         find_images([locked])

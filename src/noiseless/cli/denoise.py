@@ -95,6 +95,7 @@ def denoise(
     tile, engine, device, threads, ensemble, luma, chroma, sigma_map, feather, data_range, temporal.
     """
     from noiseless.io.atomic import check_writable, write_text
+    from noiseless.io.finding import left_out
     from noiseless.workflows.files import plan_jobs
     from noiseless.workflows.task import Task
 
@@ -118,8 +119,8 @@ def denoise(
     task.check()
     if summary is not None:
         check_writable(summary)
-    unread: list[Path] = []
-    jobs, failures = plan_jobs(inputs, output, recursive=recursive, unread=unread)
+    jobs, failures = plan_jobs(inputs, output, recursive=recursive)
+    unread = left_out(inputs, recursive=recursive)
     done = work(jobs, task, "-" if output == "-" else "")
     done.failures[:0] = failures
     if summary is not None:

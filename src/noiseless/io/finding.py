@@ -5,6 +5,7 @@ A folder that is itself an image, such as a .zarr, counts as a file, and what li
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 from collections import Counter
@@ -15,16 +16,13 @@ from noiseless.errors import DataError, ImageError
 from noiseless.io import formats
 
 
-def find_images(
-    inputs: Sequence[str | Path], *, recursive: bool = False, unread: list[Path] | None = None
-) -> list[Path]:
+def find_images(inputs: Sequence[str | Path], *, recursive: bool = False) -> list[Path]:
     """The image files that files, folders and patterns stand for.
 
     Args:
         inputs: a file is taken as it is; of a folder the images in it, hidden files and folders left out; a pattern
             (``*``, ``?``, ``[...]``, ``**``) stands for the images and folders that it matches.
         recursive: whether folders are searched to their depth.
-        unread: gets the files of folders that look like pictures but are none that noiseless reads in a folder.
 
     Returns:
         Paths, each once, sorted within every input.
@@ -35,10 +33,25 @@ def find_images(
     """
     found: dict[Path, None] = {}
     for given in inputs:
-        found.update(dict.fromkeys(_found(given, recursive, [] if unread is None else unread)))
+        found.update(dict.fromkeys(_found(given, recursive)))
     if not found:
         raise DataError("no input given", expected="image files, folders or patterns")
     return list(found)
+
+
+def left_out(inputs: Sequence[str | Path], *, recursive: bool = False) -> list[Path]:
+    """The files of folders with images that look like images as well, but are none that noiseless reads in a folder.
+
+    Args:
+        inputs: as of `find_images`.
+        recursive: as of `find_images`.
+    """
+    unread: list[Path] = []
+    for folder in (Path(given) for given in inputs if formats.is_folder(given) and not is_image(Path(given))):
+        with contextlib.suppress(DataError):  # which `find_images` says
+            images, others = _sorted_out(folder, recursive)
+            unread += [file for file in others if _is_alike(file)] if images else []
+    return unread
 
 
 def check_there(given: str | Path) -> None:
@@ -47,7 +60,7 @@ def check_there(given: str | Path) -> None:
     Raises:
         ImageError: it does not.
     """
-    if not Path(given).exists() and not glob.has_magic(str(given)):
+    if not os.path.exists(given) and not glob.has_magic(str(given)):  # noqa: PTH110 (as `formats.is_folder`)
         raise ImageError(f"{Path(given)} does not exist", fix="Check the path.")
 
 
@@ -64,10 +77,10 @@ def described(files: Iterable[Path]) -> str:
     return f"{len(heads)} {'file' if len(heads) == 1 else 'files'}{known}"
 
 
-def _found(given: str | Path, recursive: bool, unread: list[Path]) -> list[Path]:
+def _found(given: str | Path, recursive: bool) -> list[Path]:
     path = Path(given)
     if path.is_dir() and not is_image(path):
-        return _in_folder(path, recursive, unread)
+        return _in_folder(path, recursive)
     if path.exists():
         return [path]
     check_there(given)
@@ -88,18 +101,23 @@ def _outside_of_images(paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if images.isdisjoint(path.parents)]
 
 
-def _in_folder(folder: Path, recursive: bool, unread: list[Path]) -> list[Path]:
-    files = list(_files(folder, recursive))
-    images = sorted(file for file in files if is_image(file))
+def _in_folder(folder: Path, recursive: bool) -> list[Path]:
+    images, others = _sorted_out(folder, recursive)
     if images:
-        unread += [file for file in sorted(set(files) - set(images)) if _is_alike(file)]
         return images
     deeper = not recursive and any(entry.is_dir() for entry in folder.iterdir())
     raise DataError(
         f"no image in the folder {folder}",
-        got=described(files),
+        got=described(others),
         fix="Search its folders too with recursive (-r)." if deeper else None,
     )
+
+
+def _sorted_out(folder: Path, recursive: bool) -> tuple[list[Path], list[Path]]:
+    """The images of a folder, and its other files."""
+    files = sorted(_files(folder, recursive))
+    images = [file for file in files if is_image(file)]
+    return images, sorted(set(files) - set(images))
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:

@@ -47,9 +47,7 @@ class Found:
     relative: Path
 
 
-def plan_jobs(
-    inputs: Sequence[str], output: str, *, recursive: bool = False, unread: list[Path] | None = None
-) -> tuple[list[Job], list[Failure]]:
+def plan_jobs(inputs: Sequence[str], output: str, *, recursive: bool = False) -> tuple[list[Job], list[Failure]]:
     """Decide where the result of each input goes.
 
     One file goes to `output` if that names a file; everything else goes into the folder `output`, under its own name
@@ -59,7 +57,6 @@ def plan_jobs(
         inputs: files, folders, patterns, or ``-`` alone.
         output: a file, a folder, or ``-``.
         recursive: whether folders are searched to their depth.
-        unread: as of `find_images`.
 
     Returns:
         The jobs, and what cannot be done while others can.
@@ -75,7 +72,7 @@ def plan_jobs(
         return [_checked(Job(Path(inputs[0]), _target(output)))], []
     if output == PIPE or Path(output).is_file() or _names_image(output):
         raise ConfigError("several images need a folder to go into", got=f"-o {output}", fix="Name a folder: -o DIR.")
-    return _into_folder(inputs, Path(output), recursive, unread)
+    return _into_folder(inputs, Path(output), recursive)
 
 
 def _piped(inputs: Sequence[str], output: str) -> Job:
@@ -86,14 +83,12 @@ def _piped(inputs: Sequence[str], output: str) -> Job:
     return Job(None, _target(output))
 
 
-def _into_folder(
-    inputs: Sequence[str], folder: Path, recursive: bool, unread: list[Path] | None
-) -> tuple[list[Job], list[Failure]]:
+def _into_folder(inputs: Sequence[str], folder: Path, recursive: bool) -> tuple[list[Job], list[Failure]]:
     jobs: dict[Path, Job] = {}
     failures: list[Failure] = []
     for given in inputs:
         try:
-            found = list(_found(given, folder, recursive, unread))
+            found = list(_found(given, folder, recursive))
         except NoiselessError as error:
             if len(inputs) == 1:
                 raise
@@ -117,11 +112,11 @@ def _add(job: Job, jobs: dict[Path, Job]) -> None:
         )
 
 
-def _found(given: str, folder: Path, recursive: bool, unread: list[Path] | None) -> Iterator[Found]:
+def _found(given: str, folder: Path, recursive: bool) -> Iterator[Found]:
     base = _base(given)
     results = folder.resolve()
     within = base.resolve() in results.parents
-    for path in find_images([given], recursive=recursive, unread=unread):
+    for path in find_images([given], recursive=recursive):
         searched = path != Path(given)
         if searched and within and results in path.resolve().parents:
             continue
