@@ -5,7 +5,7 @@ FROM python:3.11-slim
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY src src
-RUN pip install --no-cache-dir -c constraints.txt ".[serve,medical,raw,exr,video,microscopy]" && rm -rf /build \
+RUN pip install --no-cache-dir -c constraints.txt ".[serve,medical,raw,exr,heif,video,microscopy]" && rm -rf /build \
     && useradd --system --uid 10001 noiseless && mkdir /state && chown noiseless /state
 WORKDIR /
 USER noiseless
