@@ -66,7 +66,7 @@ def decode(file: BinaryIO, max_pixels: int) -> Image:
     width, height, bits, colour_type = struct.unpack(">IIBB", dict(chunks)[b"IHDR"][:10])
     check_pixels((height, width), max_pixels)
     _refuse_animation(dict(chunks))
-    essential = b"".join(data[start:end] for kind, start, end in places if kind in ESSENTIAL)
+    essential = b"".join(data[start:end] for kind, start, end in places if _is_shown(kind, data[start:end]))
     pixels = imagecodecs.png_decode(SIGNATURE + essential)
     if pixels.shape[:2] != (height, width):
         raise ValueError("header and data differ")
@@ -110,6 +110,12 @@ def _chunk_places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         if kind == b"IEND":
             return
         start = end
+
+
+def _is_shown(kind: bytes, chunk: bytes) -> bool:
+    """Whether the decoder is shown a chunk; a damaged tRNS only makes it talk, since it does without."""
+    whole = kind != b"tRNS" or zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
+    return kind in ESSENTIAL and whole
 
 
 def _refuse_animation(chunks: dict[bytes, bytes]) -> None:
