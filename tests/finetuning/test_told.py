@@ -44,12 +44,17 @@ def pairs(folder: Path, specs: Sequence[str]) -> DataConfig:
 
 
 def tune(
-    data: DataConfig, folder: Path, say: Callable[[str], None] = lambda line: None, keep: str = "none", **options: Any
+    data: DataConfig,
+    folder: Path,
+    say: Callable[[str], None] = lambda line: None,
+    keep: str = "none",
+    noise: str = "",
+    **options: Any,
 ) -> FinetuningOutcome:
     """A run that learns nothing."""
     config = default_config("lora", keep)
     training = replace(config.training, lr=0.0, validations=1, batch_size=1, accelerator="cpu", precision="float32")
-    config = replace(config, data=data, steps=2, training=training)
+    config = replace(config, data=data, noise=noise, steps=2, training=training)
     return run_finetuning(BASE, config, folder, listener=Listener(say=say), **options)
 
 
@@ -91,6 +96,16 @@ def test_what_is_measured_well_is_measured_on(tmp_path: Path) -> None:
     tune(pairs(tmp_path, ["gaussian:5", "gaussian:60"]), tmp_path / "run")
     assert 'told = "measured"' in (tmp_path / "run" / "config.toml").read_text()
     assert noiseless.load(tmp_path / "run").bundle.told is None
+
+
+def test_of_noise_that_is_added_nothing_is_to_be_found_out(tmp_path: Path) -> None:
+    """Clean images alone: the noise is known, and told of each patch as it is drawn."""
+    sides = {"train": tiny_runs.pictures(2, 2, 96), "validation": tiny_runs.pictures(1, 1, 96)}
+    for side, images in sides.items():
+        write_store(tmp_path / side, ((str(n), image, {}) for n, image in enumerate(images)))
+    data = DataConfig(clean=(str(tmp_path / "train"),), validation=(str(tmp_path / "validation"),))
+    tune(data, tmp_path / "run", noise="gaussian:25")
+    assert 'told = "measured"' in (tmp_path / "run" / "config.toml").read_text()
 
 
 def test_what_is_new_is_told_apart_from_what_is_kept(tmp_path: Path) -> None:

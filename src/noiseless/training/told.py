@@ -71,7 +71,7 @@ def settle_told(
         return replace(config, told=developed.spec)
     if spec.conditioning != "none" and set(images.train) == set(images.validation) == {"noisy"} and noise is not None:
         return _settle_alone(config, images, network, say, noise)
-    if spec.conditioning == "none" or set(images.train) != set(images.validation):
+    if spec.conditioning == "none" or set(images.train) != set(images.validation) or len(images.train) < 2:
         return replace(config, told=MEASURED)
     return _settle_pairs(config, images, network, say)
 
