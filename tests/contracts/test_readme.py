@@ -54,8 +54,12 @@ def folder(tmp_path: Path) -> Path:
     """The images that the READMEs speak of, small."""
     generator = np.random.default_rng(0)
     noisy = crop(samples("noisy")[0], 64)
-    for name in ("photo.jpg", "noisy.png", "film/1.png", "film/2.png"):
+    for name in ("photo.jpg", "noisy.png"):
         save(tmp_path / name, noisy)
+    for path in samples("train")[:2]:
+        clean = crop(path, 96)
+        grain = generator.normal(0, 15, clean.shape)
+        save(tmp_path / "film" / f"{path.stem}.png", (clean + grain).clip(0, 255).astype(np.uint8))
     save(tmp_path / "scans/inner/page.tif", noisy.astype(np.uint16) * 257)
     for path in samples("train")[:4]:
         clean = crop(path, 96)
@@ -82,7 +86,7 @@ def test_commands_run_as_they_stand_there(folder: Path) -> None:
         "clean.png",
         "mine.png",
         "tuned.png",
-        "restored/1.png",
+        f"restored/{samples('train')[0].stem}.png",
         "numbers.json",
         "report/report.html",
     ):
