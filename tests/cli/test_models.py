@@ -32,6 +32,7 @@ def test_shipped_models(
     assert "dncnn" in lines[1]
     assert "finds it itself" in lines[1]
     assert "told or estimated" in lines[2]
+    assert all("-" not in line.split() for line in lines), "a model is trained for something"
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ VERBS = {
     "demo": "Train, measure and use a denoiser on shipped photographs, in minutes.",
     "train": "Train a denoiser; leaves best/ and last/ as models in the run folder.",
     "finetune": "Adapt a model to other noise or other images.",
-    "evaluate": "Measure denoisers side by side, on clean images with noise or on pairs.",
+    "evaluate": "Measure denoisers side by side, on clean images with noise, pairs, or noisy images alone.",
     "calibrate": "Say what noise is in images.",
     "export": "Write a model as files for other software, checked against PyTorch.",
     "serve": "Serve the web page and the HTTP API.",

@@ -73,7 +73,7 @@ def evaluate(
     report: Annotated[str | None, typer.Option(metavar="DIR", help="Write report.html there, with pictures.")] = None,
     settings: Settings = NO_SETTINGS,
 ) -> int:
-    """Measure denoisers side by side, on clean images with noise or on pairs.
+    """Measure denoisers side by side, on clean images with noise, pairs, or noisy images alone.
 
     On noisy images alone PSNR is estimated, and what was removed is audited: noise, or structure?
 

@@ -61,7 +61,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _model_row(found: Bundle) -> tuple[str, ...]:
     megabytes = found.weights_path.stat().st_size / 1e6
-    noise = "-"
+    noise = "pairs of images"
     if found.noise is not None:
         from noiseless.noise import Noise
 
