@@ -111,6 +111,7 @@ def test_extras_table_agrees_with_pyproject() -> None:
         "lightning_fabric": "lightning-fabric",
         "python_multipart": "python-multipart",
         "prometheus_client": "prometheus-client",
+        "pillow_heif": "pillow-heif",
     }
     for module, extra in EXTRAS.items():
         needed = distributions.get(module, module)
