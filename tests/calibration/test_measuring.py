@@ -76,6 +76,7 @@ def test_stripes_and_impulses_stand_beside_the_noise() -> None:
     assert found.channels[0].rows == 0
     lost = examine(noisy("gaussian:8+salt-and-pepper:amount=0.03", stored=True))
     assert lost.channels[0].impulses == pytest.approx(0.03, rel=0.3)
+    assert len(lost.noise.spec.rpartition("amount=")[2]) <= len("0.03123"), "more digits than are known"
     assert lost.channels[0].sigma == pytest.approx(8 / 255, rel=0.1)
 
 

@@ -200,7 +200,7 @@ def _model(channels: Sequence[Measured], *, told: bool = True) -> tuple[str, Noi
             parts.append(Stripes(_value(levels), axis=axis))
     impulses = float(np.mean([each.channel.impulses for each in channels]))
     if impulses:
-        parts.append(SaltAndPepper(impulses))
+        parts.append(SaltAndPepper(_value([impulses])))
     return kind, parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
 
