@@ -20,17 +20,17 @@ NORMALISED: dict[str, Any] = {**BLIND, "batch_norm": True, "bias": False}
 
 def conditioned_network() -> nn.Module:
     """A grey U-Net that is told the noise level, with random weights that change the image."""
-    return _scrambled(networks.create("unet_nano", **CONDITIONED))
+    return scrambled(networks.create("unet_nano", **CONDITIONED))
 
 
 def blind_network() -> nn.Module:
     """A colour DnCNN with random weights that change the image."""
-    return _scrambled(networks.create("dncnn", **BLIND))
+    return scrambled(networks.create("dncnn", **BLIND))
 
 
 def normalised_network() -> nn.Module:
     """A colour DnCNN with batch normalisation behind convolutions without a bias, as of a trained one."""
-    network = _scrambled(networks.create("dncnn", **NORMALISED))
+    network = scrambled(networks.create("dncnn", **NORMALISED))
     generator = torch.Generator().manual_seed(1)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -54,7 +54,8 @@ def noisy(*shape: int, seed: int = 0) -> np.ndarray:
     return (smooth + noise).astype(np.float32)
 
 
-def _scrambled(network: nn.Module) -> nn.Module:
+def scrambled(network: nn.Module) -> nn.Module:
+    """A network with random weights that change the image."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for tensor in network.parameters():

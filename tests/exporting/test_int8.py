@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import tiny_models
-from noiseless import bundle
+from noiseless import bundle, networks
 from noiseless.bundle import Bundle
 from noiseless.errors import BundleError
 from noiseless.exporting import examples, int8
@@ -295,3 +295,25 @@ def test_channels_are_scaled_without_a_change(name: str, request: pytest.Fixture
     crops = work._examples[:1]
     [exact], [found] = int8._run(work._whole, crops), int8._run(made, crops)
     assert np.abs(exact - found).max() <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments"),
+    [
+        ("mobilenet", {"channels": 1, "width": 8, "depth": 2}),
+        ("dilated_unet", {"channels": 1, "widths": [8, 16]}),
+        ("resnet18", {"channels": 1, "widths": [8, 16], "blocks": [1, 1], "full": 8}),
+    ],
+)
+def test_convolutions_of_every_kind(
+    network: str, arguments: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Grouped, dilated and strided ones, several that read one tensor, all rounded by what they read that can be."""
+    monkeypatch.setattr(int8, "COSTLY", 0.0)
+    made = tiny_models.scrambled(networks.create(network, **arguments))
+    model = tiny_models.save(made, tmp_path / network, network, arguments, noise=Gaussian(sigma=25 / 255).to_dict())
+    stored = int8.store(model, int8.all_int8(model))
+    image = tiny_models.noisy(1, 1, 64, 80)
+    exact = open_engine(model, engine="onnxruntime", threads=1).run(image, None)
+    difference = open_engine(stored, engine="onnxruntime", precision="int8", threads=1).run(image, None) - exact
+    assert 0 < np.sqrt(np.square(difference).mean()) < 0.05 * (exact - image).std()

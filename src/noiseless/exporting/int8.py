@@ -276,13 +276,13 @@ class _Work:
     def _products(self) -> dict[str, Array]:
         """What is needed to round the kernels well whose rounding costs something."""
         costs = self._costs(float_results=True, products={})
-        costly = [layer for layer in self.layers if costs[layer] >= COSTLY / 255**2]
+        costly = [layer for layer in self.layers if layer.dense and costs[layer] >= COSTLY / 255**2]
+        inputs = sorted({layer.input for layer in costly})
         found: dict[str, Array] = {}
-        inputs = [layer.input for layer in costly]
         for number, (_, *pictures) in enumerate(_told(self._whole, inputs, self._examples)):
-            for layer, picture in zip(costly, pictures, strict=True):
-                share = self._seen[layer.input].weights[number]
-                read = share * products(picture[0], *self._weights[layer.weight].shape[2:])
+            for layer in costly:
+                picture, seen = pictures[inputs.index(layer.input)], self._seen[layer.input]
+                read = seen.weights[number] * products(picture[0], *self._weights[layer.weight].shape[2:])
                 found[layer.weight] = found.get(layer.weight, 0) + read
         return found
 

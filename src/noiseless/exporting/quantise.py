@@ -55,6 +55,7 @@ class Layer:
         input: what it reads.
         result: what it computes.
         output: what follows from the result: that of the ReLU behind it, or the result itself.
+        dense: whether it reads neighbouring pixels of all channels: neither grouped nor dilated.
     """
 
     weight: str
@@ -62,6 +63,7 @@ class Layer:
     input: str
     result: str
     output: str
+    dense: bool
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ def find_layers(model: onnx.ModelProto, weights: Collection[str]) -> list[Layer]
         relu = len(following) == 1 and following[0].op_type == "Relu"
         bias = node.input[2] if len(node.input) > 2 else ""
         output = following[0].output[0] if relu else result
-        layers.append(Layer(node.input[1], bias, node.input[0], result, output))
+        dense = _groups(node) == 1 and max(_dilations(node)) == 1
+        layers.append(Layer(node.input[1], bias, node.input[0], result, output, dense))
     return layers
 
 
@@ -356,6 +359,10 @@ def _channel_axes(node: onnx.NodeProto) -> tuple[int, int]:
 
 def _groups(node: onnx.NodeProto) -> int:
     return next((int(item.i) for item in node.attribute if item.name == "group"), 1)
+
+
+def _dilations(node: onnx.NodeProto) -> Sequence[int]:
+    return next((item.ints for item in node.attribute if item.name == "dilations"), [1])
 
 
 def _users(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
