@@ -179,5 +179,5 @@ def test_the_command_keeps(base: Path, data: DataConfig, tmp_path: Path, capsys:
     kept_settings = (tmp_path / "run" / "config.toml").read_text().partition("[keep]")[2]
     assert 'name = "replay"' in kept_settings
     assert "strength = 0.5" in kept_settings
-    assert main([*command, "--keep", "ewx"]) == 2
+    assert main([*command, "--keep", "ewx", "-o", str(tmp_path / "other")]) == 2
     assert "unknown way to keep 'ewx'" in capsys.readouterr().err
