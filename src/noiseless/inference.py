@@ -23,8 +23,9 @@ Progress = Callable[[float], None]
 Cancel = Callable[[], bool]
 """Asked between tiles whether to stop."""
 
-LARGEST_CORE = 2048
-"""Longest side of a core, so that there is progress to show and a place to stop."""
+LARGEST_CORE = 3072
+"""Longest side of a core, so that there is progress to show and a place to stop. With 2048, what lies around cores is
+computed twice so often that 24 megapixels take a sixth longer; in one piece they do too, for its memory."""
 
 BATCH_PIXELS = 512 * 512
 """Small images are run together up to so many pixels; more gains nothing."""

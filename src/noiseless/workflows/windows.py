@@ -21,7 +21,7 @@ import numpy.typing as npt
 from noiseless import ceiling
 from noiseless.errors import Cancelled, MemoryLimitError
 from noiseless.image import Image
-from noiseless.inference import LARGEST_CORE, Unreleased, padded_size, spare_memory
+from noiseless.inference import Unreleased, padded_size, spare_memory
 from noiseless.io.rows import Rows
 from noiseless.runtime import Engine, prepare
 from noiseless.tiling import SHRINKING, Span, largest_window, round_up, spans
@@ -29,6 +29,9 @@ from noiseless.workflows import waiting
 
 if TYPE_CHECKING:
     from noiseless.denoiser import Denoiser
+
+LARGEST_CORE = 2048
+"""Longest side of a core: who reads in windows wants little memory."""
 
 COPIES = 24
 """Bytes for each pixel and channel of a window beside what the engine takes: its planes, its result, their changes."""
