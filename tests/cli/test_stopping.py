@@ -36,8 +36,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def stop_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
-    """Have a signal sent when a verb first says how far it is."""
+def stop_by(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, int], None]]:
+    """Have a signal sent when a verb first says how far it is, as to a command that a shell runs in the foreground."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def arrange(verb: str, number: int) -> None:
         sent: list[int] = []
@@ -54,7 +55,8 @@ def stop_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
 
         monkeypatch.setattr(f"noiseless.cli.{verb}.progress", progress)
 
-    return arrange
+    yield arrange
+    signal.signal(signal.SIGINT, usual)
 
 
 def test_a_run_that_is_stopped_can_go_on_and_says_so_by_its_code(
