@@ -6,11 +6,12 @@ import io
 from typing import Any
 
 import numpy as np
-import pillow_heif
 
 
 def heic(array: np.ndarray, bits: int = 8, **options: Any) -> bytes:
     """A HEIC file of (H, W) or (H, W, C) integers of some bits, at quality 95 without subsampling."""
+    import pillow_heif  # of an extra
+
     mode = {2: "L", 3: "RGB"}[array.ndim] if array.ndim == 2 or array.shape[2] == 3 else "RGBA"
     made = pillow_heif.from_bytes(mode if bits == 8 else f"{mode};{bits}", array.shape[1::-1], array.tobytes())
     stream = io.BytesIO()

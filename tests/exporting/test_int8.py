@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch import nn
 
 import tiny_models
 from noiseless import bundle, networks
@@ -48,19 +50,19 @@ def told(conditioned_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def blind(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A network whose convolutions have a bias."""
-    folder = tmp_path_factory.mktemp("int8") / "tiny-color"
-    noise = Gaussian(sigma=25 / 255).to_dict()
-    tiny_models.save(tiny_models.blind_network(), folder, "dncnn", tiny_models.BLIND, noise=noise)
-    assert int8.quantise_bundle(folder).good
-    return bundle.read(folder)
+    return _dncnn(tiny_models.blind_network(), tiny_models.BLIND, tmp_path_factory.mktemp("int8") / "tiny-color")
 
 
 @pytest.fixture(scope="module")
 def normalised(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A network whose convolutions are normalised and have no bias."""
     folder = tmp_path_factory.mktemp("int8") / "tiny-normalised"
-    noise = Gaussian(sigma=25 / 255).to_dict()
-    tiny_models.save(tiny_models.normalised_network(), folder, "dncnn", tiny_models.NORMALISED, noise=noise)
+    return _dncnn(tiny_models.normalised_network(), tiny_models.NORMALISED, folder)
+
+
+def _dncnn(network: nn.Module, arguments: dict[str, Any], folder: Path) -> Bundle:
+    """A bundle that has its int8 graph."""
+    tiny_models.save(network, folder, "dncnn", arguments, noise=Gaussian(sigma=25 / 255).to_dict())
     assert int8.quantise_bundle(folder).good
     return bundle.read(folder)
 

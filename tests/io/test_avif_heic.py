@@ -6,6 +6,7 @@ import io
 import re
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from example_images import ROTATED, XMP, exif_block, icc_profile, metadata, picture, with_metadata
+from heic_files import heic, ramp
 from noiseless.__main__ import main
 from noiseless.denoiser import choose_model
 from noiseless.errors import ImageError, MissingExtraError
@@ -21,7 +23,6 @@ from noiseless.image import Image
 from noiseless.io import exif, pixel_count, read, write
 
 pillow_heif = pytest.importorskip("pillow_heif", reason="HEIC needs the extra heif")
-from heic_files import heic, ramp  # noqa: E402
 
 
 def opened(data: bytes) -> Image:
@@ -103,8 +104,10 @@ def test_a_turn_that_only_the_container_asks_for_is_kept() -> None:
 
 
 @pytest.mark.parametrize(("kind", "key"), [(heic, "heic"), (pillow_avif, "avif")], ids=["heic", "avif"])
-def test_a_header_that_claims_too_much_is_refused_before_anything_is_decoded(kind: object, key: str) -> None:
-    data = kind(ramp(8, 3))  # type: ignore[operator]
+def test_a_header_that_claims_too_much_is_refused_before_anything_is_decoded(
+    kind: Callable[[np.ndarray], bytes], key: str
+) -> None:
+    data = kind(ramp(8, 3))
     assert pixel_count(io.BytesIO(data)) == 24 * 32
     place = data.index(b"ispe") + 8
     lying = data[:place] + struct.pack(">II", 16000, 16000) + data[place + 8 :]

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from noiseless.exporting.quantise import users_of
+
 Array = npt.NDArray[np.float32]
 
 
@@ -50,10 +52,7 @@ def fold_normalisation(
 
 def _pairs(nodes: list[onnx.NodeProto], weights: Mapping[str, Array]) -> list[tuple[onnx.NodeProto, onnx.NodeProto]]:
     """Convolutions and the normalisations that alone read them, all learnt."""
-    users: dict[str, list[onnx.NodeProto]] = {}
-    for node in nodes:
-        for name in node.input:
-            users.setdefault(name, []).append(node)
+    users = users_of(nodes)
     pairs = [(node, users[node.output[0]][0]) for node in nodes if len(users.get(node.output[0], [])) == 1]
     return [
         (first, second)

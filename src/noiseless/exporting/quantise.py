@@ -112,7 +112,7 @@ def find_layers(model: onnx.ModelProto, weights: Collection[str]) -> list[Layer]
     """
     nodes = model.graph.node
     before, after = _reached(nodes, backwards=False), _reached(reversed(nodes), backwards=True)
-    users = _users(model)
+    users = users_of(model.graph.node)
     layers = []
     for node in nodes:
         result = node.output[0]
@@ -365,9 +365,10 @@ def _dilations(node: onnx.NodeProto) -> Sequence[int]:
     return next((item.ints for item in node.attribute if item.name == "dilations"), [1])
 
 
-def _users(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
+def users_of(nodes: Iterable[onnx.NodeProto]) -> dict[str, list[onnx.NodeProto]]:
+    """Those that read each tensor."""
     users: dict[str, list[onnx.NodeProto]] = {}
-    for node in model.graph.node:
+    for node in nodes:
         for name in node.input:
             users.setdefault(name, []).append(node)
     return users
