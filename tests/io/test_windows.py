@@ -13,7 +13,7 @@ import tifffile
 import noiseless
 from noiseless.errors import ImageError, OutputError
 from noiseless.io import windows
-from noiseless.io.windows import open_rows, write_rows
+from noiseless.io.windows import open_rows
 
 
 def values(*shape: int, dtype: str = "uint8") -> np.ndarray:
@@ -73,7 +73,7 @@ def test_a_file_written_by_rows_is_that_of_the_whole_image(path: Path, tmp_path:
             (n, start, min(start + 29, rows.height)) for n in range(rows.pages) for start in range(0, rows.height, 29)
         ]
         bands = (rows.stored(rows.image(rows.rows(*span))) for span in spans)
-        write_rows(tmp_path / "rows.tif", rows, bands, whole)
+        rows.write(tmp_path / "rows.tif", bands, whole)
     assert contents(tmp_path / "rows.tif") == contents(tmp_path / "whole.tif")
 
 
@@ -161,6 +161,6 @@ def test_nothing_is_left_where_writing_fails(path: Path, tmp_path: Path) -> None
     with open_rows(path) as rows:
         assert rows is not None
         with pytest.raises(OutputError):
-            write_rows(target, rows, iter([rows.rows(0, 0, 9)]), noiseless.read(path))
+            rows.write(target, iter([rows.rows(0, 0, 9)]), noiseless.read(path))
     assert target.read_bytes() == b"before"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.tif", "out.tif"]

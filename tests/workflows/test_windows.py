@@ -203,7 +203,7 @@ def test_a_target_that_cannot_be_written_ends_the_work(
     def full(*arguments: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(io_windows, "write_rows", full)
+    monkeypatch.setattr(io_windows.TiffRows, "write", full)
     with pytest.raises(OSError, match="No space"):
         work(tmp_path / "a.tif", tmp_path / "b.tif", task)
     monkeypatch.undo()

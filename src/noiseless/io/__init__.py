@@ -17,10 +17,9 @@ Metadata keys of an `Image` that was read:
 
 from noiseless.io.finding import find_images, is_image
 from noiseless.io.formats import FORMATS, Format
-from noiseless.io.header import pixel_count
 from noiseless.io.limits import MAX_PIXELS
 from noiseless.io.mark import denoised_mark, with_denoised_mark
-from noiseless.io.reading import read, read_pixels
+from noiseless.io.reading import pixel_count, read, read_pixels
 from noiseless.io.writing import check_fits, write
 
 __all__ = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -42,18 +42,13 @@ def decode(file: BinaryIO, max_pixels: int) -> Image:
     pixels = imagecodecs.avif_decode(data)
     if pixels.shape[1::-1] != header.size:
         raise ValueError("header and data differ")
-    found = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp"}
-    metadata: dict[str, Any] = {key: header.info[name] for key, name in found.items() if header.info.get(name)}
-    if "exif" in metadata:
-        metadata["exif"] = metadata["exif"].removeprefix(exif.PREFIX)
+    metadata = exif.kept(header.info, {"icc": "icc_profile", "exif": "exif", "xmp": "xmp"})
     return picture.from_picture(pixels, metadata, bits=8 if pixels.dtype == np.uint8 else _bits(data))
 
 
 def encode(file: BinaryIO, image: Image) -> None:
     """Write an AVIF."""
-    values = picture.in_depth(picture.to_picture(image), picture.ceiling(image), 8)
-    if values.ndim == 3 and values.shape[2] == 2:
-        values = values[..., [0, 0, 0, 1]]
+    values = picture.in_bytes(image)
     PillowImage.fromarray(values).save(
         file,
         "AVIF",

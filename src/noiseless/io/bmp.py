@@ -16,7 +16,6 @@ from noiseless.io.limits import check_pixels
 
 FILE_HEADER, V4_HEADER = 14, 108
 BITFIELDS, SRGB = 3, 0x73524742
-METRE_PER_INCH = 0.0254
 MAX_DPI = 2**25
 
 
@@ -53,7 +52,7 @@ def refusal(image: Image) -> str | None:
 def _encode_alpha(file: BinaryIO, values: npt.NDArray[Any], dpi: tuple[float, ...]) -> None:
     """Write RGBA values with the header that knows of alpha, BITMAPV4HEADER; Pillow writes an older one."""
     height, width = values.shape[:2]
-    across, down = (round(value / METRE_PER_INCH) for value in dpi)
+    across, down = (round(value / picture.METRE_PER_INCH) for value in dpi)
     offset, size = FILE_HEADER + V4_HEADER, values.size
     file.write(struct.pack("<2sIHHI", b"BM", offset + size, 0, 0, offset))
     file.write(struct.pack("<IiiHHIIiiII", V4_HEADER, width, height, 1, 32, BITFIELDS, size, across, down, 0, 0))

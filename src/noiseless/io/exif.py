@@ -34,6 +34,17 @@ STRUCTURAL = frozenset(
 """Tags that say how the pixels of a TIFF file are stored; they never travel."""
 
 
+def kept(info: Mapping[Any, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """What a decoder found beside the pixels, under our names; the EXIF block without its prefix.
+
+    Args:
+        info: what the decoder found.
+        names: for each metadata key of an `Image` the decoder's own; what is empty or missing is left out.
+    """
+    found = {key: info[name] for key, name in names.items() if info.get(name)}
+    return found | ({"exif": found["exif"].removeprefix(PREFIX)} if "exif" in found else {})
+
+
 def orientation(metadata: Mapping[str, Any]) -> int:
     """The EXIF orientation, 1 (upright) to 8; 1 where there is none or it is damaged."""
     block = metadata.get("exif")

@@ -78,7 +78,7 @@ def decode(file: BinaryIO, max_pixels: int) -> Image:
         {name: bool(channel.pLinear) for name, channel in channels.items()},
         {name: each for name, each in arrays.items() if name not in shown},
     )
-    metadata = {"exr": kept, "notes": _notes(header)}
+    metadata: dict[str, Any] = {"exr": kept, "notes": (LEVELS_NOTE,) if _has_levels(header) else ()}
     metadata |= {"xmp": packet_of(header[MARK])} if isinstance(header.get(MARK), str) else {}
     hidden = ~np.isfinite(array)
     axes = "YX" if len(shown) == 1 else "YXC"
@@ -170,10 +170,6 @@ def _shown(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
     if any(arrays[name].dtype.kind != "f" for name in shown):
         raise ImageError("the channels of the OpenEXR file are integers", expected="half or float")
     return (*shown, ALPHA) if ALPHA in arrays and arrays[ALPHA].dtype.kind == "f" else shown
-
-
-def _notes(header: Mapping[str, Any]) -> tuple[str, ...]:
-    return (LEVELS_NOTE,) if _has_levels(header) else ()
 
 
 def _has_levels(header: Mapping[str, Any]) -> bool:

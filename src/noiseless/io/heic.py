@@ -67,10 +67,9 @@ def refusal(image: Image) -> str | None:
 
 
 def _metadata(info: dict[str, Any]) -> dict[str, Any]:
-    found = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp", "heic": "nclx_profile"}
-    metadata = {key: info[name] for key, name in found.items() if info.get(name)}
+    metadata = exif.kept(info, {"icc": "icc_profile", "exif": "exif", "xmp": "xmp", "heic": "nclx_profile"})
     if "exif" in metadata:
-        metadata["exif"] = exif.without_orientation(metadata["exif"].removeprefix(exif.PREFIX))
+        metadata["exif"] = exif.without_orientation(metadata["exif"])
     curve = HDR.get(metadata.get("heic", {}).get("transfer_characteristics", 0))
     if curve is not None:
         metadata["notes"] = (f"its values are those of {curve}, which no other format than HEIC says",)

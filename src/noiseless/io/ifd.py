@@ -102,9 +102,9 @@ class Flavour:
         return 8 if self.big else 4
 
 
-def rational(numerator: int, denominator: int) -> Tag:
-    """A RATIONAL tag of one item."""
-    return Tag(RATIONAL, struct.pack("<II", numerator, denominator))
+def rational(value: float) -> Tag:
+    """A RATIONAL tag of one positive number, to a thousandth."""
+    return Tag(RATIONAL, struct.pack("<II", min(round(value * 1000), 2**32 - 1), 1000))
 
 
 def flavour_of(header: bytes) -> tuple[Flavour, int]:
@@ -210,11 +210,10 @@ def chain(source: Source, offset: int) -> list[int]:
     return list(offsets)
 
 
-def serialise(directory: Directory, flavour: Flavour, offset: int, following: int = 0) -> bytes:
+def serialise(directory: Directory, flavour: Flavour, offset: int) -> bytes:
     """The bytes of a directory that will lie at `offset`, an even number, with values and children behind it.
 
-    Args:
-        following: offset of the next directory, 0 for none.
+    No directory follows it.
     """
     numbers = sorted({*directory.tags, *directory.children})
     entry_size = struct.calcsize(flavour.entry_code)
@@ -235,7 +234,7 @@ def serialise(directory: Directory, flavour: Flavour, offset: int, following: in
             values += _padded(data)
             data = struct.pack(flavour.offset_code, place)
         entries.append(struct.pack(flavour.entry_code, number, tag.type, tag.items, data))
-    return b"".join([*entries, struct.pack(flavour.offset_code, following), bytes(values)])
+    return b"".join([*entries, struct.pack(flavour.offset_code, 0), bytes(values)])
 
 
 def parse_block(block: bytes) -> tuple[Directory, Flavour]:

@@ -72,7 +72,7 @@ def decode(file: BinaryIO, max_pixels: int) -> Image:
 
 def encode(file: BinaryIO, image: Image) -> None:
     """Write a JPEG."""
-    values = picture.in_depth(picture.to_picture(image), picture.ceiling(image), 8)
+    values = picture.in_bytes(image)
     kept: Kept | None = image.metadata.get("jpeg")
     encoded = io.BytesIO()
     PillowImage.fromarray(values).save(
@@ -106,12 +106,8 @@ def _metadata(header: JpegImageFile) -> dict[str, Any]:
         if name in MARKERS and not content.startswith(REWRITTEN)
     )
     tables = {number: list(table) for number, table in header.quantization.items()}
-    metadata: dict[str, Any] = {"jpeg": Kept(segments, tables, get_sampling(header))}
-    found = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp", "dpi": "dpi"}
-    metadata |= {key: header.info[name] for key, name in found.items() if header.info.get(name)}
-    if "exif" in metadata:
-        metadata["exif"] = metadata["exif"].removeprefix(exif.PREFIX)
-    return metadata
+    found = exif.kept(header.info, {"icc": "icc_profile", "exif": "exif", "xmp": "xmp", "dpi": "dpi"})
+    return {"jpeg": Kept(segments, tables, get_sampling(header)), **found}
 
 
 def _segments(image: Image) -> Iterator[tuple[int, bytes]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CMYK_NOTE = "CMYK was converted to RGB"
 PALETTE_NOTE = "palette colours were expanded to RGB"
+METRE_PER_INCH = 0.0254
 
 
 def from_picture(
@@ -82,6 +83,12 @@ def depth(image: Image) -> int:
 def ceiling(image: Image) -> int:
     """The value of white that the stored integers span; a data range given by hand does not change it."""
     return int(image.metadata.get("ceiling", 2 ** depth(image) - 1))
+
+
+def in_bytes(image: Image) -> npt.NDArray[np.uint8]:
+    """The values in 8 bits, (H, W), (H, W, 3) or (H, W, 4): grey with alpha as RGBA."""
+    values = in_depth(to_picture(image), ceiling(image), 8)
+    return values[..., [0, 0, 0, 1]] if values.shape[2:] == (2,) else values
 
 
 def in_depth(values: npt.NDArray[Any], white: int, bits: int) -> npt.NDArray[Any]:

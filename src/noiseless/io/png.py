@@ -23,7 +23,6 @@ from noiseless.io.limits import PROFILE_LIMIT, check_pixels
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 XMP_KEYWORD = b"XML:com.adobe.xmp"
-METRE_PER_INCH = 0.0254
 
 LEVEL, ALL_FILTERS = 3, 248
 """Half the time of libpng's level 6 within 2% of its size on photographs."""
@@ -143,7 +142,7 @@ def _metadata(chunks: list[tuple[bytes, bytes]], colour_type: int, bits: int) ->
     if len(density) == 9 and density[8] == 1:
         across, down = struct.unpack(">II", density[:8])
         if across and down:
-            metadata["dpi"] = (across * METRE_PER_INCH, down * METRE_PER_INCH)
+            metadata["dpi"] = (across * picture.METRE_PER_INCH, down * picture.METRE_PER_INCH)
     if colour_type == PALETTE:
         metadata["notes"] = (picture.PALETTE_NOTE,)
     return metadata
@@ -203,7 +202,7 @@ def _ancillary(image: Image, header: bytes) -> Iterable[tuple[bytes, bytes]]:
 def _density(image: Image) -> bytes:
     if "dpi" not in image.metadata:
         return b""
-    across, down = (min(round(value / METRE_PER_INCH), 2**31 - 1) for value in image.metadata["dpi"])
+    across, down = (min(round(value / picture.METRE_PER_INCH), 2**31 - 1) for value in image.metadata["dpi"])
     return struct.pack(">IIB", across, down, 1)
 
 

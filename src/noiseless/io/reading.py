@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from noiseless.errors import ImageError, NoiselessError, ValueRangeError, missing_extra
+from noiseless.errors import ImageError, NoiselessError, TooManyPixelsError, ValueRangeError, missing_extra
 from noiseless.image import DataRange, Image
 from noiseless.io import formats
 from noiseless.io.limits import pixel_limit
@@ -46,12 +46,30 @@ def read(source: Source, *, data_range: DataRange | None = None, max_pixels: int
         return _decoded(file, name, limit, data_range)
 
 
-def read_pixels(path: Source, *, max_pixels: int | None = None) -> npt.NDArray[Any]:
+def pixel_count(source: Source) -> int:
+    """Pixels of all planes of an image file, from its header alone.
+
+    Args:
+        source: a path, or a binary stream (read to its end).
+
+    Raises:
+        ImageError: as for `read`, as far as the header shows it.
+        ValueRangeError: as for `read`, from a format that has no header.
+    """
+    try:
+        image = read(source, max_pixels=0)  # every codec compares before it decodes
+    except ImageError as error:
+        if isinstance(error.__cause__, TooManyPixelsError):
+            return error.__cause__.pixels
+        raise
+    return image.count * image.height * image.width
+
+
+def read_pixels(path: Source) -> npt.NDArray[Any]:
     """The pixels alone, for training data.
 
     Args:
         path: as for `read`.
-        max_pixels: as for `read`.
 
     Returns:
         (C, H, W) without alpha: uint8 or uint16 that span their range, or float32 in [0, 1] units. C is 1, 3 or the
@@ -60,7 +78,7 @@ def read_pixels(path: Source, *, max_pixels: int | None = None) -> npt.NDArray[A
     Raises:
         ImageError, ValueRangeError: as for `read`.
     """
-    image = read(path, max_pixels=max_pixels)
+    image = read(path)
     if image.array.dtype.kind not in "bu" or image.array.dtype.itemsize > 2 or image.hidden is not None:
         planes = image.planes()
         return planes.reshape(-1, *planes.shape[2:])

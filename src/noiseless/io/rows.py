@@ -6,7 +6,7 @@ import contextlib
 import importlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -95,8 +95,7 @@ def open_rows(path: Path, *, data_range: DataRange | None = None) -> Iterator[Ro
     if module is None:
         yield None
         return
-    opener = cast(Any, importlib.import_module(module)).open_rows
-    with opener(path, data_range=data_range) as rows:
+    with importlib.import_module(module).open_rows(path, data_range=data_range) as rows:
         yield rows
 
 

@@ -28,7 +28,6 @@ MINISWHITE, MINISBLACK, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
 JPEG_COMPRESSIONS = (6, 7, 34892, 33003, 33004, 33005, 34712)
 WITH_ALPHA = (1, 2)
 """Values of ExtraSamples that mean alpha: associated and not."""
-MAX_SAMPLE_VALUE = 281
 REDUCED_NOTE = "reduced copies of the image (thumbnail, pyramid) were left out"
 
 ZERO_IN_THE_MIDDLE = "\nc0=-32768"
@@ -170,7 +169,7 @@ def _meaningful_bits(array: npt.NDArray[Any], layout: Layout) -> int | None:
     """Bits per sample; fewer where MaxSampleValue says so and the values agree (a camera's 12 of 16)."""
     if array.dtype.kind != "u" or layout.bits < array.dtype.itemsize * 8:
         return layout.bits if array.dtype.kind == "u" else significant_bits(array.dtype)
-    tag = layout.first.tags.get(MAX_SAMPLE_VALUE)
+    tag = layout.first.tags.get(tiff_tags.MAX_SAMPLE_VALUE)
     values = tag.integers() if tag is not None else []
     white = values[0] if values else 0
     bits = white.bit_length()
@@ -237,10 +236,8 @@ def _dpi(directory: ifd.Directory) -> tuple[float, float] | None:
     scale = {2: 1.0, 3: 2.54}.get(units[0] if units else 1)
     if across is None or down is None or scale is None:
         return None
-    (top, bottom, *_), (second, third, *_) = (
-        [*across.integers(), 0, 0],
-        [*down.integers(), 0, 0],
-    )
-    if not (top and bottom and second and third):
+    fractions = [tag.integers()[:2] for tag in (across, down)]
+    if any(len(each) < 2 or not all(each) for each in fractions):
         return None
-    return top / bottom * scale, second / third * scale
+    (above, below), (above_down, below_down) = fractions
+    return above / below * scale, above_down / below_down * scale

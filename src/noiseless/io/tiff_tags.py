@@ -211,10 +211,9 @@ def _fresh_directory(image: Image, array: npt.NDArray[Any], axes: str) -> Direct
     if axes:  # how tifffile notes the shape of a stack, so that it is read as one
         text = json.dumps({"shape": list(array.shape), "axes": axes})
         tags[exif.DESCRIPTION] = Tag(ifd.ASCII, text.encode() + b"\0")
-    dpi = image.metadata.get("dpi", (1, 1))
-    across, down = (min(round(value * 1000), 2**32 - 1) for value in dpi)
+    across, down = image.metadata.get("dpi", (1, 1))
     unit = INCH if "dpi" in image.metadata else NO_UNIT
-    values = (ifd.rational(across, 1000), ifd.rational(down, 1000), Tag(ifd.SHORT, struct.pack("<H", unit)))
+    values = (ifd.rational(across), ifd.rational(down), Tag(ifd.SHORT, struct.pack("<H", unit)))
     tags |= dict(zip(RESOLUTION, values, strict=True))
     if image.bits is not None and 8 < image.bits < array.dtype.itemsize * 8 and array.dtype.kind == "u":
         tags[MAX_SAMPLE_VALUE] = Tag(ifd.SHORT, struct.pack("<H", 2**image.bits - 1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from PIL import Image as PillowImage
 
@@ -35,20 +35,14 @@ def decode(file: BinaryIO, max_pixels: int) -> Image:
         raise ImageError(
             "animated WebP is not supported", got=f"{frames} frames", fix="Split it into one file per frame first."
         )
-    metadata: dict[str, Any] = {"webp_lossless": b"VP8L" in found}
-    for key, kind in {"icc": b"ICCP", "exif": b"EXIF", "xmp": b"XMP "}.items():
-        if found.get(kind):
-            metadata[key] = found[kind]
-    if "exif" in metadata:
-        metadata["exif"] = metadata["exif"].removeprefix(exif.PREFIX)
+    metadata = {"webp_lossless": b"VP8L" in found}
+    metadata |= exif.kept(found, {"icc": b"ICCP", "exif": b"EXIF", "xmp": b"XMP "})
     return picture.from_picture(imagecodecs.webp_decode(data), metadata)
 
 
 def encode(file: BinaryIO, image: Image) -> None:
     """Write a WebP."""
-    values = picture.in_depth(picture.to_picture(image), picture.ceiling(image), 8)
-    if values.ndim == 3 and values.shape[2] == 2:
-        values = values[..., [0, 0, 0, 1]]
+    values = picture.in_bytes(image)
     lossless = "jpeg" not in image.metadata and image.metadata.get("webp_lossless", True)
     PillowImage.fromarray(values).save(
         file,

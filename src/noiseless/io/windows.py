@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from noiseless.errors import ImageError, OutputError
 from noiseless.image import DataRange, Image, pair_of
-from noiseless.io import formats, ifd, raw, tiff, tiff_tags
+from noiseless.io import formats, geotiff, ifd, raw, tiff, tiff_tags
 from noiseless.io.atomic import replacing
 from noiseless.io.limits import check_pixels, pixel_limit
 from noiseless.io.reading import saying_what_is_damaged
@@ -33,9 +33,6 @@ LARGER = 20
 
 MOST_SEGMENT = 64 << 20
 """Bytes of a strip that is decoded at once; files of longer ones are read whole."""
-
-NODATA = 42113
-"""Tag of GDAL: the value that means that there is no picture. Such files are read whole."""
 
 FEWEST_ROWS = 64
 STRIP_BYTES = 1 << 18
@@ -112,8 +109,36 @@ class TiffRows:
         self._bits = tiff._meaningful_bits(np.array([value], self.layout.dtype), self.layout)
 
     def write(self, path: Path, bands: Iterable[npt.NDArray[Any]], image: Image) -> None:
-        """See `write_rows`."""
-        write_rows(path, self, bands, image)
+        """Write a TIFF file like this one, of other values, as these come.
+
+        Args:
+            path: where it goes.
+            bands: stored values of all rows, some at a time, (rows, W) or (rows, W, S); none reaches over a page's end.
+            image: its metadata (``xmp``, ``icc``) goes into the first page.
+
+        Raises:
+            OutputError: the file cannot be written; what was there before is intact.
+        """
+        import tifffile
+
+        layout = self.layout
+        shape = (self.pages, self.height, *layout.shape[len(layout.shape) - layout.frame + 1 :])
+        big = layout.flavour.big or self.pages * self.height * self.row_bytes > tiff_tags.BIG
+        options = tiff_tags._page_options(layout)
+        if options["compression"] is not None and options["tile"] is None:
+            options["rowsperstrip"] = min(max(STRIP_BYTES // self.row_bytes, 1), self.height)
+        with replacing(path) as file:
+            with (
+                tifffile.TiffWriter(
+                    file, bigtiff=big, byteorder=layout.flavour.order, shaped=False, ome=False
+                ) as writer,
+                _clear_errors(path),
+            ):
+                pieces = _pieces(bands, self, options)
+                writer.write(pieces, shape=shape, dtype=layout.dtype, maxworkers=1, **options)
+            directories = list(layout.directories)
+            directories[0] = tiff_tags._with_texts(directories[0], image.metadata)
+            tiff_tags._graft(file, directories)
 
     def _stored(self, page: int, start: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         dtype = self.layout.dtype.newbyteorder(self.layout.flavour.order)
@@ -171,38 +196,6 @@ def open_rows(path: Path, *, data_range: DataRange | None = None) -> Iterator[Ti
             with saying_what_is_damaged(str(path), "TIFF"):
                 rows = _opened(file, path, data_range)
         yield rows
-
-
-def write_rows(path: Path, source: TiffRows, bands: Iterable[npt.NDArray[Any]], image: Image) -> None:
-    """Write a TIFF file like the one read, of other values, as these come.
-
-    Args:
-        path: where it goes.
-        source: the file read.
-        bands: stored values of all rows, some at a time, (rows, W) or (rows, W, S); none reaches over a page's end.
-        image: its metadata (``xmp``, ``icc``) goes into the first page.
-
-    Raises:
-        OutputError: the file cannot be written; what was there before is intact.
-    """
-    import tifffile
-
-    layout = source.layout
-    shape = (source.pages, source.height, *layout.shape[len(layout.shape) - layout.frame + 1 :])
-    big = layout.flavour.big or source.pages * source.height * source.row_bytes > tiff_tags.BIG
-    options = tiff_tags._page_options(layout)
-    if options["compression"] is not None and options["tile"] is None:
-        options["rowsperstrip"] = min(max(STRIP_BYTES // source.row_bytes, 1), source.height)
-    with replacing(path) as file:
-        with (
-            tifffile.TiffWriter(file, bigtiff=big, byteorder=layout.flavour.order, shaped=False, ome=False) as writer,
-            _clear_errors(path),
-        ):
-            pieces = _pieces(bands, source, options)
-            writer.write(pieces, shape=shape, dtype=layout.dtype, maxworkers=1, **options)
-        directories = list(layout.directories)
-        directories[0] = tiff_tags._with_texts(directories[0], image.metadata)
-        tiff_tags._graft(file, directories)
 
 
 @contextlib.contextmanager
@@ -274,7 +267,7 @@ def _is_simple(series: Any, page: Any) -> bool:
     packed = page.dtype is None or page.dtype.kind == "b" or page.bitspersample not in (8, 16, 32, 64)
     whole = None in list(series.pages) or len(series.pages) != int(np.prod(series.shape[: len(planes)], dtype=int))
     odd = channels or coloured or packed or whole or page.is_subsampled or page.imagedepth != 1
-    partly = NODATA in page.tags
+    partly = geotiff.GDAL_NODATA in page.tags  # values that are no picture
     untagged = series.kind == "shaped" and page.axes == "YX" and page.shape[-1] in (3, 4)
     return not (odd or partly or untagged) and _shortest_read(page) <= MOST_SEGMENT
 
