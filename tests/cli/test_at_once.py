@@ -1,4 +1,7 @@
-"""What is missing or there already is told before torch is imported, which takes seconds, and before data are read."""
+"""What is wrong, missing or there already is told before torch is imported, which takes seconds, and data are read.
+
+What is wrong comes before what is missing: those who correct it need not be told twice.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,11 @@ MISTAKES = [
     (["train", *LEARN, "-o", "run", "--set", "start=gray-smal"], "Did you mean gray-small"),
     (["train", *LEARN, "-o", "run", "--network", "unett"], "unknown network 'unett'. Did you mean"),
     (["train", *GONE, "-o", "run"], "gone does not exist"),
+    (["train", "-o", "run", "--objective", "supervize"], "unknown objective 'supervize'. Did you mean supervised"),
+    (["train", "-o", "run", "--loss", "l1+0.1*sim"], "unknown loss 'sim'. Did you mean ssim"),
+    (["train", "-o", "run", "--adversarial", "pgd:2"], "an attack does not fit: got 'pgd:2'"),
+    (["train", "-o", "run", "--set", "training.optimizer=adan"], "unknown optimizer 'adan'. Did you mean adam"),
+    (["train", "-o", "run", "--set", "training.schedule=cosin"], "unknown schedule 'cosin'. Did you mean cosine"),
     (["finetune", "gray-smal", *LEARN, "-o", "run"], "Did you mean gray-small"),
     (["finetune", "old", *LEARN, "-o", "run"], "old is not a model bundle"),
     (["finetune", "gray-nano", *LEARN, "-o", "old"], "old already holds a run"),

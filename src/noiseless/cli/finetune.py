@@ -29,7 +29,6 @@ from noiseless.cli.options import (
     StopAfter,
     Validation,
     apply_settings,
-    check_budget,
 )
 from noiseless.cli.progress import progress
 from noiseless.cli.train import EXIT_CODES, NOTHING, ending, listener
@@ -107,7 +106,6 @@ def finetune(
         plain["method"] = plain.get("method", {}) | {"name": "prompt", "prompt": prompt}
     plain["keep"] = plain.get("keep", {}) | {key: value for key, value in keeping.items() if value}
     config = apply_settings(from_recipe(plain, method), settings)
-    check_budget(config)
     if prompt is not None and config.method.name != "prompt":
         raise ConfigError("--prompt names what --method prompt learns", got=f"--method {config.method.name}")
     if keep_data and config.keep.name == "none":

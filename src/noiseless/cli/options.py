@@ -6,14 +6,11 @@ import dataclasses
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from noiseless.errors import ConfigError, UnknownNameError
-
-if TYPE_CHECKING:
-    from noiseless.training.config import RunConfig
 
 Config = TypeVar("Config")
 
@@ -102,16 +99,6 @@ def over_budget(recipe: Mapping[str, Any], budget: Mapping[str, float | None]) -
     if all(value is None for value in budget.values()):
         return dict(recipe)
     return {key: value for key, value in recipe.items() if key not in budget} | dict(budget)
-
-
-def check_budget(config: RunConfig) -> None:
-    """See that a run is told how long to last.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if config.minutes is config.steps is config.epochs is None:
-        raise ConfigError("how long to train is not said", fix="Add --minutes M, --steps N or --epochs E.")
 
 
 def apply_settings(config: Config, settings: Sequence[str]) -> Config:

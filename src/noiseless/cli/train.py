@@ -32,7 +32,6 @@ from noiseless.cli.options import (
     Test,
     Validation,
     apply_settings,
-    check_budget,
 )
 from noiseless.cli.progress import clock, progress
 from noiseless.training.beforehand import check_run
@@ -93,7 +92,6 @@ def train(
     if given.unreferenced:
         plain = over_defaults(plain)
     config = apply_settings(from_mapping(RunConfig, plain), settings)
-    check_budget(config)
     check_run(config, output, resume=resume, stop_after=stop_after)
     outcome = run_with_progress(config, output, resume=resume, stop_after=stop_after)
     print("\n".join(summary(outcome)))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from noiseless.errors import DataError, SpecError, UnknownNameError
+from noiseless.losses.table import LossFunction, find, names
 
-from noiseless.errors import DataError, SpecError
-from noiseless.losses.table import LossFunction, find
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _PLUS = re.compile(r"(?<![\d.][eE])\+")
 EXAMPLE = "for example mse+0.1*ssim"
@@ -28,10 +30,15 @@ class Loss:
     """
 
     terms: tuple[tuple[float, str], ...]
-    _functions: tuple[LossFunction, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_functions", tuple(find(name) for _, name in self.terms))
+        for _, name in self.terms:
+            if name not in (known := names()):
+                raise UnknownNameError("loss", name, known)
+
+    @cached_property
+    def _functions(self) -> tuple[LossFunction, ...]:
+        return tuple(find(name) for _, name in self.terms)
 
     @property
     def spec(self) -> str:
@@ -45,6 +52,8 @@ class Loss:
             DataError: the shapes differ; broadcasting one to the other would hide a mistake.
             ConfigError: the images are too small for a term.
         """
+        import torch
+
         sizes = tuple(prediction.shape), tuple(target.shape)
         if sizes[0] != sizes[1]:
             raise DataError("a loss needs two images of one size", got=sizes[0], expected=sizes[1])
@@ -85,9 +94,8 @@ def _parse_term(term: str, whole: str) -> tuple[float, str]:
         raise SpecError(message, got=repr(whole), expected=EXAMPLE) from error
     if not (math.isfinite(weight) and weight > 0):
         raise SpecError("a weight in a loss expression is not above zero", got=repr(whole), expected=EXAMPLE)
-    find(name)
     return weight, name
 
 
 def _at_least_float32(images: Tensor) -> Tensor:
-    return images if images.dtype == torch.float64 else images.float()
+    return images if images.dtype.itemsize == 8 else images.float()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from noiseless import tables
 
-LossFunction = Callable[[Tensor, Tensor], Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LossFunction = Callable[["Tensor", "Tensor"], "Tensor"]
 
 LOSSES: dict[str, str] = {
     "mse": "noiseless.losses.pixel:mse",

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from noiseless.errors import ConfigError
 from noiseless.evaluation.attack import Attack
-from noiseless.training.objectives import Batch, Objective
+from noiseless.training.objectives import REFERENCED, Batch, Objective
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 STEPS = 2
 """Of the attack on a batch where its text does not say."""
@@ -26,7 +28,7 @@ def check_adversarial(spec: str, objective: str) -> None:
     """
     if spec:
         Attack.parse(spec)
-        if objective not in ("auto", "supervised", "balanced"):
+        if objective not in ("auto", *REFERENCED):
             raise ConfigError("adversarial training needs clean images", got=f"objective {objective}")
 
 
@@ -43,6 +45,8 @@ def hardened(
     """
     if not spec:
         return objective
+    import torch
+
     attack = Attack.parse(spec, steps=STEPS)
 
     def attacked(network: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:

@@ -7,14 +7,18 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from noiseless import bundle, networks
+from noiseless import bundle, losses, networks
 from noiseless.denoiser import find
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.io.atomic import check_reachable
 from noiseless.io.finding import check_there
 from noiseless.noise import parse
+from noiseless.training.adversarial import check_adversarial
 from noiseless.training.config import MEASURED, SCRATCH, DataConfig, RunConfig
 from noiseless.training.images import source_of
+from noiseless.training.objectives import OBJECTIVES
+from noiseless.training.optimizer import OPTIMIZERS
+from noiseless.training.schedule import SCHEDULES
 
 
 def check_run(config: RunConfig, folder: str | Path, *, resume: bool, stop_after: float | None) -> None:
@@ -41,31 +45,42 @@ def check_run(config: RunConfig, folder: str | Path, *, resume: bool, stop_after
 
 
 def check_settings(config: RunConfig) -> None:
-    """See that settings name a budget, a network, weights and a noise that there are.
+    """See that what settings name is there, then that nothing is missing.
 
     Raises:
-        ConfigError: no budget, several, or an impossible one; no noise for clean images.
+        ConfigError: no budget, several, or an impossible one; no source of images; no noise for clean images.
         BundleError: weights to start from that are not there or damaged.
-        UnknownNameError: a network or a shipped model that there is not.
-        SpecError: a noise that does not parse.
+        UnknownNameError: a network, objective, loss, noise, optimizer, schedule or shipped model that there is not.
+        SpecError: a noise, a loss or an attack that does not parse.
     """
-    budgets = [name for name in ("steps", "minutes", "epochs") if getattr(config, name) is not None]
-    if len(budgets) != 1:
-        got = " and ".join(budgets) or "none"
-        raise ConfigError("a run needs one budget", got=got, expected="one of steps, minutes, epochs")
-    budget = getattr(config, budgets[0])
-    if not 0 < budget < math.inf:  # nor is nan
-        raise ConfigError(f"{budgets[0]} must be positive", got=budget)
-    if source_of(config.data) == "clean" and not config.noise:
-        raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
+    for kind, name, known, beside in (
+        ("network", config.network, networks.names(), networks.READ),
+        ("objective", config.objective, OBJECTIVES, ("auto",)),
+        ("optimizer", config.training.optimizer, OPTIMIZERS, ()),
+        ("schedule", config.training.schedule, SCHEDULES, ()),
+    ):
+        if name not in (*known, *beside):
+            raise UnknownNameError(kind, name, known)
+    losses.parse(config.loss)
+    check_adversarial(config.adversarial, config.objective)
     for spec in (config.noise, config.told):
         if spec not in ("", "auto", MEASURED):
             parse(spec)
-    known = networks.names()
-    if config.network not in (*known, *networks.READ):
-        raise UnknownNameError("network", config.network, known)
     if config.start not in (None, SCRATCH):
         check_model(config.start)
+    _check_budget(config)
+    if source_of(config.data) == "clean" and not config.noise:
+        raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
+
+
+def _check_budget(config: RunConfig) -> None:
+    budgets = [name for name in ("steps", "minutes", "epochs") if getattr(config, name) is not None]
+    if not budgets:
+        raise ConfigError("how long to train is not said", fix="Add --minutes M, --steps N or --epochs E.")
+    if len(budgets) > 1:
+        raise ConfigError("a run needs one budget", got=" and ".join(budgets), expected="one of steps, minutes, epochs")
+    if not 0 < (budget := getattr(config, budgets[0])) < math.inf:  # nor is nan
+        raise ConfigError(f"{budgets[0]} must be positive", got=budget)
 
 
 def check_model(name: str | Path) -> None:

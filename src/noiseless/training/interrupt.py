@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
@@ -21,12 +22,23 @@ class Asked:
 
 
 @contextmanager
+def handling(handlers: Mapping[signal.Signals, Callable[[int, Any], None]]) -> Iterator[None]:
+    """Handle signals so for the block; only where that can be, in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def interruptible() -> Iterator[Asked]:
     """Ctrl-C and SIGTERM are noted instead of tearing a step apart; a second one acts as usual."""
     asked = Asked()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
     usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(number: int, frame: object) -> None:
@@ -34,10 +46,5 @@ def interruptible() -> Iterator[Asked]:
         asked.by = asked.by or which
         signal.signal(which, usual[which])
 
-    for number in usual:
-        signal.signal(number, ask)
-    try:
+    with handling(dict.fromkeys(usual, ask)):
         yield asked
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)

@@ -14,7 +14,7 @@ import torch
 from noiseless import losses, networks
 from noiseless.bundle import NetworkSpec
 from noiseless.data.synthesis import is_pair_store
-from noiseless.errors import ConfigError, UnknownNameError
+from noiseless.errors import ConfigError
 from noiseless.evaluation import evaluate
 from noiseless.io.atomic import make_folder, write_text
 from noiseless.networks import spec_of
@@ -37,11 +37,10 @@ from noiseless.training.images import TrainingImages, find_sides, open_images
 from noiseless.training.loop import fit, restore
 from noiseless.training.objectives import Objective
 from noiseless.training.objectives.partly_referenced import partly_referenced
-from noiseless.training.optimizer import OPTIMIZERS, averaged, build_optimizer
+from noiseless.training.optimizer import averaged, build_optimizer
 from noiseless.training.patches import CleanPatches, MixedPatches, NoisyPatches, PairPatches, PatchSource, pair_levels
 from noiseless.training.plan import Plan, make_plan
 from noiseless.training.precision import faster_precision
-from noiseless.training.schedule import SCHEDULES
 from noiseless.training.start import build_network, like_its_start, starts_from_weights
 from noiseless.training.state import Budget, Ending, Hooks, Listener, Run
 from noiseless.training.told import settle_told
@@ -158,19 +157,9 @@ def check_config(config: RunConfig) -> None:
     Raises:
         ConfigError: they contradict each other, or this machine, or the network does not take its arguments.
         BundleError: the weights to start from do not fit the network.
-        UnknownNameError: a network, objective, loss, noise model, optimizer or schedule that there is not.
-        SpecError: an expression that does not parse.
+        UnknownNameError, SpecError: as of `check_settings`.
     """
     check_settings(config)
-    adversarial.check_adversarial(config.adversarial, config.objective)
-    losses.parse(config.loss)
-    for kind, name, known in (
-        ("objective", config.objective, ("auto", *objectives.OBJECTIVES)),
-        ("optimizer", config.training.optimizer, OPTIMIZERS),
-        ("schedule", config.training.schedule, SCHEDULES),
-    ):
-        if name not in known:
-            raise UnknownNameError(kind, name, known)
     with torch.random.fork_rng(devices=[]):  # built to see whether it can be, and thrown away
         build_network(like_its_start(config))
     check_devices(config.training)

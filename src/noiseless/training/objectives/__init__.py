@@ -9,15 +9,18 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.networks import spec_of
-from noiseless.training.known import KnownNoise
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from noiseless.training.known import KnownNoise
+
+Loss = Callable[["Tensor", "Tensor"], "Tensor"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ class Batch:
         return Batch(self.noisy[chosen], self.target[chosen], sigma, referenced)
 
 
-Objective = Callable[[nn.Module, Batch, torch.Generator], tuple[Tensor, dict[str, float]]]
-Maker = Callable[[Loss, KnownNoise | None], Objective]
+Objective = Callable[["nn.Module", Batch, "torch.Generator"], tuple["Tensor", dict[str, float]]]
+Maker = Callable[[Loss, "KnownNoise | None"], Objective]
 
 OBJECTIVES: dict[str, str] = {
     "supervised": "noiseless.training.objectives.supervised:supervised",
