@@ -336,10 +336,20 @@ def _told(sigma: npt.ArrayLike | None, planes: Array, spec: NetworkSpec) -> Arra
         np.broadcast_shapes(array.shape, planes.shape)
     except ValueError as error:
         raise SigmaError("sigma does not fit the image", got=array.shape, expected=planes.shape) from error
-    array = array.reshape((1,) * (4 - array.ndim) + array.shape)
+    array = with_four_axes(array)
     if array.shape[-2:] not in ((1, 1), planes.shape[-2:]):
         array = np.broadcast_to(array, (*array.shape[:2], *planes.shape[-2:]))
     return np.ascontiguousarray(array)
+
+
+def with_four_axes(sigma: Array) -> Array:
+    """A noise level with the axes of planes, (N, C, H, W), each 1 where it had none."""
+    return sigma.reshape((1,) * (4 - sigma.ndim) + sigma.shape)
+
+
+def by_channel(sigma: Array) -> list[float]:
+    """A noise level as a number for each channel, on the scale of 0 to 255, in the mean over planes and pixels."""
+    return [round(255 * float(level), 2) for level in with_four_axes(sigma).mean((0, 2, 3))]
 
 
 def _checked_tile(tile: int, height: int, width: int, spec: NetworkSpec) -> int:

@@ -26,7 +26,7 @@ from noiseless.workflows.trial import Cost, Trial
 
 MACHINE = Machine(cores=2, memory=8 << 30)
 COST = Cost(step=0.5, memory=1 << 30, pixel=1e-6)
-SURVEY = Survey("clean", "/noisy", "/clean", 12, 1, (96, 96), 96, (10.0, 12.0), True)
+SURVEY = Survey("clean", "/noisy", "/clean", 12, 1, (96, 96), 96, (10.0, 12.0))
 
 
 def save(folder: Path, arrays: list[np.ndarray]) -> Path:
@@ -57,7 +57,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pairs_are_told_from_other_scenes_and_from_noisy_images_alone(grey: tuple[Path, Path], tmp_path: Path) -> None:
     noisy, clean = grey
     pairs = look_at_images(str(noisy), str(clean))
-    assert (pairs.kind, pairs.images, pairs.channels, pairs.size, pairs.eight_bit) == ("pairs", 6, 1, (96, 96), True)
+    assert (pairs.kind, pairs.images, pairs.channels, pairs.size) == ("pairs", 6, 1, (96, 96))
     assert pairs.noise == pytest.approx((12, 12), rel=0.2)
     others = tmp_path / "others"
     others.mkdir()

@@ -32,7 +32,6 @@ from noiseless.workflows.restorer import Restorer
 from noiseless.workflows.restoring import STREAMED_BYTES
 from noiseless.workflows.task import Task
 
-HEAD = b"PK\x03\x04"
 SUFFIX = ".zarr.zip"
 MEDIA_TYPES = {SUFFIX: "application/zip"}
 

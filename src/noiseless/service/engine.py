@@ -21,6 +21,7 @@ import numpy.typing as npt
 from noiseless.denoiser import Denoiser, choose_model
 from noiseless.errors import Cancelled, NoiselessError, WorkError
 from noiseless.image import Image
+from noiseless.inference import with_four_axes
 from noiseless.service.models import Models
 from noiseless.service.options import Options
 
@@ -54,10 +55,6 @@ class Restored:
     seconds: float
 
 
-def _ignore(share: float) -> None:
-    """Progress that nobody watches."""
-
-
 @dataclass(eq=False)
 class Work:
     """An image that shall be denoised.
@@ -72,7 +69,7 @@ class Work:
 
     image: Image
     options: Options
-    progress: Callable[[float], None] = _ignore
+    progress: Callable[[float], None] = lambda share: None
     cancelled: threading.Event = field(default_factory=threading.Event)
     future: Future[Restored] = field(default_factory=Future)
 
@@ -275,7 +272,7 @@ def _together(levels: list[Array | None], planes: list[Array]) -> Array | None:
     found = [level for level in levels if level is not None]
     if len(found) < 2:
         return found[0] if found else None
-    found = [level.reshape((1,) * (4 - level.ndim) + level.shape) for level in found]
+    found = [with_four_axes(level) for level in found]
     size = max(level.shape[2:] for level in found)
     full = [np.broadcast_to(level, (*each.shape[:2], *size)) for level, each in zip(found, planes, strict=True)]
     return np.concatenate(full)

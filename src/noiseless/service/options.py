@@ -11,21 +11,11 @@ from typing import Any
 from noiseless.errors import ConfigError, SpecError, UnknownNameError
 from noiseless.image import pair_of
 from noiseless.noise import Noise, parse
+from noiseless.runtime import PRECISIONS
 
 AUTO = "auto"
-PRECISIONS = ("exact", "fast", "int8")
 LONGEST_SPEC = 2000
-TRUTHS = {
-    "true": True,
-    "1": True,
-    "yes": True,
-    "on": True,
-    "": False,
-    "false": False,
-    "0": False,
-    "no": False,
-    "off": False,
-}
+TRUTHS = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("", "false", "0", "no", "off"), False)
 
 
 @dataclass(frozen=True)

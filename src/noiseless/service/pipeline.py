@@ -16,13 +16,14 @@ import numpy as np
 
 from noiseless.errors import ImageError, NoiselessError, OutputError, ValueRangeError
 from noiseless.image import DataRange, Image
+from noiseless.inference import by_channel
 from noiseless.io import FORMATS, read, with_denoised_mark, write
 from noiseless.runtime.machine import processors
 from noiseless.service.budget import Budget
 from noiseless.service.engine import Engine, Long, Restored, Work
 from noiseless.service.options import Options
 from noiseless.service.queue import Queue
-from noiseless.service.report import by_channel, report
+from noiseless.service.report import report
 from noiseless.service.settings import ServiceSettings
 from noiseless.service.uploads import Content
 

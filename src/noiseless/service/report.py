@@ -10,6 +10,7 @@ import numpy as np
 from noiseless.calibration import Calibration, examine_planes
 from noiseless.data.parts import middle
 from noiseless.image import Image
+from noiseless.inference import by_channel
 from noiseless.io import denoised_mark
 from noiseless.service.engine import Array, Restored
 from noiseless.service.models import trained_levels
@@ -90,12 +91,6 @@ def described(image: Image) -> dict[str, Any]:
         "dtype": str(image.array.dtype),
         "bits": image.bits,
     }
-
-
-def by_channel(sigma: Array) -> list[float]:
-    """A noise level as a number for each channel, on the scale of 0 to 255, in the mean over planes and pixels."""
-    full = sigma.reshape((1,) * (4 - sigma.ndim) + sigma.shape)
-    return [round(255 * float(level), 2) for level in full.mean((0, 2, 3))]
 
 
 def _of_image(image: Image) -> list[dict[str, str]]:

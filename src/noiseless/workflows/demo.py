@@ -47,13 +47,12 @@ class Photograph:
     restored: np.ndarray
 
 
-def training_config(minutes: float, *, seed: int = 0) -> RunConfig:
+def training_config(minutes: float) -> RunConfig:
     """A small colour network that learns within minutes on two cores, for every noise level up to twice `SIGMA`."""
     return RunConfig(
         network="unet_nano",
         noise=f"gaussian:0-{2 * SIGMA}",
         minutes=minutes,
-        seed=seed,
         name=NAME,
         data=DataConfig(clean=_paths("train"), validation=_paths("validation")),
         training=TrainingConfig(lr=2e-3, ema=0.99, validations=8),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+
+from noiseless.training.interrupt import handling
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Interruption:
 
 @contextmanager
 def interruptible(say: Callable[[str], None]) -> Iterator[Interruption]:
-    """Both set flags instead of tearing a file apart; only where signals can be handled, in the main thread."""
+    """Both set flags instead of tearing a file apart."""
     stop = Interruption()
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -41,12 +42,5 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Interruption]:
     def end(number: int, frame: FrameType | None) -> None:
         stop.now = stop.after_this_file = stop.terminated = True
 
-    if threading.current_thread() is not threading.main_thread():
+    with handling({signal.SIGINT: ask, signal.SIGTERM: end}):
         yield stop
-        return
-    usual = {number: signal.signal(number, act) for number, act in ((signal.SIGINT, ask), (signal.SIGTERM, end))}
-    try:
-        yield stop
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from noiseless.errors import ConfigError, ImageError
 from noiseless.image import Image
+from noiseless.inference import by_channel
 from noiseless.io import denoised_mark, with_denoised_mark
 from noiseless.io.rows import Rows
 from noiseless.io.video import rewriting
@@ -254,7 +255,8 @@ class Restorer:
     def _facts(self, model: Denoiser, sigma: npt.NDArray[np.float32] | None) -> dict[str, Any]:
         if model.engine.note:
             self._say_once(model.engine.note)
-        return {"model": model.name, "precision": model.engine.precision, "sigma": _typical(sigma)}
+        level = None if sigma is None else by_channel(sigma)
+        return {"model": model.name, "precision": model.engine.precision, "sigma": level}
 
     def _say_once(self, line: str) -> None:
         if line not in self._said:
@@ -282,11 +284,3 @@ def _measured(image: Image) -> tuple[Told, npt.NDArray[np.float32]]:
     plane = image.planes()[0]
     told = measure(plane)
     return told, told(plane).mean((1, 2), keepdims=True)
-
-
-def _typical(sigma: npt.NDArray[np.float32] | None) -> list[float] | None:
-    """The level of each channel on the 0-255 scale, in the mean over planes and pixels."""
-    if sigma is None:
-        return None
-    full = np.asarray(sigma).reshape((1,) * (4 - np.ndim(sigma)) + np.shape(sigma))
-    return [round(255 * float(level), 2) for level in full.mean((0, 2, 3))]

@@ -44,7 +44,6 @@ class Survey:
         size: height and width of the middle one by area, in pixels.
         smallest: the shortest side of those that were looked at, in pixels.
         noise: standard deviation of the weakest and the strongest noise, on the scale of 0 to 255.
-        eight_bit: whether they are stored in 8 bits.
         developed: whether they are taken for developed photographs, by what ``denoise`` takes for most noisy images.
     """
 
@@ -56,7 +55,6 @@ class Survey:
     size: tuple[int, int]
     smallest: int
     noise: tuple[float, float]
-    eight_bit: bool
     developed: bool = False
 
     @property
@@ -147,7 +145,6 @@ def look_at_images(noisy: str, clean: str | None = None) -> Survey:
         size=sizes[len(sizes) // 2],
         smallest=min(min(array.shape[-2:]) for array in learned),
         noise=(min(levels), max(levels)),
-        eight_bit=all(array.dtype == np.uint8 for array in planes[0]),
         developed=channels == 3 and shipped_for(planes[0], channels)[0] == PHOTO,
     )
 
