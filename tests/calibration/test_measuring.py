@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 import noiseless
-from noiseless.calibration import calibrate, examine, measuring
+from noiseless.calibration import calibrate, examine, examine_planes, measuring
 from noiseless.calibration.channels import Measured
 from noiseless.errors import DataError, ImageError, InputError, ValueRangeError
 from noiseless.image import Image
@@ -78,6 +79,17 @@ def test_stripes_and_impulses_stand_beside_the_noise() -> None:
     assert lost.channels[0].impulses == pytest.approx(0.03, rel=0.3)
     assert len(lost.noise.spec.rpartition("amount=")[2]) <= len("0.03123"), "more digits than are known"
     assert lost.channels[0].sigma == pytest.approx(8 / 255, rel=0.1)
+
+
+@pytest.mark.parametrize("sigma", [15, 25, 50])
+def test_clipped_noise_is_no_impulses_and_does_not_hide_them(sigma: int) -> None:
+    """A dark picture with bright and dark details: some values at an end lie far from those around them by chance."""
+    generator = np.random.default_rng(0)
+    dark = 0.06 + 0.5 * (gaussian_filter(generator.standard_normal((256, 256)), 2) > 0.12)
+    image = as_8_bit(dark[None] + generator.standard_normal((1, 256, 256)) * sigma / 255)
+    assert examine_planes([image.astype(np.float32)]).channels[0].impulses == 0
+    lost = parse("salt-and-pepper:amount=0.03").sample(image.astype(np.float32), generator)
+    assert 0.01 < examine_planes([lost]).channels[0].impulses < 0.04
 
 
 def test_clipping_is_reported_and_the_noise_is_that_before_it() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -18,7 +19,12 @@ SPREADS = 5.0
 FEWEST = 5e-4
 """Share of the values that must be lost."""
 
+SURE = 4.0
+"""Standard deviations by which the outliers on an end must exceed twice those beside it."""
+
 MOST = 1_000_000
+"""Values that are looked at."""
+
 MOST_LOST = 5
 """Extreme values among nine, the one in the middle included, with which the others can still tell what it was."""
 
@@ -31,32 +37,87 @@ class Impulses:
     amount: float
 
 
+@dataclass(frozen=True)
+class _Outliers:
+    """Values that differ from those around them.
+
+    Attributes:
+        darker: (H, W), bool.
+        brighter: likewise.
+        least: how far they are away at least, typically.
+        spread: around values on an end, typically.
+        each: values that every one of them stands for.
+    """
+
+    darker: np.ndarray
+    brighter: np.ndarray
+    least: float
+    spread: float
+    each: int = 1
+
+    def beyond(self, beside: _Outliers) -> _Outliers:
+        """Those on ends where they are more than noise explains, which has as many a little beside an end."""
+        kept, counts, excess = [], 0, 0
+        for here, there in ((self.darker, beside.darker), (self.brighter, beside.brighter)):
+            count = int(np.count_nonzero(here))
+            more = count - 2 * beside.each * int(np.count_nonzero(there))
+            kept.append(here & (more > 0))
+            counts, excess = (counts + count, excess + more) if more > 0 else (counts, excess)
+        certain = excess > SURE * math.sqrt(counts)
+        return replace(self, darker=kept[0] & certain, brighter=kept[1] & certain)
+
+
 def find_impulses(plane: np.ndarray) -> Impulses:
     """Find values of 0, 1 or an end of the range that differ from all around them.
 
     Args:
         plane: (H, W), in [0, 1] units.
     """
-    places = np.zeros(plane.shape, bool)
+    none = Impulses(np.zeros(plane.shape, bool), 0.0)
     low, high = float(plane.min()), float(plane.max())
     extreme = (plane == low) | (plane == 0) | (plane == high) | (plane == 1)
-    rows, columns = np.nonzero(extreme[1:-1, 1:-1])
-    if low == high or min(plane.shape) < 3 or not FEWEST / 2 * plane.size < len(rows) <= MOST:
-        return Impulses(places, 0.0)
+    enough = FEWEST / 2 * plane.size < np.count_nonzero(extreme[1:-1, 1:-1]) <= MOST
+    if low == high or min(plane.shape) < 3 or not enough:
+        return none
+    found = _outliers(plane, extreme, extreme)
+    if _amount(plane, found) < FEWEST:
+        return none
+    near = (plane < low + FARTHEST * (high - low)) | (plane > high - FARTHEST * (high - low))
+    found = found.beyond(_outliers(plane, extreme, near & ~extreme, found.spread))
+    return Impulses(found.darker | found.brighter, _amount(plane, found))
+
+
+def _outliers(plane: np.ndarray, extreme: np.ndarray, among: np.ndarray, usual: float | None = None) -> _Outliers:
+    """Values that those around them, without extreme ones, do not explain.
+
+    Args:
+        plane: (H, W).
+        extreme: (H, W), bool, values that may be lost.
+        among: likewise, those to look at.
+        usual: spread around values, at least; the typical one of these where None.
+    """
+    darker, brighter = np.zeros(plane.shape, bool), np.zeros(plane.shape, bool)
+    rows, columns = np.nonzero(among[1:-1, 1:-1])
+    each = max(math.ceil(len(rows) / MOST), 1)
+    rows, columns = rows[::each], columns[::each]
     lost = sliding_window_view(extreme, (3, 3))[rows, columns].reshape(-1, 9)
+    lost[:, 4] = True
     enough = np.count_nonzero(lost, axis=1) <= MOST_LOST
     rows, columns, lost = rows[enough], columns[enough], lost[enough]
     if not len(rows):
-        return Impulses(places, 0.0)
+        return _Outliers(darker, brighter, 0.0, 0.0)
     middle, spread = _around(plane, rows, columns, lost)
-    value = plane[rows + 1, columns + 1]
-    least = np.maximum(FARTHEST * (high - low), SPREADS * np.maximum(spread, float(median(spread))))
-    chosen = np.abs(value - middle) > least
-    places[rows[chosen] + 1, columns[chosen] + 1] = True
-    typical = float(median(least))
-    amount = _share(np.count_nonzero(chosen & (value < middle)), plane > low + typical)
-    amount += _share(np.count_nonzero(chosen & (value > middle)), plane < high - typical)
-    return Impulses(places, amount) if amount >= FEWEST else Impulses(np.zeros_like(places), 0.0)
+    usual = float(median(spread)) if usual is None else usual
+    least = np.maximum(FARTHEST * (plane.max() - plane.min()), SPREADS * np.maximum(spread, usual))
+    away = plane[rows + 1, columns + 1] - middle
+    darker[rows + 1, columns + 1], brighter[rows + 1, columns + 1] = away < -least, away > least
+    return _Outliers(darker, brighter, float(median(least)), usual, each)
+
+
+def _amount(plane: np.ndarray, found: _Outliers) -> float:
+    """Share of all values that are lost, by those that are seen."""
+    lost = _share(np.count_nonzero(found.darker), plane > plane.min() + found.least)
+    return lost + _share(np.count_nonzero(found.brighter), plane < plane.max() - found.least)
 
 
 def _share(count: int | np.integer, room: np.ndarray) -> float:
