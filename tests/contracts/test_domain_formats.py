@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from damage import cut, flipped, with_hole
 from dicom_files import bundled, dicom
 from exr_files import exr, planes
 from heic_files import heic, ramp
@@ -146,25 +147,9 @@ def test_more_pixels_than_allowed_are_refused_from_the_header(key: str) -> None:
         read(io.BytesIO(content), max_pixels=24 * 32 - 1)
 
 
-def flipped(data: bytearray, generator: np.random.Generator) -> bytearray:
-    for _ in range(generator.integers(1, 8)):
-        data[generator.integers(len(data))] = generator.integers(256)
-    return data
-
-
 def flipped_head(data: bytearray, generator: np.random.Generator) -> bytearray:
     for _ in range(generator.integers(1, 5)):
         data[generator.integers(min(len(data), 1500))] = generator.choice([0, 1, 127, 128, 255])
-    return data
-
-
-def cut(data: bytearray, generator: np.random.Generator) -> bytearray:
-    return data[: generator.integers(len(data))]
-
-
-def with_hole(data: bytearray, generator: np.random.Generator) -> bytearray:
-    start = generator.integers(len(data))
-    del data[start : start + generator.integers(1, 40)]
     return data
 
 

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image as PillowImage
 
+from damage import cut, flipped, with_hole
 from example_images import metadata, picture, with_metadata
 from noiseless.errors import NoiselessError
 from noiseless.image import Image
@@ -59,12 +60,6 @@ def samples() -> dict[str, bytes]:
     return found
 
 
-def flipped(data: bytearray, generator: np.random.Generator) -> bytearray:
-    for _ in range(generator.integers(1, 8)):
-        data[generator.integers(len(data))] = generator.integers(256)
-    return data
-
-
 def flipped_head(data: bytearray, generator: np.random.Generator) -> bytearray:
     for _ in range(generator.integers(1, 4)):
         data[generator.integers(min(len(data), 160))] = generator.choice([0, 1, 127, 128, 255])
@@ -74,16 +69,6 @@ def flipped_head(data: bytearray, generator: np.random.Generator) -> bytearray:
 def flipped_tail(data: bytearray, generator: np.random.Generator) -> bytearray:
     for _ in range(generator.integers(1, 4)):
         data[-generator.integers(1, min(len(data), 400))] = generator.choice([0, 1, 127, 128, 255])
-    return data
-
-
-def cut(data: bytearray, generator: np.random.Generator) -> bytearray:
-    return data[: generator.integers(len(data))]
-
-
-def with_hole(data: bytearray, generator: np.random.Generator) -> bytearray:
-    start = generator.integers(len(data))
-    del data[start : start + generator.integers(1, 40)]
     return data
 
 
