@@ -103,7 +103,8 @@ class Camera(Noise):
 
         Softening, sharpening, tone and resampling change both alike; so the target is not `clean`. Where noise is
         clipped, near black and white, the target is what remains of the picture on average: a denoiser that learned to
-        undo that shift would shift the brightness of pictures that have none.
+        undo that shift would shift the brightness of pictures that have none. Nor is it to learn to sharpen colours
+        that JPEG stores at half resolution: those of the target have it too.
 
         Args:
             clean: (3, H, W), float32 in [0, 1].
@@ -151,7 +152,7 @@ class Camera(Noise):
             noise = self._noise(clean, generator)
             noisy, taken, mean = clean + noise, clean, clipped_mean(clean, noise)
         if generator.random() < self.compressed:
-            noisy = _compress(noisy, int(bounds(self.quality)[0]), generator)
+            noisy, mean = _compress(noisy, mean, int(bounds(self.quality)[0]), generator)
         return noisy, taken, mean
 
     def _resampled(
@@ -165,7 +166,7 @@ class Camera(Noise):
         noise = self._noise(taken, generator, gain=math.sqrt(max(factor, 1.0)))
         noisy, mean = np.clip(taken + noise, 0, 1), clipped_mean(taken, noise)
         if generator.random() < 0.5:
-            noisy = _compress(noisy, int(generator.integers(80, 99)), generator)
+            noisy, mean = _compress(noisy, mean, int(generator.integers(80, 99)), generator)
         resampling = scenery.draw_filter(generator)
         resized = [scenery.resize(picture, (height, width), resampling) for picture in (noisy, taken, mean)]
         return resized[0], resized[1], resized[2]
@@ -253,8 +254,14 @@ def _stripes(shape: tuple[int, int], level: float, generator: np.random.Generato
     return np.asarray(generator.normal(0, level * generator.uniform(0.1, 0.35), size), np.float32)
 
 
-def _compress(picture: np.ndarray, quality: int, generator: np.random.Generator) -> np.ndarray:
-    """JPEG with colours at full or half resolution; half of the pictures are crops, whose grid of blocks is off."""
+def _compress(
+    noisy: np.ndarray, mean: np.ndarray, quality: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """JPEG with colours at full or half resolution; half of the pictures are crops, whose grid of blocks is off.
+
+    The mean of such pictures has colours of that resolution too, and next to none of the rounding.
+    """
     subsampling = 2 if generator.random() < 0.75 else int(generator.integers(2))
     offset = generator.integers(0, 16, 2) if generator.random() < 0.5 else (0, 0)
-    return scenery.jpeg(picture, quality, subsampling, (int(offset[0]), int(offset[1])))
+    place = subsampling, (int(offset[0]), int(offset[1]))
+    return scenery.jpeg(noisy, quality, *place), scenery.jpeg(mean, 100, *place) if subsampling else mean
