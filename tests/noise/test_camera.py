@@ -107,6 +107,20 @@ def test_the_target_keeps_the_brightness_that_clipping_leaves(value: float, resa
     assert abs(left) < 0.3 * abs(shift)
 
 
+def test_the_target_has_no_sharper_colours_than_jpeg_left_in_the_noisy_picture() -> None:
+    """Stripes of red and green, one pixel wide and of one luma, which half the resolution cannot hold."""
+    stripes = np.full((3, 64, 64), 0.5, np.float32)
+    stripes[0, :, ::2], stripes[1, :, ::2] = 0.7, 0.5 - 0.2 * 0.299 / 0.587
+    camera = replace(PLAIN, level=0.4 / 255, quality=95, compressed=1.0, resampled=0.0)
+    halved = 0
+    for seed in range(12):
+        noisy, target = camera.pair(stripes, np.random.default_rng(seed))
+        colours = [np.std(picture[0] - picture[1]) for picture in (noisy, target)]
+        assert colours[1] == pytest.approx(colours[0], abs=0.01)
+        halved += bool(colours[1] < 0.05 < np.std(stripes[0] - stripes[1]))
+    assert halved > 6
+
+
 def test_level_is_the_deviation_of_luma_at_middle_grey() -> None:
     grey = np.full((3, 64, 64), 0.45, np.float32)
     camera = replace(PLAIN, level=0.02, compressed=0.0, resampled=0.0)
