@@ -20,13 +20,15 @@ from tiny_images import save, save_many, texture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are decoded, as it happens."""
     names: list[str] = []
-    original = View.read
+    original = View.read_with_traits
 
-    def counted(self: View, data_range: tuple[float, float] | None = None) -> list[np.ndarray]:
+    def counted(
+        self: View, data_range: tuple[float, float] | None = None
+    ) -> tuple[list[np.ndarray], dict[str, str | bool]]:
         names.append(self.path.name)
         return original(self, data_range)
 
-    monkeypatch.setattr(View, "read", counted)
+    monkeypatch.setattr(View, "read_with_traits", counted)
     return names
 
 

@@ -22,6 +22,8 @@ from noiseless.training.images import open_images
 from noiseless.training.plan import make_plan
 from noiseless.training.run import run_training
 from noiseless.training.state import Listener
+from noiseless.workflows.survey import look_at_images
+from raw_files import dng
 
 WHITE = "gaussian:25"
 
@@ -78,6 +80,22 @@ def test_it_starts_from_what_denoise_takes(
         opened = [Image.from_array(each, channel_axis=0) for each in made]
         reasons = [choose_model(each, told=bool(config.noise), whole=True) for each in opened]
         assert any(said[0].startswith(f"starts from {name}, as denoise takes it: {reason}") for name, reason in reasons)
+
+
+def test_camera_raw_is_a_developed_photograph_in_training_too(tmp_path: Path) -> None:
+    """By its pixels, 16-bit colour, it would not be taken for one; what the file says comes through the store."""
+    pytest.importorskip("rawpy", reason="needs the [raw] extra")
+    (folder := tmp_path / "raw").mkdir()
+    for number in range(2):
+        sensor = 1000 + 100 * np.random.default_rng(number).standard_normal((128, 128))
+        (folder / f"{number}.dng").write_bytes(dng(sensor.astype(np.uint16)))
+    config = from_mapping(RunConfig, over_defaults({"steps": 1, "data": {"noisy": (str(folder),)}}))
+    for _ in range(2):  # decoded now, and out of the store of the run
+        plan = make_plan(config, open_images(config.data, tmp_path / "run", lambda line: None))
+        assert plan.start == "photo-small"
+        assert plan.guessed
+        assert any("starts from photo-small, as denoise takes it: camera raw" in line for line in plan.lines)
+    assert look_at_images(str(folder)).developed
 
 
 def test_nothing_is_learned_of_a_developed_photograph(tmp_path: Path) -> None:

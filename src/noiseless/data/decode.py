@@ -46,9 +46,14 @@ class Arrays(Sequence[np.ndarray]):
         """Name of each image."""
         return [store.entries[entry].name for store, entry in self._chosen]
 
+    def info(self, index: int) -> Mapping[str, Any]:
+        """What the store says of an image."""
+        store, entry = self._chosen[index]
+        return store.entries[entry].info
+
     def successors(self) -> list[int]:
         """Positions whose next image is the next plane of the same file: depth or time of a stack."""
-        info = [store.entries[entry].info for store, entry in self._chosen]
+        info = [self.info(number) for number in range(len(self))]
         places = [(each.get("sha256"), each.get("plane", 0)) for each in info]
         return [number for number, (file, plane) in enumerate(places[:-1]) if places[number + 1] == (file, plane + 1)]
 
@@ -121,7 +126,7 @@ def _decoded(
     unequal: list[str] = []
     for item in source.items:
         try:
-            planes = [view.read(source.data_range) for view in item.views]
+            planes, traits = zip(*(view.read_with_traits(source.data_range) for view in item.views), strict=True)
         except ImageError as error:
             skipped.append(str(error))
             continue
@@ -130,8 +135,8 @@ def _decoded(
             continue
         entries += [asdict(entry) for entry in _entries(source, item, planes, side)]
         for number, scene in enumerate(zip(*planes, strict=True)):
-            for view, array in zip(item.views, scene, strict=True):
-                yield view.name, array, {"sha256": view.sha256, "plane": number}
+            for view, array, known in zip(item.views, scene, traits, strict=True):
+                yield view.name, array, {**known, "sha256": view.sha256, "plane": number}
     _refuse_unequal(unequal)
     if len(skipped) == len(source):
         raise DataError(f"none of {len(source)} images can be read", got="; ".join(skipped[:3]))

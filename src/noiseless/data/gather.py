@@ -6,10 +6,11 @@ import fnmatch
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from noiseless.io import find_images, read
 from noiseless.io.picture import ceiling, in_depth
 
 MAGIC = re.compile(r"[*?\[]")
+
+TRAITS = ("format", "developed")
+"""Metadata by which, beside the pixels, the model for an image is chosen: see `noiseless.denoiser.choose_model`."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +84,25 @@ class View:
             ImageError: the file cannot be read, or holds NaN or infinite values.
             ValueRangeError: float values far outside [0, 1] and no `data_range`.
         """
+        return self.read_with_traits(data_range)[0]
+
+    def read_with_traits(
+        self, data_range: tuple[float, float] | None = None
+    ) -> tuple[list[np.ndarray], dict[str, str | bool]]:
+        """The planes, as `read` gives them, and those of `TRAITS` that are known of the image."""
         if self.entry is not None:
-            return [open_store(self.path)[self.entry]]
+            store = open_store(self.path)
+            return [store[self.entry]], _traits(store.entries[self.entry].info)
         image = read(self.path, data_range=data_range)
         if data_range is not None or image.array.dtype.kind not in "bu" or image.array.dtype.itemsize > 2:
-            return list(image.planes())
+            return list(image.planes()), _traits(image.metadata)
         bits = 16 if image.array.dtype.itemsize == 2 else 8
         planes = image.colours().reshape(-1, image.channels, image.height, image.width)
-        return [in_depth(plane, ceiling(image), bits) for plane in planes]
+        return [in_depth(plane, ceiling(image), bits) for plane in planes], _traits(image.metadata)
+
+
+def _traits(known: Mapping[str, Any]) -> dict[str, str | bool]:
+    return {name: known[name] for name in TRAITS if name in known}
 
 
 def _digest(path: Path) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from noiseless import bundle
 from noiseless.calibration.exposures import check_one_scene
+from noiseless.data.decode import Arrays
 from noiseless.data.parts import spread
 from noiseless.data.store import as_unit_float
 from noiseless.denoiser import PHOTO, find
@@ -203,7 +204,9 @@ def _taken(config: RunConfig, noisy: Sequence[np.ndarray], channels: int) -> tup
     """The shipped model that ``denoise`` takes, and why; nothing of channels for which none ships."""
     if channels not in GREY_OR_COLOUR:
         return "", ""
-    return shipped_for([noisy[number] for number in spread(len(noisy), LOOKED_AT)], channels, told=bool(config.noise))
+    seen = spread(len(noisy), LOOKED_AT)
+    known = [noisy.info(number) if isinstance(noisy, Arrays) else {} for number in seen]
+    return shipped_for([noisy[number] for number in seen], known, channels, told=bool(config.noise))
 
 
 def _start(config: RunConfig, taken: str, why: str) -> tuple[str | None, str]:

@@ -131,7 +131,9 @@ def look_at_images(noisy: str, clean: str | None = None) -> Survey:
     if len(views[-1]) < 2 and kind != "noisy":
         raise DataError(f"one image cannot be split into training and validation: {clean}", expected="two or more")
     chosen = spread(len(views[0]), LOOKED_AT)
-    planes = [[side[number].read()[0] for number in chosen] for side in (views if kind == "pairs" else views[:1])]
+    sides = views if kind == "pairs" else views[:1]
+    seen = [[side[number].read_with_traits() for number in chosen] for side in sides]
+    planes, known = [[array[0] for array, _ in side] for side in seen], [traits for _, traits in seen[0]]
     levels = measure_noise(planes[0], planes[1] if kind == "pairs" else None)
     learned = planes[-1] if kind == "pairs" else [views[-1][0].read()[0], *planes[0]]
     sizes = sorted((array.shape[-2:] for array in planes[0]), key=lambda shape: shape[0] * shape[1])
@@ -145,7 +147,7 @@ def look_at_images(noisy: str, clean: str | None = None) -> Survey:
         size=sizes[len(sizes) // 2],
         smallest=min(min(array.shape[-2:]) for array in learned),
         noise=(min(levels), max(levels)),
-        developed=channels == 3 and shipped_for(planes[0], channels)[0] == PHOTO,
+        developed=channels == 3 and shipped_for(planes[0], known, channels)[0] == PHOTO,
     )
 
 
