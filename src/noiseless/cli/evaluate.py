@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
+from noiseless.cli.options import NO_SETTINGS, NONE, Pairs, Settings, apply_settings
 from noiseless.cli.progress import progress
 from noiseless.errors import ConfigError
 
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
     from noiseless.data.sources import Source
     from noiseless.evaluation.estimates import Estimate, Estimates
-    from noiseless.evaluation.pictures import Pictures
+    from noiseless.evaluation.history import History
     from noiseless.evaluation.report import Report
 
-NONE: list[str] = []
 PAGE = "report.html"
 
 
@@ -48,9 +47,7 @@ def evaluate(
             metavar="SPEC", help="As gaussian:25: what is added to --clean, or what the others have; else estimated."
         ),
     ] = None,
-    pairs: Annotated[
-        tuple[str, str] | None, typer.Option(metavar="NOISY CLEAN", help="Two folders or globs, paired by name.")
-    ] = None,
+    pairs: Pairs = None,
     noisy: Annotated[
         list[str], typer.Option(metavar="DIR...", help="Noisy images alone: PSNR is estimated, with an interval.")
     ] = NONE,
@@ -108,6 +105,7 @@ def evaluate(
 def _measure(models: list[str], source: Source, options: dict[str, Any], json: str | None, report: str | None) -> None:
     """Measure against clean images and print the tables."""
     from noiseless.evaluation import evaluate as measure
+    from noiseless.evaluation.html import write_report
     from noiseless.evaluation.pictures import Pictures
     from noiseless.evaluation.report import text_table
 
@@ -125,7 +123,11 @@ def _measure(models: list[str], source: Source, options: dict[str, Any], json: s
         if rows:
             print("\n".join(["", *text_table(rows)]))
     print("\n".join(["", *made.lines()]))
-    _write(made, pictures, json, report)
+    _to_json(made, json)
+    if report:
+        path = Path(report) / PAGE
+        write_report(made, path, pictures=pictures)
+        print(f"Report: {path}")
 
 
 def _history(models: list[str], file: str, options: dict[str, Any], json: str | None, report: str | None) -> None:
@@ -144,9 +146,7 @@ def _history(models: list[str], file: str, options: dict[str, Any], json: str | 
 
         made = measure_history(models, tasks, watch=watch, **options)
     print("\n".join(["", *text_table(made.rows()), "", *made.lines()]))
-    if json:
-        made.to_json(json)
-        print(f"Numbers: {json}")
+    _to_json(made, json)
     if report:
         write_history(made, Path(report) / PAGE)
         print(f"Report: {Path(report) / PAGE}")
@@ -190,9 +190,7 @@ def _estimate(
         made = estimate(models, source, watch=watch, **options)
         step(len(made.left_out) * len(models))
     print("\n".join(["", *text_table(made.rows()), "", *made.lines(), "", "what was removed:", *made.verdicts()]))
-    if json:
-        made.to_json(json)
-        print(f"Numbers: {json}")
+    _to_json(made, json)
     if report:
         print(f"Report: {pictures.write(made, report, PAGE)}")
     return _leave_out(made)
@@ -208,23 +206,18 @@ def _leave_out(made: Estimates) -> int:
 
 
 def _source(clean: list[str], pairs: tuple[str, str] | None) -> Source:
-    from noiseless.data import CleanImages, Pairs
+    from noiseless.data import CleanImages
+    from noiseless.data import Pairs as PairsOfImages
 
     if bool(clean) == bool(pairs):
         got = "both" if clean else "none"
         raise ConfigError(
             "a measurement needs one source of images", got=got, expected="--clean or --pairs (or --noisy)"
         )
-    return CleanImages.find(clean) if pairs is None else Pairs.find(*pairs)
+    return CleanImages.find(clean) if pairs is None else PairsOfImages.find(*pairs)
 
 
-def _write(made: Report, pictures: Pictures, json: str | None, report: str | None) -> None:
-    from noiseless.evaluation.html import write_report
-
+def _to_json(made: Report | History | Estimates, json: str | None) -> None:
     if json:
         made.to_json(json)
         print(f"Numbers: {json}")
-    if report:
-        path = Path(report) / PAGE
-        write_report(made, path, pictures=pictures)
-        print(f"Report: {path}")

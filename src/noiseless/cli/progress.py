@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
@@ -47,6 +47,18 @@ def progress(label: str, total: float, *, stream: TextIO | None = None, interval
         lines = _Lines(label, total, stream, interval)
         yield lines
         lines.close()
+
+
+def reaching(step: Step) -> Callable[[float, str], None]:
+    """Tells a progress of total 1 the share that is done in all, and a note, instead of how much more is."""
+    reached = 0.0
+
+    def reach(share: float, note: str) -> None:
+        nonlocal reached
+        step(share - reached, note=note)
+        reached = share
+
+    return reach
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +32,7 @@ from noiseless.cli.options import (
     Validation,
     apply_settings,
 )
-from noiseless.cli.progress import clock, progress
+from noiseless.cli.progress import Step, clock, progress, reaching
 from noiseless.training.beforehand import check_run
 from noiseless.training.config import RunConfig, from_mapping, over_defaults
 from noiseless.training.recipe import load_recipe
@@ -93,32 +92,23 @@ def train(
         plain = over_defaults(plain)
     config = apply_settings(from_mapping(RunConfig, plain), settings)
     check_run(config, output, resume=resume, stop_after=stop_after)
-    outcome = run_with_progress(config, output, resume=resume, stop_after=stop_after)
+    from noiseless.training.run import run_training
+
+    with progress("Training", 1.0) as step:
+        outcome = run_training(config, output, resume=resume, stop_after=stop_after, listener=listener(step))
     print("\n".join(summary(outcome)))
     return EXIT_CODES[outcome.ending]
 
 
-def run_with_progress(
-    config: RunConfig, output: str, *, resume: bool = False, stop_after: float | None = None
-) -> Outcome:
-    """Train with a progress bar on a terminal and plain lines elsewhere."""
-    from noiseless.training.run import run_training
-
-    with progress("Training", 1.0) as step:
-        return run_training(config, output, resume=resume, stop_after=stop_after, listener=listener(step))
-
-
-def listener(step: Callable[..., None]) -> Listener:
+def listener(step: Step) -> Listener:
     """Turns what a run tells into progress; validation scores become lines of their own."""
     from noiseless.training.state import Listener
 
-    reached = [0.0]
+    reach = reaching(step)
 
     def status(status: Status) -> None:
-        share = min(status.spent, 1.0)
         best = f", best {status.best:.2f} dB" if status.best > 0 else ""
-        step(share - reached[0], note=f"step {status.step:,}, loss {status.loss:.4g}{best}")
-        reached[0] = share
+        reach(min(status.spent, 1.0), f"step {status.step:,}, loss {status.loss:.4g}{best}")
 
     def scored(status: Status, scores: Scores) -> None:
         gain = scores.psnr - scores.noisy_psnr

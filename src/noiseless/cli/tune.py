@@ -41,13 +41,14 @@ def tune(
     plain = over_budget(load_recipe(recipe), {"minutes": minutes, "steps": steps, "epochs": None})
     if model is not None:
         check_model(model)
+    from noiseless.training.run import check_config
     from noiseless.workflows import tune as search
     from noiseless.workflows.tune_report import write_page
 
     search.import_optuna()
     config = apply_settings(search.settings_of(plain, model), settings)
     tuning = search.Tuning(config, model, output, trials)
-    search.check(tuning)
+    check_config(config)
     study = search.tune(tuning, processes=processes, say=lambda line: print(line, flush=True))
     page = output / "report.html"
     write_page(study, tuning, page)

@@ -21,9 +21,8 @@ from noiseless.errors import ConfigError, DivergedError, WorkError, missing_extr
 from noiseless.finetuning.config import FinetuningConfig, from_recipe
 from noiseless.io.atomic import make_folder, replacing
 from noiseless.runtime.machine import processors
-from noiseless.training.beforehand import check_model
 from noiseless.training.config import RunConfig, from_mapping, to_mapping, write_toml
-from noiseless.training.run import Outcome, check_config, run_training
+from noiseless.training.run import Outcome, run_training
 from noiseless.training.state import Listener, Status
 from noiseless.training.validation import Scores
 from noiseless.workflows.search import applied, as_it_stands, shown, space
@@ -109,17 +108,6 @@ def tune(tuning: Tuning, *, processes: int = 1, say: Callable[[str], None] = lam
         raise WorkError("no trial came to its end", fix="Lower training.lr in the recipe, or give trials more steps.")
     write_best(study, tuning)
     return study
-
-
-def check(tuning: Tuning) -> None:
-    """See that trials can be made, before a study of them is.
-
-    Raises:
-        NoiselessError: settings that no trial can use, or no such model.
-    """
-    check_config(tuning.config)
-    if tuning.model is not None:
-        check_model(tuning.model)
 
 
 def open_study(tuning: Tuning) -> Study:
