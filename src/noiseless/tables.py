@@ -21,6 +21,12 @@ def names(table: Mapping[str, str], group: str) -> list[str]:
     return [*table, *added]
 
 
+def attribute(place: str) -> Any:
+    """What lies at ``module:attribute``, imported now."""
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def load(kind: str, name: str, table: Mapping[str, str], group: str) -> Any:
     """What a name of a table stands for.
 
@@ -34,8 +40,7 @@ def load(kind: str, name: str, table: Mapping[str, str], group: str) -> Any:
         UnknownNameError: neither the table nor an entry point has the name.
     """
     if name in table:
-        module, attribute = table[name].split(":")
-        return getattr(importlib.import_module(module), attribute)
+        return attribute(table[name])
     from importlib.metadata import entry_points  # takes as long to import as much of numpy
 
     for point in entry_points(group=group, name=name):

@@ -183,7 +183,7 @@ def test_resume_without_a_checkpoint_starts_anew(data: DataConfig, tmp_path: Pat
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"steps": None}, "budget"),
+        ({"steps": None}, "how long to train"),
         ({"minutes": 1.0}, "budget"),
         ({"steps": -1}, "positive"),
         ({"noise": ""}, "noise"),

@@ -6,7 +6,6 @@ float. A metric's module is imported when it is asked for.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +50,7 @@ def find(name: str) -> Callable[..., float]:
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        module, attribute = _LAZY[name].split(":")
-        value = globals()[name] = getattr(importlib.import_module(module), attribute)
+        value = globals()[name] = tables.attribute(_LAZY[name])
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

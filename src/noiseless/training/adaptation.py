@@ -12,24 +12,8 @@ from torch import nn
 from noiseless.training.objectives import Objective
 
 
-def _same(network: nn.Module) -> nn.Module:
-    return network
-
-
 def _all_parameters(network: nn.Module, lr: float) -> list[dict[str, Any]]:
     return [{"params": [parameter for parameter in network.parameters() if parameter.requires_grad]}]
-
-
-def _plain(objective: Objective, base: nn.Module) -> Objective:
-    return objective
-
-
-def _nothing(network: nn.Module, folder: Path) -> None:
-    pass
-
-
-def _no_step(network: nn.Module, spent: float) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -48,12 +32,12 @@ class Adaptation:
             what it was made for; ``None`` for none.
     """
 
-    apply: Callable[[nn.Module], nn.Module] = _same
-    merged: Callable[[nn.Module], nn.Module] = _same
+    apply: Callable[[nn.Module], nn.Module] = lambda network: network
+    merged: Callable[[nn.Module], nn.Module] = lambda network: network
     groups: Callable[[nn.Module, float], list[dict[str, Any]]] = _all_parameters
-    objective: Callable[[Objective, nn.Module], Objective] = _plain
-    saved: Callable[[nn.Module, Path], None] = _nothing
-    stepped: Callable[[nn.Module, float], None] = _no_step
+    objective: Callable[[Objective, nn.Module], Objective] = lambda objective, base: objective
+    saved: Callable[[nn.Module, Path], None] = lambda network, folder: None
+    stepped: Callable[[nn.Module, float], None] = lambda network, spent: None
     label: str | None = None
 
 

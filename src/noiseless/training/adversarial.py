@@ -52,11 +52,13 @@ def hardened(
     def attacked(network: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         half = -(-len(batch.noisy) // 2)
 
+        def beginning_with(first: Tensor) -> Batch:
+            return replace(batch, noisy=torch.cat([first, batch.noisy[half:]]))
+
         def loss(first: Tensor) -> Tensor:
             with autocast():
-                return objective(plain, replace(batch, noisy=torch.cat([first, batch.noisy[half:]])), generator)[0]
+                return objective(plain, beginning_with(first), generator)[0]
 
-        hurt = attack.find(loss, batch.noisy[:half], generator)
-        return objective(network, replace(batch, noisy=torch.cat([hurt, batch.noisy[half:]])), generator)
+        return objective(network, beginning_with(attack.find(loss, batch.noisy[:half], generator)), generator)
 
     return attacked

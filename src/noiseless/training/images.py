@@ -146,42 +146,28 @@ def find_sides(config: DataConfig) -> Split:
     kind, data_range = source_of(config), _range(config)
     if config.data:
         return data_folder(config.data, data_range=data_range, group=config.group)
-    find = _FINDERS[kind]
-    validation, test = (find(side, data_range) if side else None for side in (config.validation, config.test))
-    source = find(getattr(config, kind), data_range)
+    validation, test = (_find(kind, side, data_range) if side else None for side in (config.validation, config.test))
+    source = _find(kind, getattr(config, kind), data_range)
     if kind == "noisy" and validation is None and len({item.views[0].sha256 for item in source.items}) == 1:
         return Split(source, source, test)
     return split(source, validation=validation, test=test, test_share=0.0, group=config.group)
 
 
-def _clean(sides: Sequence[str], data_range: Range) -> Source:
-    return CleanImages.find(sides, data_range=data_range)
+def _find(kind: str, given: Sequence[str], data_range: Range) -> Source:
+    """The images of one side, or the two sides of pairs, that are given."""
+    if kind in _ONE_SIDED:
+        return _ONE_SIDED[kind].find(given, data_range=data_range)
+    source, which = _TWO_SIDED[kind]
+    if len(given) != 2:
+        raise ConfigError(f"pairs are two folders or globs, {which}", got=f"{len(given)}: {' '.join(given)}")
+    return source.find(*given, data_range=data_range)
 
 
-def _noisy(sides: Sequence[str], data_range: Range) -> Source:
-    return NoisyImages.find(sides, data_range=data_range)
-
-
-def _pairs(sides: Sequence[str], data_range: Range) -> Source:
-    return Pairs.find(*_two(sides, "noisy and clean"), data_range=data_range)
-
-
-def _noisy_pairs(sides: Sequence[str], data_range: Range) -> Source:
-    return NoisyPairs.find(*_two(sides, "both noisy"), data_range=data_range)
-
-
-_FINDERS: dict[str, Callable[[Sequence[str], Range], Source]] = {
-    "clean": _clean,
-    "noisy": _noisy,
-    "pairs": _pairs,
-    "noisy_pairs": _noisy_pairs,
+_ONE_SIDED: dict[str, type[CleanImages | NoisyImages]] = {"clean": CleanImages, "noisy": NoisyImages}
+_TWO_SIDED: dict[str, tuple[type[Pairs | NoisyPairs], str]] = {
+    "pairs": (Pairs, "noisy and clean"),
+    "noisy_pairs": (NoisyPairs, "both noisy"),
 }
-
-
-def _two(sides: Sequence[str], which: str) -> tuple[str, str]:
-    if len(sides) != 2:
-        raise ConfigError(f"pairs are two folders or globs, {which}", got=f"{len(sides)}: {' '.join(sides)}")
-    return sides[0], sides[1]
 
 
 def _range(config: DataConfig) -> Range:

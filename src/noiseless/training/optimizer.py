@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from noiseless import tables
 from noiseless.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -30,13 +30,12 @@ def build_optimizer(parameters: Any, config: TrainingConfig) -> torch.optim.Opti
     """
     if config.optimizer not in OPTIMIZERS:
         raise UnknownNameError("optimizer", config.optimizer, OPTIMIZERS)
-    module, attribute = OPTIMIZERS[config.optimizer].split(":")
     settings: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
     if config.optimizer in ("adamw", "adam"):
         settings["fused"] = True  # takes a fifth of the time
     if config.optimizer == "sgd":
         settings |= {"momentum": config.momentum, "nesterov": config.momentum > 0}
-    optimizer: torch.optim.Optimizer = getattr(importlib.import_module(module), attribute)(parameters, **settings)
+    optimizer: torch.optim.Optimizer = tables.attribute(OPTIMIZERS[config.optimizer])(parameters, **settings)
     return optimizer
 
 

@@ -21,6 +21,7 @@ from noiseless.data.augment import (
     change_tone,
     crop_window,
     mixup,
+    random_crop,
     random_orientation,
     rescale,
     to_channels,
@@ -102,7 +103,7 @@ class CleanPatches:
         if generator.random() < self.config.rescale:
             patch = rescale(image, size, generator)
         else:
-            patch = crop_window(image, size, generator)(image)
+            patch = random_crop(image, size, generator)
         return to_channels(random_orientation(as_unit_float(patch), generator), self.channels)
 
 
@@ -169,9 +170,8 @@ class NoisyPatches:
     def draw(self, generator: np.random.Generator, size: int) -> Patch:
         """One noisy patch."""
         index = self._weighted.choose(generator)
-        image = self.images[index]
-        cut = crop_window(image, size, generator)(image)
-        noisy = random_orientation(to_channels(as_unit_float(cut), self.channels), generator)
+        crop = random_crop(self.images[index], size, generator)
+        noisy = random_orientation(to_channels(as_unit_float(crop), self.channels), generator)
         return Patch(noisy, noisy, None if self.levels is None else self.levels[index](noisy), referenced=False)
 
 

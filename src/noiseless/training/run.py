@@ -127,7 +127,8 @@ def run_training(
         check_run(config, folder, resume=resume, stop_after=stop_after)
         check_config(config)
     precision = _precision(config)
-    fabric = start_fabric(config, precision)
+    fabric = open_fabric(config.training, precision)
+    fabric.launch()
     if not fabric.is_global_zero:
         listener = Listener()
     images = _images(config, folder, fabric, listener)
@@ -172,13 +173,6 @@ def _precision(config: RunConfig) -> Precision:
         return training.precision
     cuda = training.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
     return faster_precision(torch.device("cuda" if cuda else "cpu"))
-
-
-def start_fabric(config: RunConfig, precision: Precision) -> Fabric:
-    """Lightning Fabric with the devices and precision of the configuration, its processes launched."""
-    fabric = open_fabric(config.training, precision)
-    fabric.launch()
-    return fabric
 
 
 def _settle(

@@ -52,11 +52,6 @@ class Status:
     best: float
     logs: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def seconds_left(self) -> float:
-        """Seconds until the budget is spent, at the pace so far."""
-        return self.seconds / self.spent * (1 - min(self.spent, 1.0)) if self.spent > 0 else float("inf")
-
 
 @dataclass
 class Run:

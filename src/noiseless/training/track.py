@@ -48,16 +48,14 @@ class Tracker:
 
     def status(self, status: Status) -> None:
         """Record loss and learning rate."""
-        row = {"step": status.step, "spent": f"{status.spent:.5f}", "seconds": f"{status.seconds:.1f}"}
-        self._write(row | {"loss": f"{status.loss:.6g}", "lr": f"{status.lr:.4g}"})
+        self._write(status, {"loss": f"{status.loss:.6g}", "lr": f"{status.lr:.4g}"})
         self._scalars(status.step, {"train/loss": status.loss, "train/lr": status.lr, **status.logs})
 
     def scores(self, status: Status, scores: Scores) -> None:
         """Record a validation: PSNR, SSIM and pictures of noisy, restored and clean side by side."""
-        row = {"step": status.step, "spent": f"{status.spent:.5f}", "seconds": f"{status.seconds:.1f}"}
         values = {"psnr": scores.psnr, "ssim": scores.ssim, "noisy_psnr": scores.noisy_psnr}
         values = {name: value for name, value in values.items() if not math.isnan(value)}
-        self._write(row | {name: f"{value:.4f}" for name, value in values.items()})
+        self._write(status, {name: f"{value:.4f}" for name, value in values.items()})
         self._scalars(status.step, {f"validation/{name}": value for name, value in values.items()})
         for number, sides in enumerate(scores.pictures):
             strip = np.concatenate([_rgb(side) for side in sides], axis=2)
@@ -78,8 +76,9 @@ class Tracker:
         if self._wandb is not None:
             self._wandb.finish()
 
-    def _write(self, row: dict[str, Any]) -> None:
-        self._rows.writerow(row)
+    def _write(self, status: Status, values: dict[str, str]) -> None:
+        when = {"step": status.step, "spent": f"{status.spent:.5f}", "seconds": f"{status.seconds:.1f}"}
+        self._rows.writerow(when | values)
         self._file.flush()
 
     def _scalars(self, step: int, values: dict[str, float]) -> None:

@@ -6,11 +6,11 @@ An objective is a function ``(network, batch, generator) -> (loss, logs)``; the 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from noiseless import tables
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.networks import spec_of
 
@@ -79,8 +79,7 @@ def create(name: str, loss: Loss, noise: KnownNoise | None = None) -> Objective:
     """
     if name not in OBJECTIVES:
         raise UnknownNameError("objective", name, OBJECTIVES)
-    module, attribute = OBJECTIVES[name].split(":")
-    make: Maker = getattr(importlib.import_module(module), attribute)
+    make: Maker = tables.attribute(OBJECTIVES[name])
     if noise is None and name not in REFERENCED:
         raise ConfigError(f"the objective {name} must know the noise", fix="Add --noise, or name noisy images.")
     return make(loss if noise is None else _in_deviations(loss, noise), noise)
