@@ -95,37 +95,22 @@ class BundleWriter:
         return bundle.write(made, files)
 
 
-def save_bundle(
-    network: nn.Module,
-    folder: str | Path,
-    *,
-    name: str,
-    network_name: str,
-    arguments: Mapping[str, Any],
-    noise: Mapping[str, Any] | None,
-    card: str,
-    train: Mapping[str, Any],
-    dtype: str = "float16",
-) -> Bundle:
+def save_bundle(network: nn.Module, folder: str | Path, **record: Any) -> Bundle:
     """Save a network as a bundle that runs without torch: a `BundleWriter` that writes once.
+
+    Args:
+        network: with an attribute ``spec``.
+        folder: where to.
+        record: the other arguments of `BundleWriter.write`.
 
     Raises:
         OutputError: the folder cannot be written.
         WorkError: the network cannot be exported, or the graph does not compute what the network does.
     """
-    return BundleWriter(network).write(
-        folder,
-        name=name,
-        network_name=network_name,
-        arguments=arguments,
-        noise=noise,
-        card=card,
-        train=train,
-        dtype=dtype,
-    )
+    return BundleWriter(network).write(folder, **record)
 
 
-def network_tensors(network: nn.Module, dtype: str = "float32") -> dict[str, npt.NDArray[Any]]:
+def network_tensors(network: nn.Module, dtype: str) -> dict[str, npt.NDArray[Any]]:
     """A network's parameters and buffers; matrices and kernels in `dtype` where their values fit."""
     tensors = {}
     for name, tensor in network.state_dict().items():

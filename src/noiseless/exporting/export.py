@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from noiseless.denoiser import find
 from noiseless.errors import UnknownNameError, WorkError
 from noiseless.exporting import save_bundle
 from noiseless.exporting.graph import TOLERANCE
+from noiseless.exporting.session import open_session
 from noiseless.exporting.standalone import folded, standalone
 from noiseless.inference import restore
 from noiseless.io.atomic import check_reachable, make_folder, replacing
@@ -105,8 +107,6 @@ def _int8_graph(bundle: Bundle, beside: Path) -> Bundle:
     """
     if bundle.int8_graph_path.is_file():
         return bundle
-    from dataclasses import replace
-
     from noiseless.exporting.int8 import describe, make_int8, store
 
     made = make_int8(bundle)
@@ -137,11 +137,7 @@ def _write_openvino(bundle: Bundle, graph: Path, folder: Path, name: str) -> lis
 
 
 def _open_onnx(path: Path) -> Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+    session = open_session(path)
     names = [item.name for item in session.get_inputs()]
 
     def run(image: Array, sigma: Array | None) -> Array:

@@ -21,7 +21,9 @@ from noiseless.bundle import NetworkSpec, Stored
 from noiseless.errors import WorkError
 from noiseless.exporting.memory import peak_bytes
 from noiseless.exporting.quantise import CONVOLUTIONS, drop_unused
+from noiseless.exporting.session import open_session
 from noiseless.networks import spec_of
+from noiseless.tiling import round_up
 
 IMAGE, SIGMA, RESTORED = "image", "sigma", "restored"
 TOLERANCE = 1e-4
@@ -131,7 +133,7 @@ def _export(network: nn.Module, optimize: bool) -> onnx.ModelProto:
 
 def _example(spec: NetworkSpec, batch: int, multiples: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
     """An image and a map to try a network on; its sides are different multiples of what it demands."""
-    smallest = -(-spec.minimum_size // spec.multiple_of) * spec.multiple_of
+    smallest = round_up(spec.minimum_size, spec.multiple_of)
     height, width = (smallest + number * spec.multiple_of for number in multiples)
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(batch, spec.channels, height, width, generator=generator)
@@ -249,8 +251,6 @@ def _bytes_per_pixel(skeleton: bytes, network: nn.Module) -> float:
 
 def _check(skeleton: bytes, network: nn.Module) -> None:
     """Compare torch and ONNX Runtime with changed weights, which must all be outside the graph."""
-    import onnxruntime
-
     generator = torch.Generator().manual_seed(1)
     changed = copy.deepcopy(network)
     for tensor in changed.state_dict().values():
@@ -259,10 +259,7 @@ def _check(skeleton: bytes, network: nn.Module) -> None:
     image, sigma = _example(spec_of(network), 1, (5, 2))
     with torch.inference_mode():
         expected = (changed(image) if sigma is None else changed(image, sigma)).numpy()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    model = _with_weights(skeleton, changed).SerializeToString()
-    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    session = open_session(_with_weights(skeleton, changed).SerializeToString())
     found = session.run(None, _feeds(image, sigma))[0]
     error = float(np.abs(found - expected).max()) / max(1.0, float(np.abs(expected).max()))
     if not error <= TOLERANCE:

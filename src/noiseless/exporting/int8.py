@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +24,7 @@ from noiseless.exporting.examples import Example, calibration_examples, held_out
 from noiseless.exporting.normalisation import fold_normalisation
 from noiseless.exporting.quantise import Layer, Seen, find_layers, quantise
 from noiseless.exporting.rounding import products
+from noiseless.exporting.session import open_session
 from noiseless.metrics import psnr
 from noiseless.runtime import Engine, open_engine
 
@@ -341,21 +341,13 @@ def _told(model: onnx.ModelProto, names: Sequence[str], examples: Iterable[Examp
     told.CopyFrom(model)
     result = told.graph.output[0].name
     told.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    session = _session(told.SerializeToString())
+    session = open_session(told.SerializeToString())
     yield from (session.run([result, *names], _feeds(example)) for example in examples)
 
 
 def _run(model: onnx.ModelProto, examples: Iterable[Example]) -> list[Array]:
-    session = _session(model.SerializeToString())
+    session = open_session(model.SerializeToString())
     return [session.run(None, _feeds(example))[0] for example in examples]
-
-
-def _session(model: bytes) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
 
 
 def _feeds(example: Example) -> Mapping[str, Array]:

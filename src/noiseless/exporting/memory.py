@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from noiseless.exporting.session import open_session
+
 
 def peak_bytes(model: onnx.ModelProto, feeds: Mapping[str, npt.NDArray[np.float32]]) -> int:
     """Most bytes of activations alive at once, when nodes run in the order of the graph.
@@ -31,15 +33,12 @@ def peak_bytes(model: onnx.ModelProto, feeds: Mapping[str, npt.NDArray[np.float3
 
 def _activations(model: onnx.ModelProto, feeds: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, int]:
     """Bytes of each node's outputs, from a run in which all of them are outputs of the graph."""
-    import onnxruntime
+    from onnxruntime import GraphOptimizationLevel
 
     told = onnx.ModelProto()
     told.CopyFrom(model)
     names = [name for node in model.graph.node for name in node.output if name]
     del told.graph.output[:]
     told.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(told.SerializeToString(), options, ["CPUExecutionProvider"])
+    session = open_session(told.SerializeToString(), graph_optimization_level=GraphOptimizationLevel.ORT_DISABLE_ALL)
     return {name: array.nbytes for name, array in zip(names, session.run(names, feeds), strict=True)}

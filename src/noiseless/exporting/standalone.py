@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 from noiseless.bundle import Bundle, NetworkSpec
 from noiseless.exporting.graph import IMAGE, RESTORED, SIGMA
+from noiseless.exporting.session import open_session
 
 PRODUCER = "noiseless"
 
@@ -35,13 +36,10 @@ def standalone(bundle: Bundle, graph: Path) -> onnx.ModelProto:
 
 def folded(model: onnx.ModelProto, path: Path) -> None:
     """Write a model with what follows from constants computed: int8 weights are then stored as int8."""
-    import onnxruntime
+    from onnxruntime import GraphOptimizationLevel
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(path)
-    onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    basic = GraphOptimizationLevel.ORT_ENABLE_BASIC
+    open_session(model.SerializeToString(), graph_optimization_level=basic, optimized_model_filepath=str(path))
 
 
 def _description(bundle: Bundle) -> dict[str, str]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from noiseless.finetuning.config import MethodConfig
-from noiseless.finetuning.lowrank import CONVOLUTIONS, Change, add_changes, update
+from noiseless.finetuning.lowrank import Change, add_changes, is_convolution, update
 
 SURPLUS = 2
 """How many times the rank of the budget every update begins with."""
@@ -77,7 +77,7 @@ def adalora(network: nn.Module, config: MethodConfig) -> nn.Module:
     return add_changes(
         network,
         config,
-        lambda layer: isinstance(layer, CONVOLUTIONS),
+        is_convolution,
         lambda weight: Triplets(weight, SURPLUS * config.rank, config.scale),
     )
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from noiseless.networks import spec_of
+from noiseless.tiling import round_up
 from noiseless.training.objectives import apply
 
 
@@ -36,7 +37,7 @@ def call_order(network: nn.Module) -> list[str]:
     ]
     hooks = [layer.register_forward_hook(note(name)) for name, layer in layers]
     training, device = network.training, next(network.parameters()).device
-    side = -(-max(spec.minimum_size, spec.multiple_of) // spec.multiple_of) * spec.multiple_of
+    side = round_up(spec.minimum_size, spec.multiple_of)
     try:
         with torch.no_grad():
             picture = torch.zeros(1, spec.channels, side, side, device=device)

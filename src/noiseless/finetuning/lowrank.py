@@ -18,7 +18,10 @@ from noiseless.finetuning.config import MethodConfig
 from noiseless.finetuning.freezing import nothing_to_train
 from noiseless.finetuning.layers import matches
 
-CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+
+def is_convolution(layer: nn.Module) -> bool:
+    """Whether a layer has a kernel, towards larger images too."""
+    return isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
 
 
 def whole_kernel(weight: Tensor, product: Tensor) -> Tensor:
@@ -84,7 +87,7 @@ def lora(network: nn.Module, config: MethodConfig) -> nn.Module:
 
     Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2022.
     """
-    return add_updates(network, config, lambda layer: isinstance(layer, CONVOLUTIONS))
+    return add_updates(network, config, is_convolution)
 
 
 def adapter(network: nn.Module, config: MethodConfig) -> nn.Module:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from noiseless.finetuning.config import MethodConfig
-from noiseless.finetuning.lowrank import CONVOLUTIONS, Change, add_changes
+from noiseless.finetuning.lowrank import Change, add_changes, is_convolution
 
 
 class Modulated(Change):
@@ -49,4 +49,4 @@ def prompt(network: nn.Module, config: MethodConfig) -> nn.Module:
     Raises:
         ConfigError: there is no convolution.
     """
-    return add_changes(network, config, lambda layer: isinstance(layer, CONVOLUTIONS), Modulated)
+    return add_changes(network, config, is_convolution, Modulated)
