@@ -178,7 +178,7 @@ def _crops_of(
     small = scale_down(pixels, factor, preparation.filter)
     report.images += 1
     report.factors[factor] += 1
-    if factor > 1 and noise_level(small) > STILL_NOISY and _is_noise(small, preparation.filter):
+    if factor > 1 and noise_level(small) > STILL_NOISY and is_noise(small, preparation.filter):
         report.noisy.append(entry.path)
     if min(small.shape[-2:]) < SMALLEST_SIDE:
         report.skipped.append(f"{entry.path} is only {small.shape[-1]}x{small.shape[-2]} after scaling down")
@@ -198,14 +198,19 @@ def choose_factor(pixels: np.ndarray, filter: str = "lanczos") -> float:
     if max(pixels.shape[-2:]) < LARGE:
         return 1.0
     luma = _luma(pixels)[None]
-    if not _is_noise(scale_down(luma, AUTO_FACTORS[0], filter), filter):
+    if not is_noise(scale_down(luma, AUTO_FACTORS[0], filter), filter):
         return AUTO_FACTORS[0]
     clean = (factor for factor in AUTO_FACTORS if noise_level(scale_down(luma, factor, filter)) <= CLEAN_ENOUGH)
     return next(clean, AUTO_FACTORS[-1])
 
 
-def _is_noise(pixels: np.ndarray, filter: str) -> bool:
-    """Whether what the smoothest places hold is noise: it falls when pixels are averaged, texture stays."""
+def is_noise(pixels: np.ndarray, filter: str = "lanczos") -> bool:
+    """Whether what the smoothest places hold is noise: it falls when pixels are averaged, texture stays.
+
+    Args:
+        pixels: (C, H, W): uint8, uint16 or float32.
+        filter: a key of `FILTERS`.
+    """
     smaller = noise_level(scale_down(pixels, 2.0, filter))
     return smaller < FALL_OF_NOISE * noise_level(pixels)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from noiseless._version import __version__
 from noiseless.data.augment import random_crop, random_orientation, rescale, to_channels
-from noiseless.data.prepare import FALL_OF_NOISE, noise_level, scale_down
+from noiseless.data.prepare import is_noise, noise_level
 from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError, OutputError
 from noiseless.io.atomic import not_written
@@ -136,7 +136,8 @@ def find_grainy(images: Sequence[np.ndarray]) -> frozenset[int]:
 
     It is noise and not texture where it falls when pixels are averaged.
     """
-    return frozenset(number for number, image in enumerate(images) if _is_grainy(image))
+    noisy = (number for number, image in enumerate(images) if noise_level(image) > GRAIN and is_noise(image))
+    return frozenset(noisy)
 
 
 def draw_patch(
@@ -163,11 +164,6 @@ def draw_patch(
     if generator.random() < 0.5:
         chosen = max(chosen, one(), key=_liveliness)
     return random_orientation(to_channels(chosen, 3), generator)
-
-
-def _is_grainy(image: np.ndarray) -> bool:
-    level = noise_level(image)
-    return level > GRAIN and noise_level(scale_down(image, 2.0)) < FALL_OF_NOISE * level
 
 
 def _liveliness(patch: np.ndarray) -> float:

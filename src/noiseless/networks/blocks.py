@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from noiseless.bundle import NetworkSpec
 from noiseless.errors import ConfigError, SigmaError, UnknownNameError
+from noiseless.tiling import round_up
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -74,11 +75,6 @@ def context(multiple: int, layers: Iterable[tuple[int, int]]) -> int:
     for kernel_size, factor in layers:
         pixels = round_up(pixels, factor) + kernel_size // 2 * factor
     return round_up(pixels, multiple)
-
-
-def round_up(value: int, multiple: int) -> int:
-    """The least multiple that is not below the value."""
-    return -(-value // multiple) * multiple
 
 
 def start_near_identity(network: nn.Module, tail: nn.Conv2d) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from noiseless.bundle import NetworkSpec
-from noiseless.networks.blocks import round_up
+from noiseless.tiling import round_up
 
 TOLERANCE = 1e-5
 """Largest difference between tiled and whole, in [0, 1] units, at which a halo is enough."""
@@ -50,18 +51,16 @@ def multiply_adds(network: nn.Module, size: int = 256) -> int:
     return sum(counts)
 
 
-def measure_halo(network: nn.Module, *, tolerance: float = TOLERANCE, limit: int = 192, seed: int = 0) -> int | None:
+def measure_halo(network: nn.Module, *, limit: int) -> int | None:
     """The least context, in pixels, with which the middle of a tile comes out as in the whole image.
 
     A noisy picture is restored whole and in tiles cut from it, and the smallest context found that keeps their
-    largest difference within the tolerance. It depends on the weights: trained ones look less far than
+    largest difference within `TOLERANCE`. It depends on the weights: trained ones look less far than
     the layers could reach.
 
     Args:
         network: with an attribute ``spec``; left as it is.
-        tolerance: largest difference allowed, in [0, 1] units.
         limit: most pixels of context to try.
-        seed: of the picture.
 
     Returns:
         A multiple of the spec's, or ``None`` where no context up to the limit is enough.
@@ -69,20 +68,20 @@ def measure_halo(network: nn.Module, *, tolerance: float = TOLERANCE, limit: int
     spec = _spec(network)
     core = round_up(max(CORE, spec.minimum_size), spec.multiple_of)
     steps = limit // spec.multiple_of
-    picture = noisy_picture(spec.channels, core + 2 * steps * spec.multiple_of, seed)
+    picture = noisy_picture(spec.channels, core + 2 * steps * spec.multiple_of, seed=0)
     with _evaluating(network):
         whole = _apply(network, picture)
 
-        def differs(step: int) -> bool:
+        def suffices(step: int) -> bool:
             border = (steps - step) * spec.multiple_of
             halo, end = step * spec.multiple_of, picture.shape[-1] - border
             tile = _apply(network, picture[..., border:end, border:end])
             wanted = whole[..., border:end, border:end]
             middle = slice(halo, halo + core)
             difference = (tile - wanted)[..., middle, middle]
-            return difference.abs().max().item() > tolerance
+            return not difference.abs().max().item() > TOLERANCE
 
-        enough = _first_false(differs, steps)
+        enough = bisect.bisect_left(range(steps), True, key=suffices)
     return None if enough == steps else enough * spec.multiple_of
 
 
@@ -110,18 +109,6 @@ def _layer_multiply_adds(layer: nn.Module, inputs: Tensor, output: Tensor) -> in
     if isinstance(layer, nn.Conv2d | nn.Linear):
         return output.numel() * layer.weight[0].numel()
     raise TypeError(f"no count for {type(layer).__name__}")
-
-
-def _first_false(differs: Callable[[int], bool], steps: int) -> int:
-    """The least step in 0..steps - 1 at which `differs` is false, by bisection; `steps` if there is none."""
-    low, high = 0, steps
-    while low < high:
-        middle = (low + high) // 2
-        if differs(middle):
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 def _spec(network: nn.Module) -> NetworkSpec:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from noiseless.bundle import NetworkSpec
 from noiseless.errors import BundleError, MissingExtraError
 from noiseless.networks.spec import TOLERANCE, measure_halo, noisy_picture
+from noiseless.tiling import round_up
 
 NETWORK = "spandrel"
 LARGEST_HALO = 64
@@ -71,16 +72,14 @@ def recognise(state: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], dict[st
     found = _describe(state) if installed() else None
     if found is None:
         return None
-    tensors = [
-        f"{name}:{str(t.dtype).removeprefix('torch.')}:{'x'.join(map(str, t.shape))}" for name, t in state.items()
-    ]
+    tensors = [_described(name, tensor) for name, tensor in state.items()]
     network = Spandrel(tensors).eval()
     try:
         network.network.load_state_dict(found.model.state_dict())
     except RuntimeError as error:
         raise BundleError(_lost(found), got=str(error).partition("\n")[0]) from error
     spec = network.spec
-    side = -(-max(64, spec.minimum_size) // spec.multiple_of) * spec.multiple_of
+    side = round_up(max(64, spec.minimum_size), spec.multiple_of)
     picture = noisy_picture(spec.channels, side, 0)
     with torch.no_grad():
         difference = float((network(picture) - found._call_fn(found.model.eval(), picture)).abs().max())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +137,7 @@ def open_engine(
         BundleError: the engine cannot load the model.
     """
     choice = choose(bundle, engine=engine, precision=precision, device=device)
-    opened: Engine = _engine_class(choice.engine)(bundle, precision=choice.precision, device=device, threads=threads)
+    opened = _engine_class(choice.engine)(bundle, precision=choice.precision, device=device, threads=threads)
     opened.note = choice.note
     return _automatic(opened, bundle, device, threads) if engine == "auto" else opened
 
@@ -167,10 +167,9 @@ def _automatic(first: Engine, bundle: Bundle, device: str, threads: int | None) 
         if not _offers(name, bundle, precision, device, insist=False):
             return None
         try:
-            opened: Engine = _engine_class(name)(bundle, precision=precision, device=device, threads=threads)
+            return _engine_class(name)(bundle, precision=precision, device=device, threads=threads)
         except BundleError:  # nobody asked for it by name
             return None
-        return opened
 
     key = model_key(bundle, precision, device, threads, installed)
     return AutomaticEngine(first, bundle, installed, open_named, key)
@@ -202,7 +201,7 @@ def choose(bundle: Bundle, *, engine: str = "auto", precision: str = "exact", de
 def _offers(name: str, bundle: Bundle, precision: Precision, device: str, *, insist: bool) -> bool:
     if name in ENGINES and not insist and importlib.util.find_spec(name) is None:
         return False
-    return bool(_engine_class(name).offers(bundle, precision, device))
+    return _engine_class(name).offers(bundle, precision, device)
 
 
 def _fix(bundle: Bundle, engine: str, device: str) -> str | None:
@@ -213,8 +212,9 @@ def _fix(bundle: Bundle, engine: str, device: str) -> str | None:
     return None if bundle.graph_path.is_file() else "Only torch runs a model without a graph: leave engine out."
 
 
-def _engine_class(name: str) -> Any:
-    return tables.load("engine", name, ENGINES, GROUP)
+def _engine_class(name: str) -> EngineClass:
+    found: EngineClass = tables.load("engine", name, ENGINES, GROUP)
+    return found
 
 
 def _note(bundle: Bundle, wanted: str, found: str) -> str:
