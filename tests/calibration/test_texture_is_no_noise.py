@@ -10,7 +10,7 @@ import noiseless
 from noiseless.calibration import examine_planes, told_level
 from noiseless.calibration.bands import measure_bands
 from noiseless.calibration.patches import NOWHERE
-from noiseless.calibration.texture import take_blocks
+from noiseless.calibration.texture import measure_texture, take_blocks
 from noiseless.data import samples
 from noiseless.noise import Camera, parse
 from shaded_scenes import as_8_bit
@@ -89,3 +89,16 @@ def test_text_on_a_screen_is_no_noise_but_noise_on_it_is() -> None:
     assert examine_planes([stored(page)]).kind == "none"
     noisy = examine_planes([stored(page + np.random.default_rng(1).standard_normal(page.shape) * 5 / 255)])
     assert 255 * noisy.channels[0].sigma == pytest.approx(5, rel=0.1)
+
+
+@pytest.mark.parametrize("length", [0.7, 1.0, 1.5, 3.0])
+def test_what_is_not_normal_is_picture_and_takes_from_the_level(length: float) -> None:
+    """Blades and gravel of one size have the spectrum of noise, but not its distribution."""
+    generator = np.random.default_rng(0)
+    normal, sparse = generator.standard_normal((256, 256)), generator.exponential(size=(256, 256)) ** 2
+    blocks = [take_blocks([gaussian_filter(each, length / 2**0.5)], NOWHERE) for each in (normal, sparse)]
+    noise, picture = (measure_texture(each, np.ones_like(each.energies)) for each in blocks)
+    assert noise is not None
+    assert picture is not None
+    assert noise.pure > 0.95
+    assert picture.pure < 0.85

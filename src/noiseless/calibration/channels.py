@@ -186,6 +186,7 @@ def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
         return _untold(defects)
     blocks = take_blocks(differences, NOWHERE, mask)
     texture = measure_texture(blocks, np.full_like(blocks.energies, _finest(differences) + NOTHING))
+    texture = None if texture is None else replace(texture, pure=1.0)  # there is no picture in a difference
     looks = _Looks(cache(partial(measure_bands, blocks)), cache(partial(measure_halved, differences, NOWHERE, mask)))
     return _measured(fit, texture, defects, looks, clipped=False, step=0.0)
 
@@ -275,7 +276,8 @@ def _measured(
     change = gain * (fit.span[1] - fit.span[0]) / max(fit.level, 1e-12)
     dependent = gain > CERTAIN * gain_error and change > SLOPE
     if correlated and texture is not None:
-        sigma = texture.sigma if developed else min(texture.sigma, looks.bands().highest(texture.length))
+        highest = min(texture.sigma, looks.bands().highest(texture.length))
+        sigma = texture.sigma if developed else texture.pure * highest
         soft = replace(channel, sigma=sigma, sigma_interval=(LOOSE[0] * sigma, LOOSE[1] * sigma), length=texture.length)
         return Measured(soft, True, dependent, correlated=True, developed=developed, white=channel)
     undecided = _may_lie_over_all(texture) and texture is not None and texture.fall > FALL

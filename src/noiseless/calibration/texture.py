@@ -44,6 +44,16 @@ WAVELENGTHS = (2.0, 4.0, 8.0, 16.0)
 FINE, FINEST = (0.36, 0.5), 0.36
 """Frequencies, in periods per pixel, of fine detail: along any direction; and of the finest: along both axes."""
 
+CHANCE, PULL, PUREST = 1.5, 3.0, 0.5
+"""Standard deviations of chance by which blocks of noise may differ from a normal distribution; how much what goes
+beyond takes from the level, for what is not normal is picture; and the share that is left at least. Found on half of
+218 crops of photographs of training with correlated noise of 5 and 10 grey levels, whose level was then off by half or
+more on 5.8 in a hundred instead of 13.8; on the other half, 5.3 instead of 9.1. Where such noise is seen that is not
+there, its level is 0.65 of what it was."""
+
+FEWEST_NORMAL = 6
+"""Blocks, none of their pixels clipped, whose distribution says something."""
+
 INSIDE, HALF_INSIDE = 0.98, 0.4
 """Share of the pixels of a block that must not be clipped; the second where there are fewer than SOME_BLOCKS of the
 first, and noise is seen all over: half of all blocks have it."""
@@ -60,11 +70,13 @@ class Blocks:
         means: (n,).
         residuals: (n, SIDE, SIDE), float32.
         energies: (n,), variance of each.
+        clipped: (n,), share of the pixels that lie on a limit.
     """
 
     means: np.ndarray
     residuals: np.ndarray
     energies: np.ndarray
+    clipped: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,7 @@ class Texture:
         uneven: 1.1 or so for noise, more for what belongs to a picture.
         floor: standard deviation that all but 3% of all blocks exceed.
         fall: power of fine over that of the finest detail: 1 for white noise, over whatever picture.
+        pure: share of `sigma` that is noise, as far as blocks are distributed normally.
     """
 
     sigma: float
@@ -90,6 +103,7 @@ class Texture:
     uneven: float
     floor: float
     fall: float
+    pure: float
 
     @property
     def first_lag(self) -> float:
@@ -116,14 +130,14 @@ def take_blocks(planes: Sequence[np.ndarray], limits: tuple[float, float], mask:
     if np.count_nonzero(chosen) < SOME_BLOCKS:
         half = varied & (clipped < 1 - HALF_INSIDE)
         chosen = half if np.count_nonzero(half) > len(pixels) / 2 else chosen
-    pixels = pixels[chosen]
+    pixels, clipped = pixels[chosen], clipped[chosen]
     means = pixels.mean(axis=1)
     residuals = pixels - means[:, None]
     residuals -= (residuals @ _SLOPES) @ _SLOPES.T
     if limits != NOWHERE:
-        residuals /= np.sqrt(_left(clipped[chosen]))[:, None]
+        residuals /= np.sqrt(_left(clipped))[:, None]
     energies = np.einsum("np,np->n", residuals, residuals).astype(np.float64) / (SIDE * SIDE - 3)
-    return Blocks(means, residuals.reshape(-1, SIDE, SIDE), energies)
+    return Blocks(means, residuals.reshape(-1, SIDE, SIDE), energies, clipped)
 
 
 def bare_share(planes: Sequence[np.ndarray], mask: np.ndarray | None = None) -> float:
@@ -155,8 +169,8 @@ def measure_texture(blocks: Blocks, expected: np.ndarray) -> Texture | None:
     floor = float(np.quantile(blocks.energies, 0.03))
     energy, uneven = _energy(blocks, HIGHEST * floor if floor > FLOOR**2 else math.inf)
     octaves = _octaves(power, float(np.mean(blocks.energies[chosen])))
-    sigma, fall = math.sqrt(energy / kept), _fall(power)
-    return Texture(sigma, across, down, length, octaves, uneven, math.sqrt(floor), fall)
+    sigma, fall, pure = math.sqrt(energy / kept), _fall(power), _purity(scaled[blocks.clipped[chosen] == 0], length)
+    return Texture(sigma, across, down, length, octaves, uneven, math.sqrt(floor), fall, pure)
 
 
 def measure_halved(
@@ -254,6 +268,21 @@ def _fall(power: np.ndarray) -> float:
     down, across = np.abs(np.fft.fftfreq(2 * SIDE))[:, None], np.fft.rfftfreq(2 * SIDE)[None, :]
     fine, corner = np.hypot(down, across), np.minimum(down, across) >= FINEST
     return float(power[(fine >= FINE[0]) & (fine < FINE[1])].mean() / max(float(power[corner].mean()), TINY))
+
+
+def _purity(residuals: np.ndarray, length: float) -> float:
+    """Share of the level of blocks, (n, SIDE, SIDE), that is noise: less where their values are not normal.
+
+    Skewness and kurtosis of normal noise differ from 0 by chance, the more the longer its correlation. Of few blocks,
+    as where most are clipped, nothing is said.
+    """
+    if len(residuals) < FEWEST_NORMAL:
+        return 1.0
+    each = residuals / np.sqrt(np.mean(residuals**2, axis=(1, 2), keepdims=True))
+    skewness, kurtosis = float(np.mean(each**3)), float(np.mean(each**4)) - 3
+    chance = math.sqrt(7 * math.pi / each.size) * max(length, 0.5)
+    beyond = max(math.hypot(skewness, kurtosis / 2) - CHANCE * chance, 0.0)
+    return max(1 / (1 + PULL * beyond), PUREST)
 
 
 def _octaves(power: np.ndarray, energy: float) -> tuple[float, ...]:
