@@ -165,6 +165,7 @@ def test_not_finite_values_are_counted() -> None:
         (np.zeros((3, 4, 0)), "no pixels"),
         (np.zeros((3, 4), complex), "no image"),
         (np.array([["a", "b"]]), "no image"),
+        ("photo.png", r"Read a file first: noiseless.read\(path\).array"),
         (np.array([[{}, None]], dtype=object), "no image"),
         (np.zeros((3, 4), np.int64), "64-bit"),
         (np.zeros((3, 4), np.longdouble), "no image"),

@@ -329,7 +329,8 @@ def check_dtype_and_size(array: npt.NDArray[Any]) -> None:
     """Raise ImageError unless the array has a dtype of images, two axes or more, and pixels."""
     dtype = array.dtype
     if dtype.kind not in "biuf" or (dtype.kind == "f" and dtype.itemsize > 8):
-        raise ImageError("this dtype is no image", got=str(dtype), expected="bool, integer, or float up to 64 bit")
+        fix = "Read a file first: noiseless.read(path).array" if dtype.kind == "U" and not array.ndim else None
+        raise ImageError("this dtype is no image", got=dtype, expected="bool, integer, or float up to 64 bit", fix=fix)
     if array.ndim < 2 or array.ndim > len(FREE_AXES):
         raise ImageError("an image has two axes or more", got=f"shape {array.shape}")
     if array.size == 0:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,22 @@ def test_json_is_what_denoise_reads(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert page.count("<svg") == page.count("</svg>") == 2
     assert main(["denoise", image, "-o", str(tmp_path / "b.png"), "--noise", str(file)]) == 0
     assert np.asarray(Pillow.open(tmp_path / "b.png")).std() < np.asarray(Pillow.open(image)).std()
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="standard output has no name here")
+def test_numbers_alone_go_through_a_pipe_or_to_the_end_of_a_file(tmp_path: Path) -> None:
+    """A file of the name - was made; /dev/stdout itself was replaced by a file."""
+    image, log = save(tmp_path / "a.png", "gaussian:20"), tmp_path / "log"
+    command = [sys.executable, "-m", "noiseless", "calibrate", image, "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert json.loads(done.stdout)["noise"]["kind"] == "gaussian"
+    assert "White noise of the same strength everywhere" in done.stderr
+    log.write_text("before\n")
+    with log.open("a") as file:
+        subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, cwd=tmp_path, check=True)
+    assert log.read_text() == f"before\n{done.stdout}"
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "log"}
+    assert Path("/dev/stdout").is_symlink()
 
 
 def test_folders_are_pooled_and_exposures_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,12 @@ def photograph(tmp_path: Path) -> Path:
     return path
 
 
+def test_an_array_is_no_image_to_write(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"got ndarray. Make one of an array: noiseless.Image.from_array\(array\)"):
+        write(tmp_path / "a.png", np.zeros((4, 4), np.uint8))  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

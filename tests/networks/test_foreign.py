@@ -325,6 +325,13 @@ def test_a_truncated_checkpoint_says_so_in_one_line(suffix: str, share: float, t
     )
 
 
+def test_a_picture_is_no_checkpoint(tmp_path: Path) -> None:
+    """It was taken for pickled code."""
+    (path := tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(BundleError, match=r"a.png is no checkpoint: got a file that begins with b'\\x89PNG"):
+        read_checkpoint(path)
+
+
 @pytest.mark.parametrize("name", ["text.pth", "text.safetensors", "absent.pth", "."])
 def test_what_is_no_checkpoint_is_a_bundle_error(name: str, tmp_path: Path) -> None:
     for suffix in ("pth", "safetensors"):

@@ -42,6 +42,7 @@ def test_parses(text: str, noise: Noise) -> None:
     [
         ("", "empty"),
         ("  ", "empty"),
+        (25, "empty or no text: got 25, expected for example gaussian:25"),
         ("gaussian:25+", "part of a noise expression is empty"),
         ("+clip", "part of a noise expression is empty"),
         ("gaussian", "lacks sigma"),

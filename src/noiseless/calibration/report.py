@@ -124,10 +124,9 @@ class Calibration:
         Raises:
             OutputError: it cannot be written.
         """
-        from noiseless.io.atomic import replacing
+        from noiseless.io.atomic import write_text
 
-        with replacing(Path(path)) as file:
-            file.write((json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n").encode("utf-8"))
+        write_text(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
 
     def lines(self) -> list[str]:
         """The report in words, for people; levels on the 0-255 scale."""

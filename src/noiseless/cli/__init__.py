@@ -6,7 +6,10 @@ Nothing here imports typer, numpy or an engine before a verb is named, so that `
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import itertools
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +41,9 @@ INTERRUPTED = 130
 
 TERMINATED = 143
 """That of a verb that cleaned up after SIGTERM."""
+
+JSON_TO_PIPE = ("--json", "-")
+"""Options that ask for numbers on standard output."""
 
 HELP = """\
 Usage: noiseless [--debug] VERB [OPTIONS]
@@ -121,13 +127,14 @@ def build_app(function: Callable[..., Any]) -> Typer:
 
 def _run_verb(verb: str, arguments: list[str]) -> int:
     function = load_verb(verb)
+    if JSON_TO_PIPE in itertools.pairwise(arguments):  # and what is said for people goes beside it
+        following = itertools.pairwise(["", *arguments])
+        with contextlib.redirect_stdout(sys.stderr):
+            return _run_verb(verb, ["/dev/stdout" if pair == JSON_TO_PIPE else pair[1] for pair in following])
     import typer
     from typer.main import get_command
 
     command = get_command(build_app(function))
-    if (numbers_to_pipe := _to_pipe(arguments)) is not None:
-        with contextlib.redirect_stdout(sys.stderr):
-            return _run_verb(verb, numbers_to_pipe)
     many = {name for option in command.params if (option.metavar or "").endswith("...") for name in option.opts}
     try:
         code = command.main(spread(arguments, many), prog_name=f"noiseless {verb}", standalone_mode=False)
@@ -136,12 +143,6 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
     except typer.TyperException as error:
         raise UsageError(error.format_message().rstrip("."), fix=f"See: noiseless {verb} --help") from error
     return code if isinstance(code, int) else 0
-
-
-def _to_pipe(arguments: Sequence[str]) -> list[str] | None:
-    """The arguments with ``--json -`` as ``--json /dev/stdout``, where that is given: numbers alone go there."""
-    given = " ".join
-    return None
 
 
 def spread(arguments: Sequence[str], many: set[str]) -> list[str]:

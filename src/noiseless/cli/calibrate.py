@@ -51,7 +51,7 @@ def calibrate(
     from noiseless.calibration import examine
     from noiseless.cli.denoise import data_range
     from noiseless.io import find_images
-    from noiseless.io.atomic import check_writable, make_folder
+    from noiseless.io.atomic import check_writable
 
     rare = apply_settings(CalibrationSettings(), settings)
     page = None if report is None else Path(report) / PAGE
@@ -63,7 +63,6 @@ def calibrate(
     found = examine(list(files), exposures=exposures, mask=where, data_range=data_range(rare.data_range))
     print("\n".join(found.lines()))
     if json:
-        make_folder(Path(json).parent)
         found.to_json(json)
         print(f"Noise: {json}")
     if page is not None:

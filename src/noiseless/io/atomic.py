@@ -69,7 +69,9 @@ def write_text(path: str | Path, text: str) -> None:
         OutputError: it cannot be written.
     """
     if _is_stream(Path(path)):
-        Path(path).write_text(text, encoding="utf-8")
+        mode = "a" if Path(path).is_symlink() else "w"  # /dev/stdout may stand for a file that is being added to
+        with Path(path).open(mode, encoding="utf-8") as stream:
+            stream.write(text)
         return
     make_folder(Path(path).parent)
     with replacing(Path(path)) as file:

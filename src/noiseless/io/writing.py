@@ -28,9 +28,12 @@ def write(target: Target, image: Image, *, format: str | None = None, overwrite:
 
     Raises:
         UnknownNameError: no format of this suffix or name.
-        ImageError: the format cannot hold this image; the error names formats that can.
+        ImageError: the format cannot hold this image (the error names formats that can), or this is no `Image`.
         OutputError: the target cannot be written; nothing is left half-written, and what was there before is intact.
     """
+    if not isinstance(image, Image):
+        fix = "Make one of an array: noiseless.Image.from_array(array)."
+        raise ImageError("only a noiseless.Image can be written", got=type(image).__name__, fix=fix)
     if isinstance(target, str | Path):
         path = Path(target)
         key = format or formats.by_suffix(path)

@@ -31,6 +31,8 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "net.")
 MOST_LISTED = 4
 MORE = 'The library spandrel knows many more; in an environment of its own run: pip install "noiseless[foreign]"'
 _CODE = re.compile(r"GLOBAL (\S+)")
+_SAVED = (b"PK", b"\x80")
+"""What files of `torch.save` begin with: a zip, or in its old form a pickle."""
 
 
 def read_checkpoint(path: str | Path) -> Any:
@@ -45,6 +47,11 @@ def read_checkpoint(path: str | Path) -> Any:
     path = Path(path)
     if not path.is_file():
         raise BundleError(f"there is no checkpoint {path}")
+    with path.open("rb") as file:
+        begins = file.read(8)
+    if begins and path.suffix != ".safetensors" and not begins.startswith(_SAVED):
+        got, expected = f"a file that begins with {begins!r}", "what torch.save or safetensors wrote"
+        raise BundleError(f"{path} is no checkpoint", got=got, expected=expected)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -30,7 +30,7 @@ def parse(text: str) -> Noise:
         'poisson-gaussian:gain=0.01,read=0.02+clip'
     """
     if not isinstance(text, str) or not text.strip():
-        raise SpecError("a noise expression is empty", expected="for example gaussian:25")
+        raise SpecError("a noise expression is empty or no text", got=repr(text), expected="for example gaussian:25")
     parts = [_parse_one(part.strip(), text) for part in _PLUS.split(text)]
     return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
