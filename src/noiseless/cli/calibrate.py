@@ -34,7 +34,7 @@ def calibrate(
     ] = False,
     mask: Annotated[Path | None, typer.Option(metavar="FILE", help="Look only where this image is white.")] = None,
     json: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write what was found; denoise --noise reads it.")
+        str | None, typer.Option("--json", metavar="FILE|-", help="Write what was found; denoise --noise reads it.")
     ] = None,
     report: Annotated[
         str | None, typer.Option(metavar="DIR", help="Write calibration.html there, with drawings.")

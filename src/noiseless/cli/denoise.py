@@ -86,7 +86,7 @@ def denoise(
         bool, typer.Option("--skip-existing", help="Leave out images whose result is there.")
     ] = False,
     summary: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write what became of each file.")
+        Path | None, typer.Option("--json", metavar="FILE|-", help="Write what became of each file.")
     ] = None,
     settings: Settings = NO_SETTINGS,
 ) -> int:

@@ -66,7 +66,9 @@ def evaluate(
         str | None,
         typer.Option(metavar="TASKS.toml", help="Every task of the file at every MODEL, the stages of a sequence."),
     ] = None,
-    json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the numbers for machines.")] = None,
+    json: Annotated[
+        str | None, typer.Option("--json", metavar="FILE|-", help="Write the numbers for machines.")
+    ] = None,
     report: Annotated[str | None, typer.Option(metavar="DIR", help="Write report.html there, with pictures.")] = None,
     settings: Settings = NO_SETTINGS,
 ) -> int:

@@ -26,7 +26,7 @@ def select(
     noisy: Annotated[list[str], typer.Option(metavar="DIR...", help="Noisy images: folders, files, globs, stores.")],
     model: Annotated[str, typer.Option(metavar="MODEL", help="The model that shall learn from them.")],
     count: Annotated[int, typer.Option("--count", "-k", metavar="K", help="How many images to choose.")] = 20,
-    json: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the table for machines.")] = None,
+    json: Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the table for machines.")] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the paths, one a line.")
     ] = None,
