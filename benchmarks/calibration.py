@@ -240,8 +240,8 @@ def of_crops() -> str:
     how = (
         f'PSNR in dB, at most 60, of results told the level of the noise, and with `noise="auto"`, on crops of {CROP} '
         "pixels of the photographs of validation reduced by 2 and by 3, those with the least flat area, and the fur of "
-        "the model cards; 8 bits. At a level of 0 the loss is that of a clean picture. Rules were found on such crops: of "
-        "293 grey ones of 256 pixels of photographs of training, in 8 bits as they are, 37 were called correlated."
+        "the model cards; 8 bits. At a level of 0 the loss is that of a clean picture. Rules were found on such crops: "
+        "of 293 grey ones of 256 pixels of photographs of training, in 8 bits as they are, 37 were called correlated."
     )
     return f"## Textured crops\n\n{how}\n\n{table(head, [*crop_rows(1), *crop_rows(3)])}"
 
