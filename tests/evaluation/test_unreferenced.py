@@ -61,6 +61,14 @@ class Lost:
         return np.full_like(array, np.nan)
 
 
+def test_a_channel_without_noise_is_estimated_beside_the_others() -> None:
+    (clean,) = crops(1, 160)
+    (noisy,) = noisy_versions([clean], "gaussian:10/10/0")
+    model, known = noiseless.load("color-nano"), know(noisy, parse("gaussian:10/10/0"))
+    truth = np.mean((run(model, noisy, known.told) - clean) ** 2)
+    assert alone(model, noisy, known).error.mean() == pytest.approx(truth, rel=0.07)
+
+
 @pytest.mark.parametrize("clipped", [False, True])
 @pytest.mark.parametrize(
     ("name", "spec"), [("color-small", "gaussian:10"), ("color-nano", "poisson-gaussian:gain=0.003,read=0.03")]

@@ -96,7 +96,8 @@ class Law:
         flat, noise = np.full(self.free.shape, 0.5, np.float32), noise.draw(generator)
         after = noise.moments(Moments.of(flat))
         if after is not None and after.normal:
-            drawn = (noise.sample(flat, generator) - flat) / np.sqrt(noise.variance(flat))
+            spread = np.sqrt(noise.variance(flat))
+            drawn = np.divide(noise.sample(flat, generator) - flat, spread, out=np.zeros_like(flat), where=spread > 0)
         else:
             drawn = generator.standard_normal(flat.shape)
         if mixing is not None:
