@@ -276,8 +276,8 @@ def _measured(
     change = gain * (fit.span[1] - fit.span[0]) / max(fit.level, 1e-12)
     dependent = gain > CERTAIN * gain_error and change > SLOPE
     if correlated and texture is not None:
-        highest = min(texture.sigma, looks.bands().highest(texture.length))
-        sigma = texture.sigma if developed else texture.pure * highest
+        pure = 1.0 if step > EIGHT_BITS else texture.pure  # what cameras and JPEG leave of noise is not normal either
+        sigma = texture.sigma if developed else pure * min(texture.sigma, looks.bands().highest(texture.length))
         soft = replace(channel, sigma=sigma, sigma_interval=(LOOSE[0] * sigma, LOOSE[1] * sigma), length=texture.length)
         return Measured(soft, True, dependent, correlated=True, developed=developed, white=channel)
     undecided = _may_lie_over_all(texture) and texture is not None and texture.fall > FALL
