@@ -7,8 +7,12 @@ import importlib
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import noiseless
@@ -136,6 +140,30 @@ def test_unknown_names_are_answered_with_the_closest() -> None:
     assert "Did you mean dncnn?" in str(UnknownNameError("network", "dncn", ["dncnn", "unet_small"]))
     assert "Did you mean training.lr?" in str(UnknownNameError("setting", "lr", ["training.lr", "seed"]))
     assert "Known: a, b." in str(UnknownNameError("thing", "zzz", ["b", "a"]))
+
+
+PICTURE = np.zeros((8, 8), np.uint8)
+WRONG: dict[str, Callable[[Any], object]] = {
+    "train: got dict, expected a RunConfig. Make one": lambda api: api.train({"steps": 3}, "run"),
+    "finetune: got RunConfig, expected a FinetuningConfig": lambda api: api.finetune("gray-nano", api.RunConfig(), "r"),
+    "read: got ndarray, expected a path": lambda api: api.read(PICTURE),
+    "read: got str, expected a path": lambda api: api.read(StringIO("text")),
+    "load: got int, expected a name": lambda api: api.load(3),
+    "denoise: got list, expected a name": lambda api: api.denoise(PICTURE, ["gray-nano"]),
+    "denoise: got object, .* give its array": lambda api: api.denoise(api.Image.from_array(PICTURE)),
+    "denoise: got .*inhomogeneous": lambda api: api.denoise([[1, 2], [3]]),
+    "denoise: got x for shape": lambda api: api.denoise(PICTURE, channel_axis="x"),
+    "denoise: strength does not fit: got .*'x'": lambda api: api.denoise(PICTURE, strength="x"),
+    "evaluate: got int, expected a name": lambda api: api.evaluate(3, clean="x", noise="gaussian:3"),
+    "evaluate: got ndarray, expected paths": lambda api: api.evaluate("identity", clean=[PICTURE], noise="clip"),
+    "evaluate: got str, expected a noiseless.data source": lambda api: api.evaluate("identity", "folder"),
+}
+
+
+@pytest.mark.parametrize("expected", WRONG)
+def test_what_is_of_a_wrong_kind_is_told_in_one_line(expected: str) -> None:
+    with pytest.raises(InputError, match=expected.partition(": ")[2]):
+        WRONG[expected](noiseless)
 
 
 def test_package_is_typed() -> None:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from noiseless.errors import ConfigError, SigmaError
+from noiseless.errors import BundleError, ConfigError, SigmaError
 
 if TYPE_CHECKING:
     from noiseless.noise import Noise
 
 Array = npt.NDArray[np.float32]
+
+
+def model_path(name: object) -> Path:
+    """The path that a model is asked for by.
+
+    Raises:
+        BundleError: it is no path.
+    """
+    if isinstance(name, str | os.PathLike):
+        return Path(name)
+    raise BundleError("no model", got=type(name).__name__, expected="a name or a path", fix="See: noiseless models")
 
 
 def check_strength(what: str, value: float | npt.ArrayLike) -> Array:
@@ -25,7 +38,10 @@ def check_strength(what: str, value: float | npt.ArrayLike) -> Array:
     Raises:
         ConfigError: it is not.
     """
-    strength = np.asarray(value, np.float32)
+    try:
+        strength = np.asarray(value, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{what} does not fit", got=error, expected="0 to 1") from error
     if not (np.isfinite(strength).all() and strength.min(initial=0) >= 0 and strength.max(initial=1) <= 1):
         raise ConfigError(f"{what} does not fit", got=value if strength.ndim == 0 else None, expected="0 to 1")
     return strength

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from noiseless import bundle as bundles
 from noiseless import calibration, ceiling
-from noiseless.asked import check_strength, noise_level
+from noiseless.asked import check_strength, model_path, noise_level
 from noiseless.bundle import Bundle, NetworkSpec
 from noiseless.errors import BundleError, ConfigError, ImageError, SigmaError, UnknownNameError
 from noiseless.image import DataRange, Image
@@ -362,7 +362,7 @@ def find(name: str | Path) -> Path:
 
     Raises:
         UnknownNameError: neither a shipped model nor a path.
-        BundleError: a path that is not there, or a bundle on the Hub that cannot be fetched.
+        BundleError: no path, one that is not there, or a bundle on the Hub that cannot be fetched.
         MissingExtraError: a bundle on the Hub, and no client.
     """
     shipped = bundles.shipped()
@@ -372,7 +372,7 @@ def find(name: str | Path) -> Path:
 
     if str(name).startswith(hub.PREFIX):
         return hub.fetch(str(name))
-    path = Path(name)
+    path = model_path(name)
     for folder in (path, path / "best", path / "last"):
         if (folder / bundles.CONFIG).is_file():
             return folder

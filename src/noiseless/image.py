@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
@@ -96,7 +96,10 @@ class Image:
             ImageError: too few axes, no pixels, NaN or infinite values, a dtype that is no image.
             ValueRangeError: float values far outside [0, 1] and no data range.
         """
-        values = np.asarray(array)
+        try:
+            values = np.asarray(array)
+        except ValueError as error:
+            raise ImageError("this is no array", got=error) from error
         check_dtype_and_size(values)
         axes, has_alpha = axes_of(values.shape, channel_axis)
         bits = significant_bits(values.dtype)
@@ -318,7 +321,7 @@ def axes_of(shape: tuple[int, ...], channel_axis: int | None) -> tuple[str, bool
         colour = len(shape) >= 3 and shape[-1] in (1, 3, 4)
         axes = axis_letters(len(shape) - 2 - colour) + ("YXC" if colour else "YX")
         return axes, colour and shape[-1] == 4
-    if not -len(shape) <= channel_axis < len(shape) or len(shape) < 3:
+    if not isinstance(channel_axis, SupportsIndex) or len(shape) < 3 or not -len(shape) <= channel_axis < len(shape):
         raise ImageError("channel_axis does not fit the array", got=f"{channel_axis} for shape {shape}")
     axes = axis_letters(len(shape) - 3) + "YX"
     place = channel_axis % len(shape)
@@ -329,8 +332,9 @@ def check_dtype_and_size(array: npt.NDArray[Any]) -> None:
     """Raise ImageError unless the array has a dtype of images, two axes or more, and pixels."""
     dtype = array.dtype
     if dtype.kind not in "biuf" or (dtype.kind == "f" and dtype.itemsize > 8):
-        fix = "Read a file first: noiseless.read(path).array" if dtype.kind == "U" and not array.ndim else None
-        raise ImageError("this dtype is no image", got=dtype, expected="bool, integer, or float up to 64 bit", fix=fix)
+        fixes = {"U": "Read a file first: noiseless.read(path).array", "O": "Of a noiseless.Image, give its array."}
+        fix, expected = None if array.ndim else fixes.get(dtype.kind), "bool, integer, or float up to 64 bit"
+        raise ImageError("this dtype is no image", got=dtype, expected=expected, fix=fix)
     if array.ndim < 2 or array.ndim > len(FREE_AXES):
         raise ImageError("an image has two axes or more", got=f"shape {array.shape}")
     if array.size == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
@@ -154,7 +154,16 @@ def _items(matching: Matching) -> tuple[Item, ...]:
 
 
 def _listed(inputs: Inputs) -> Sequence[str | Path]:
-    return [inputs] if isinstance(inputs, str | Path) else inputs
+    """What is given as a list.
+
+    Raises:
+        DataError: what is no path.
+    """
+    several = list(inputs) if isinstance(inputs, Iterable) and not isinstance(inputs, str) else [inputs]
+    strange = next((each for each in several if not isinstance(each, str | Path)), None)
+    if strange is not None:
+        raise DataError("these are no images", got=type(strange).__name__, expected="paths of files or folders")
+    return several
 
 
 def _matched(first: Inputs, second: Inputs, roles: tuple[str, ...]) -> Matching:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from noiseless import baselines, bundle
+from noiseless.asked import model_path
 from noiseless.denoiser import find, load
 from noiseless.errors import ConfigError, UnknownNameError
 
@@ -94,7 +95,7 @@ def _naming_baselines_too(model: str) -> Iterator[None]:
 
 
 def _names(models: Sequence[str | Path | Model]) -> list[str]:
-    texts = [str(model) if isinstance(model, str | Path) else model.name for model in models]
+    texts = [model.name if hasattr(model, "name") and callable(model) else str(model_path(model)) for model in models]
     paths = [Path(text).parts or (text,) for text in texts]
     names = [parts[-1] for parts in paths]
     for depth in range(2, max(map(len, paths)) + 1):

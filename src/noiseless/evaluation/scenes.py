@@ -63,7 +63,9 @@ def find_source(
     if pairs is not None:
         return Pairs.find(*pairs), model
     found = CleanImages.find(clean) if clean is not None else source
-    assert found is not None
+    if not isinstance(found, Source):
+        fix = "Name files or folders with clean=... or pairs=(NOISY, CLEAN)."
+        raise ConfigError("no source of images", got=type(found).__name__, expected="a noiseless.data source", fix=fix)
     if isinstance(found, CleanImages):
         model = model or found.noise
         if model is None:

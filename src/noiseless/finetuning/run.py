@@ -25,7 +25,7 @@ from noiseless.finetuning.keeping import check, kept, kept_noise, label_apart, r
 from noiseless.finetuning.layers import call_order, plain_name
 from noiseless.finetuning.lowrank import merged
 from noiseless.training.adaptation import Adaptation
-from noiseless.training.config import MEASURED
+from noiseless.training.config import MEASURED, check_kind
 from noiseless.training.objectives import Objective
 from noiseless.training.run import Outcome, run_training
 from noiseless.training.state import Listener
@@ -118,6 +118,7 @@ def run_finetuning(
     listener: Listener | None = None,
 ) -> FinetuningOutcome:
     """As `finetune`, but returns how it ended instead of a denoiser."""
+    check_kind(config, FinetuningConfig, 'noiseless.finetuning.default_config("lora")')
     listener = listener or Listener()
     base = find_base(model)
     check(base, config)

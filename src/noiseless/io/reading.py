@@ -35,7 +35,7 @@ def read(source: Source, *, data_range: DataRange | None = None, max_pixels: int
 
     Raises:
         ImageError: missing, empty, truncated, damaged, enormous, not an image or of an unsupported kind; NaN or
-            infinite values.
+            infinite values; neither a path nor a stream.
         ValueRangeError: float values far outside [0, 1] and no data range.
         MissingExtraError: the format needs an optional package.
     """
@@ -194,9 +194,14 @@ def _opened(source: Source) -> Iterator[tuple[BinaryIO, str]]:
 
 def _drained(stream: BinaryIO) -> bytes:
     try:
-        return stream.read()
+        content = stream.read() if hasattr(stream, "read") else None
     except OSError as error:
         raise ImageError("cannot read the stream", got=_first_line(error)) from error
+    if not isinstance(content, bytes | bytearray | memoryview):
+        got = type(stream if content is None else content).__name__
+        fix = "An array is an image already: noiseless.denoise(array), noiseless.Image.from_array(array)."
+        raise ImageError("nothing to read", got=got, expected="a path or a binary stream", fix=fix)
+    return bytes(content)
 
 
 def _first_line(error: BaseException) -> str:

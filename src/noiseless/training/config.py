@@ -264,6 +264,17 @@ models, three had correlated noise, and their first or second validation counted
 white noise, and none of their twelve did. From random weights every validation was the best so far."""
 
 
+def check_kind(config: object, kind: type, made_by: str) -> None:
+    """See that settings are of the class that they have to be.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    if not isinstance(config, kind):
+        got, expected = type(config).__name__, f"a {kind.__name__}"
+        raise ConfigError("these are no settings of a run", got=got, expected=expected, fix=f"Make one: {made_by}.")
+
+
 def over_defaults(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Settings over those that suit a run on noisy images alone: it adapts a shipped model, in minutes."""
     training = {**UNREFERENCED_TRAINING, **plain.get("training", {})}

@@ -27,6 +27,7 @@ from noiseless.training.config import (
     MEASURED,
     Precision,
     RunConfig,
+    check_kind,
     from_mapping,
     read_recipe,
     to_mapping,
@@ -121,6 +122,7 @@ def run_training(
     adaptation: Adaptation = NO_ADAPTATION,
 ) -> Outcome:
     """As `train`, but returns how the run ended instead of a denoiser; fine-tuning brings its `adaptation`."""
+    check_kind(config, RunConfig, "noiseless.RunConfig(steps=..., data=...)")
     folder, listener, config = Path(output), listener or Listener(), like_its_start(config)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # known before the processes meet
     if first:
