@@ -158,7 +158,7 @@ def blended(noisy: Array, restored: Array, strength: Array, *, luma: float = 1.0
     Args:
         noisy: (N, C, H, W).
         restored: (N, C, H, W).
-        strength: 0 to 1, a number or (H, W).
+        strength: 0 to 1, a number, (H, W), or what broadcasts to all: (N, 1, H, W).
         luma: strength for the brightness of colours, 0 to 1.
         chroma: strength for colours themselves, 0 to 1.
 

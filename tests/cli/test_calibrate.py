@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Pillow
 
 from noiseless.__main__ import main
@@ -71,6 +72,10 @@ def test_a_mask_and_a_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     Pillow.fromarray(np.zeros((120, 120), np.uint8)).save(mask)
     assert main(["calibrate", image, "--mask", str(mask)]) == 2
     assert "the mask leaves nothing" in capsys.readouterr().err
+    stack = tmp_path / "stack.tif"
+    tifffile.imwrite(stack, np.full((2, 120, 120), 255, np.uint8), photometric="minisblack")
+    assert main(["calibrate", image, "--mask", str(stack)]) == 2
+    assert "got 2 planes, expected one" in capsys.readouterr().err
     assert main(["calibrate", image, "--set", "data_range=510"]) == 0
     level = re.search(r"level ([\d.]+) of 255", capsys.readouterr().out)
     assert level is not None

@@ -22,8 +22,9 @@ import tiny_models
 from noiseless import calibration
 from noiseless.bundle import Bundle
 from noiseless.denoiser import Controls, load
-from noiseless.errors import BundleError, ImageError, SigmaError, UnknownNameError
+from noiseless.errors import BundleError, ImageError, InputError, SigmaError, UnknownNameError
 from noiseless.io import denoised_mark
+from noiseless.workflows import restorer
 from noiseless.workflows.files import Job, plan_jobs
 from noiseless.workflows.restorer import Restorer
 from noiseless.workflows.restoring import restore_files
@@ -191,6 +192,22 @@ def test_a_mask_or_map_of_another_size_is_an_error(tmp_path: Path, task: Task) -
     assert "got 25x16, expected 24x16" in str(summary.failures[0].error)
     summary = work([Job(source, tmp_path / "b.tif")], replace(task, mask=other))
     assert isinstance(summary.failures[0].error, ImageError)
+
+
+@pytest.mark.parametrize("kind", ["mask", "sigma_map"])
+@pytest.mark.parametrize(("pages", "expected"), [(1, "expected one$"), (4, "expected one, or 4 as the image has")])
+def test_a_mask_or_map_of_other_pages_is_an_error(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch, kind: str, pages: int, expected: str
+) -> None:
+    for name, count in (("a.tif", pages), ("other.tif", 3)):
+        values = (65535 * tiny_models.noisy(count, 16, 24).clip(0, 1)).astype(np.uint16)
+        noiseless.write(tmp_path / name, noiseless.Image.from_array(values))
+    for large in (1 << 40, 0):
+        monkeypatch.setattr(restorer, "LARGE_BYTES", large)
+        job = Job(tmp_path / "a.tif", tmp_path / "b.tif")
+        summary = work([job], replace(task, **{kind: tmp_path / "other.tif"}))
+        with pytest.raises(InputError, match=f"got 3 planes, {expected}"):
+            raise summary.failures[0].error
 
 
 def test_a_level_for_a_blind_model_is_mentioned_once(tmp_path: Path, blind_bundle: Bundle, said: list[str]) -> None:

@@ -21,7 +21,7 @@ import noiseless
 import tiny_models
 import zarr_files
 from noiseless.bundle import CONFIG, Bundle
-from noiseless.denoiser import Controls
+from noiseless.denoiser import Controls, load
 from noiseless.errors import ImageError, OutputError, ValueRangeError
 from noiseless.image import Image
 from noiseless.io import windows as io_windows
@@ -127,6 +127,23 @@ def test_maps_are_looked_at_in_windows(both: Callable[[Task], list[np.ndarray]],
     whole, *others = both(named)
     assert np.array_equal(whole[mask == 0], stored[mask == 0])
     assert not np.array_equal(whole, stored)
+    for other in others:
+        assert np.abs(whole.astype(int) - other).max() <= 1
+
+
+@pytest.mark.parametrize("feather", [0.0, 6.0])
+def test_a_mask_of_several_pages_says_where_in_each(
+    both: Callable[[Task], list[np.ndarray]], tmp_path: Path, task: Task, feather: float
+) -> None:
+    stored = save(tmp_path / "a.tif", 3, 80, 60, photometric="minisblack")
+    mask = np.zeros(stored.shape, np.uint8)
+    mask[0, 40:, 30:] = mask[2, :50] = 255
+    tifffile.imwrite(tmp_path / "mask.tif", mask, rowsperstrip=16, photometric="minisblack")
+    everywhere = load(task.model)(stored, noise="gaussian:25").astype(int)
+    whole, *others = both(replace(task, mask=tmp_path / "mask.tif", feather=feather))
+    assert np.array_equal(whole[mask == 0], stored[mask == 0])
+    for inner in ((0, slice(50, None), slice(40, None)), (2, slice(40), slice(None))):
+        assert np.abs(whole[inner] - everywhere[inner]).max() <= 1
     for other in others:
         assert np.abs(whole.astype(int) - other).max() <= 1
 

@@ -74,7 +74,11 @@ def calibrate(
 
 def _mask(path: Path) -> np.ndarray:
     """Where an image is white, (H, W)."""
+    from noiseless.errors import ImageError
     from noiseless.io import read
 
-    white: np.ndarray = read(path).planes()[0].mean(axis=0) > 0.5
+    image = read(path)
+    if image.count > 1:
+        raise ImageError(f"the mask {path} does not fit the images", got=f"{image.count} planes", expected="one")
+    white: np.ndarray = image.planes()[0].mean(axis=0) > 0.5
     return white

@@ -69,7 +69,7 @@ def denoise(
     ] = None,
     sigma: Annotated[float | None, typer.Option(metavar="N", help="The same as --noise gaussian:N.")] = None,
     strength: Annotated[float, typer.Option(metavar="0..1", help="0 returns the input, 1 the full result.")] = 1.0,
-    mask: Annotated[Path | None, typer.Option(metavar="FILE", help="Denoise only where this image is white.")] = None,
+    mask: Annotated[Path | None, typer.Option(metavar="FILE", help="Denoise only where this is white; a stack: plane by plane.")] = None,
     precision: Annotated[
         Literal["exact", "fast", "int8"],
         typer.Option(metavar="exact|fast|int8", help="float32, bf16 where there is any, or int8."),

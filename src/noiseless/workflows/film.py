@@ -83,11 +83,11 @@ class FilmWork:
 
     def __init__(self, model: Denoiser, task: Task, size: tuple[int, int], stack: contextlib.ExitStack) -> None:
         self._model, self._task = model, task
-        rows, columns = slice(0, size[0]), slice(0, size[1])
+        one, rows, columns = (1, *size), slice(0, size[0]), slice(0, size[1])
         self._strength: npt.ArrayLike = task.strength
         if task.mask is not None:
-            self._strength = task.strength * Mask(task.mask, size, stack, task.feather).strength(rows, columns)
-        self._told = None if task.sigma_map is None else SigmaMap(task.sigma_map, size, stack).part(0, rows, columns)
+            self._strength = task.strength * Mask(task.mask, one, stack, task.feather).strength(0, rows, columns)
+        self._told = None if task.sigma_map is None else SigmaMap(task.sigma_map, one, stack).part(0, rows, columns)
         self._estimated: Array | None = None
         self._noisy: deque[Array] = deque()
         self._level = 0.0

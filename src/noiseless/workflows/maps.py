@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from pathlib import Path
 
@@ -23,31 +24,31 @@ class Map:
 
     Args:
         path: of its file.
-        size: height and width that it must have.
+        size: pages, height and width of the image; one page of a map serves them all.
         stack: closes the file.
 
     Attributes:
         row_bytes: memory for each row of a window.
 
     Raises:
-        InputError: it cannot be read, or has another size.
+        InputError: it cannot be read, or has another size, or several pages but not as many.
     """
 
     what = "map"
     unfit: type[InputError] = ImageError
 
-    def __init__(self, path: Path, size: tuple[int, int], stack: contextlib.ExitStack) -> None:
+    def __init__(self, path: Path, size: tuple[int, int, int], stack: contextlib.ExitStack) -> None:
         rows = stack.enter_context(open_rows(path))
         self._source: Source = InMemory(read(path)) if rows is None else Streamed(rows)
         stack.callback(self._source.close)
         self.row_bytes = self._source.row_bytes
-        found = self._source.height, self._source.width
-        if found != size:
-            raise self.unfit(
-                f"the {self.what} {path} does not fit the image",
-                got=f"{found[1]}x{found[0]}",
-                expected=f"{size[1]}x{size[0]}",
-            )
+        pages, height, width = size
+        what, found = f"the {self.what} {path} does not fit the image", (self._source.height, self._source.width)
+        if found != (height, width):
+            raise self.unfit(what, got=f"{found[1]}x{found[0]}", expected=f"{width}x{height}")
+        if self._source.pages not in (1, pages):
+            expected = "one" if pages == 1 else f"one, or {pages} as the image has"
+            raise self.unfit(what, got=f"{self._source.pages} planes", expected=expected)
 
     def part(self, page: int, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
         """(C, H, W), in [0, 1] units; of the first page where there is only one."""
@@ -72,6 +73,8 @@ class SigmaMap(Map):
 class Mask(Map):
     """Where to denoise: white there, black elsewhere; the edge of one in black and white fades, inwards.
 
+    One of several pages says so for each page of the image.
+
     Args:
         path: as of `Map`, as the others.
         feather: pixels over which the edge fades.
@@ -79,21 +82,26 @@ class Mask(Map):
 
     what = "mask"
 
-    def __init__(self, path: Path, size: tuple[int, int], stack: contextlib.ExitStack, feather: float) -> None:
+    def __init__(self, path: Path, size: tuple[int, int, int], stack: contextlib.ExitStack, feather: float) -> None:
         super().__init__(path, size, stack)
-        self._size = size
+        self._size = size[1:]
         self._feather = feather if feather > 0 and self._is_black_and_white() else 0.0
 
-    def strength(self, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
+    def whole(self) -> npt.NDArray[np.float32]:
+        """How much to denoise each pixel of all pages, (N, 1, H, W)."""
+        rows, columns = (slice(0, length) for length in self._size)
+        return np.stack([self.strength(page, rows, columns) for page in range(self._source.pages)])[:, np.newaxis]
+
+    def strength(self, page: int, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
         """How much to denoise each pixel of a window, (H, W), 0 to 1."""
         if not self._feather:
-            return self._grey(rows, columns)
+            return self._grey(page, rows, columns)
         from scipy.ndimage import distance_transform_edt
 
         margin = math.ceil(self._feather) + 1  # farther edges do not matter
         around = [slice(max(span.start - margin, 0), span.stop + margin) for span in (rows, columns)]
         around = [slice(span.start, min(span.stop, size)) for span, size in zip(around, self._size, strict=True)]
-        mask = self._grey(*around)
+        mask = self._grey(page, *around)
         if mask.all():
             return np.ones((rows.stop - rows.start, columns.stop - columns.start), np.float32)
         depth = np.minimum(distance_transform_edt(mask) / (self._feather + 1), 1)
@@ -104,11 +112,12 @@ class Mask(Map):
         ]
         return faded[inner[0], inner[1]]
 
-    def _grey(self, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
-        grey: npt.NDArray[np.float32] = self.part(0, rows, columns).mean(0).clip(0, 1)
+    def _grey(self, page: int, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
+        grey: npt.NDArray[np.float32] = self.part(page, rows, columns).mean(0).clip(0, 1)
         return grey
 
     def _is_black_and_white(self) -> bool:
         height, width = self._size
-        slabs = (slice(top, min(top + SLAB, height)) for top in range(0, height, SLAB))
-        return all(np.isin(self._grey(slab, slice(0, width)), (0, 1)).all() for slab in slabs)
+        slabs = [slice(top, min(top + SLAB, height)) for top in range(0, height, SLAB)]
+        places = itertools.product(range(self._source.pages), slabs)
+        return all(np.isin(self._grey(page, slab, slice(0, width)), (0, 1)).all() for page, slab in places)

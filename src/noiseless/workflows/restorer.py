@@ -158,15 +158,14 @@ class Restorer:
         cancel: Cancel,
         level: npt.NDArray[np.float32] | None,
     ) -> tuple[Image, npt.NDArray[np.float32] | None]:
-        task, rows, columns = self._task, slice(0, image.height), slice(0, image.width)
-        planes, size = image.planes(), (image.height, image.width)
+        task, planes, size = self._task, image.planes(), (image.count, image.height, image.width)
         noise: NoiseLevel = task.noise
         strength: npt.ArrayLike = task.strength
         with contextlib.ExitStack() as stack:
             if task.sigma_map is not None:
                 noise = SigmaMap(task.sigma_map, size, stack).whole()
             if task.mask is not None:
-                strength = task.strength * Mask(task.mask, size, stack, task.feather).strength(rows, columns)
+                strength = task.strength * Mask(task.mask, size, stack, task.feather).whole()
         sigma = model.sigma(planes, noise) if level is None else level
         restored = model.planes(planes, sigma, strength=strength, progress=progress, cancel=cancel)
         return image.with_planes(restored), sigma
@@ -194,7 +193,7 @@ class Restorer:
         cancel: Cancel,
     ) -> windows.Work:
         """What is done with each window, with the maps that the task names."""
-        task, size = self._task, (source.height, source.width)
+        task, size = self._task, (source.pages, source.height, source.width)
         mask = None if task.mask is None else Mask(task.mask, size, stack, task.feather)
         told = None if task.sigma_map is None else SigmaMap(task.sigma_map, size, stack)
 
@@ -203,8 +202,8 @@ class Restorer:
                 return found[page](planes[0])[np.newaxis]
             return model.sigma(planes, task.noise if told is None else told.part(page, rows, columns))
 
-        def strength(rows: slice, columns: slice) -> Any:
-            return task.strength if mask is None else task.strength * mask.strength(rows, columns)
+        def strength(page: int, rows: slice, columns: slice) -> Any:
+            return task.strength if mask is None else task.strength * mask.strength(page, rows, columns)
 
         beside = sum(map_.row_bytes for map_ in (mask, told) if map_ is not None)
         varies = self._varies or model.bundle.told is not None or any(each.level is None for each in found)

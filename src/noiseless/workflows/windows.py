@@ -87,8 +87,8 @@ class Sink(Protocol):
         ...
 
 
-Strength = Callable[[slice, slice], npt.NDArray[np.float32] | float]
-"""The strength for each pixel of some rows and columns."""
+Strength = Callable[[int, slice, slice], npt.NDArray[np.float32] | float]
+"""The strength for each pixel of some rows and columns of a page."""
 
 Level = Callable[[int, slice, slice, npt.NDArray[np.float32]], npt.NDArray[np.float32] | None]
 """The noise level that the network is told for the planes of some rows and columns of a page."""
@@ -200,7 +200,7 @@ def _denoise_window(
     noisy = source.window(page, rows, columns)
     planes = noisy.planes()
     sigma = work.level(page, rows, columns, planes)
-    strength = work.strength(rows, columns)
+    strength = work.strength(page, rows, columns)
     restored = work.model.planes(planes, sigma, strength=strength, usual=usual, cancel=work.cancel)
     core = restored[..., inner_rows, inner_columns]
     sink.put(page, kept_rows, kept_columns, cut(noisy, inner_rows, inner_columns).with_planes(core))
