@@ -72,18 +72,29 @@ def test_a_pipe(model: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(noiseless.read(io.BytesIO(out.buffer.getvalue())).array, expected)
 
 
-def test_what_a_folder_has_besides_images_is_told(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("given", ["scans", "scans/*"])
+def test_what_stands_beside_images_is_told(model: list[str], capsys: pytest.CaptureFixture[str], given: str) -> None:
     Path("scans/moving.gif").write_bytes(b"GIF89a")
     Path("scans/notes.txt").write_text("of no interest")
-    for number in range(3):
-        Path(f"scans/{number}.png").write_bytes(b"")
-    assert main(["denoise", "scans", "-o", "out", *model]) == 0
+    assert main(["denoise", given, "-o", "out", *model]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out")]
-    assert told == [
-        "left out, as no image that is read from a folder: 4 files, 1 of them a GIF: "
-        "scans/0.png, scans/1.png, scans/2.png, ..."
-    ]
+    assert told == ["left out, as no image that is read from a folder: 1 file, 1 of them a GIF: scans/moving.gif"]
     assert {path.name for path in Path("out").iterdir()} == {"b.png"}
+
+
+@pytest.mark.parametrize("given", ["scans", "scans/*"])
+def test_what_is_no_image_but_is_called_one_is_a_failure(
+    model: list[str], capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    Path("scans/0.png").write_bytes(b"")
+    Path("scans/1.TIF").write_bytes(b"rubbish")
+    assert main(["denoise", given, "-o", "out", "--json", "s.json", *model]) == 2
+    errors = capsys.readouterr().err
+    assert "2 of 3 could not be denoised:" in errors
+    assert "scans/0.png is empty" in errors
+    assert "scans/1.TIF is not an image" in errors
+    assert {path.name for path in Path("out").iterdir()} == {"b.png"}
+    assert len(json.loads(Path("s.json").read_text())["failures"]) == 2
 
 
 def test_a_bad_file_is_listed_at_the_end(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,9 @@ def denoise(
     ] = None,
     sigma: Annotated[float | None, typer.Option(metavar="N", help="The same as --noise gaussian:N.")] = None,
     strength: Annotated[float, typer.Option(metavar="0..1", help="0 returns the input, 1 the full result.")] = 1.0,
-    mask: Annotated[Path | None, typer.Option(metavar="FILE", help="Denoise only where this is white; a stack: plane by plane.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Denoise only where this is white; a stack: plane by plane.")
+    ] = None,
     precision: Annotated[
         Literal["exact", "fast", "int8"],
         typer.Option(metavar="exact|fast|int8", help="float32, bf16 where there is any, or int8."),
@@ -96,8 +98,8 @@ def denoise(
     tile, engine, device, threads, ensemble, luma, chroma, sigma_map, feather, data_range, temporal.
     """
     from noiseless.io.atomic import check_writable, write_text
-    from noiseless.io.finding import left_out
-    from noiseless.workflows.files import plan_jobs
+    from noiseless.io.finding import is_named_image, left_out
+    from noiseless.workflows.files import plan_jobs, refused
     from noiseless.workflows.task import Task
 
     rare = apply_settings(Rare(), settings)
@@ -122,11 +124,12 @@ def denoise(
         check_writable(summary)
     jobs, failures = plan_jobs(inputs, output, recursive=recursive)
     unread = left_out(inputs, recursive=recursive)
+    failures += refused([file for file in unread if is_named_image(file)])
     done = work(jobs, task, output)
     done.failures[:0] = failures
     if summary is not None:
         write_text(summary, json.dumps(done.to_json(), indent=2) + "\n")
-    say_unread(unread)
+    say_unread([file for file in unread if not is_named_image(file)])
     return finish(done, alone=len(jobs) + len(failures) == 1)
 
 

@@ -40,18 +40,24 @@ def find_images(inputs: Sequence[str | Path], *, recursive: bool = False) -> lis
 
 
 def left_out(inputs: Sequence[str | Path], *, recursive: bool = False) -> list[Path]:
-    """The files of folders with images that look like images as well, but are none that noiseless reads in a folder.
+    """Files that look like images but are none that noiseless reads, beside images in a folder or of a pattern.
 
     Args:
         inputs: as of `find_images`.
         recursive: as of `find_images`.
     """
-    unread: list[Path] = []
-    for folder in (Path(given) for given in inputs if formats.is_folder(given) and not is_image(Path(given))):
+    unread: dict[Path, None] = {}
+    for given in inputs:
         with contextlib.suppress(DataError):  # which `find_images` says
-            images, others = _sorted_out(folder, recursive)
-            unread += [file for file in others if _is_alike(file)] if images else []
-    return unread
+            images, others = _sorted_out(_candidates(given, recursive))
+            unread.update(dict.fromkeys(file for file in others if _is_alike(file)) if images else {})
+    return list(unread)
+
+
+def is_named_image(file: Path) -> bool:
+    """Whether a file has the suffix of images, whatever it holds."""
+    suffixes = tuple(suffix for each in formats.all_formats().values() for suffix in each.suffixes)
+    return file.name.lower().endswith(suffixes)
 
 
 def check_there(given: str | Path) -> None:
@@ -84,14 +90,18 @@ def _found(given: str | Path, recursive: bool) -> list[Path]:
     if path.exists():
         return [path]
     check_there(given)
-    matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]  # noqa: PTH207
-    matches = _outside_of_images(matches)
+    matches = _matches(given)
     images = [match for match in matches if is_image(match)]
     for folder in (match for match in matches if match.is_dir() and recursive and match not in images):
         images += (image for image in _files(folder, recursive) if is_image(image))
     if not images:
         raise DataError(f"no image matches {given}", got=described(matches))
     return sorted(images)
+
+
+def _matches(pattern: str | Path) -> list[Path]:
+    """The files and folders that a pattern matches, sorted."""
+    return _outside_of_images([Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))])  # noqa: PTH207
 
 
 def _outside_of_images(paths: Sequence[Path]) -> list[Path]:
@@ -102,7 +112,7 @@ def _outside_of_images(paths: Sequence[Path]) -> list[Path]:
 
 
 def _in_folder(folder: Path, recursive: bool) -> list[Path]:
-    images, others = _sorted_out(folder, recursive)
+    images, others = _sorted_out(sorted(_files(folder, recursive)))
     if images:
         return images
     deeper = not recursive and any(entry.is_dir() for entry in folder.iterdir())
@@ -113,11 +123,17 @@ def _in_folder(folder: Path, recursive: bool) -> list[Path]:
     )
 
 
-def _sorted_out(folder: Path, recursive: bool) -> tuple[list[Path], list[Path]]:
-    """The images of a folder, and its other files."""
-    files = sorted(_files(folder, recursive))
+def _sorted_out(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Those that are images, and the others."""
     images = [file for file in files if is_image(file)]
     return images, sorted(set(files) - set(images))
+
+
+def _candidates(given: str | Path, recursive: bool) -> list[Path]:
+    """The files among which a folder or a pattern finds images; none where an input names a file."""
+    if formats.is_folder(given):
+        return [] if is_image(Path(given)) else sorted(_files(Path(given), recursive))
+    return [] if os.path.exists(given) else [match for match in _matches(given) if match.is_file()]  # noqa: PTH110
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:
@@ -151,5 +167,4 @@ def _head(path: Path) -> bytes:
 
 def _is_alike(file: Path) -> bool:
     """Whether who put a file beside images may take it for one: by its name, or by its content."""
-    suffixes = tuple(suffix for each in formats.all_formats().values() for suffix in each.suffixes)
-    return file.name.lower().endswith(suffixes) or formats.unsupported_kind(_head(file)) is not None
+    return is_named_image(file) or formats.unsupported_kind(_head(file)) is not None

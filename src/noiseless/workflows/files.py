@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from noiseless.errors import ConfigError, ImageError, NoiselessError, UnknownNameError
-from noiseless.io import find_images, formats
+from noiseless.io import find_images, formats, read
 from noiseless.io.atomic import check_reachable
 from noiseless.io.video import CONTAINERS, container_of
 from noiseless.io.video_source import is_film
@@ -73,6 +73,17 @@ def plan_jobs(inputs: Sequence[str], output: str, *, recursive: bool = False) ->
     if output == PIPE or Path(output).is_file() or _names_image(output):
         raise ConfigError("several images need a folder to go into", got=f"-o {output}", fix="Name a folder: -o DIR.")
     return _into_folder(inputs, Path(output), recursive)
+
+
+def refused(files: Sequence[Path]) -> list[Failure]:
+    """What is wrong with files that cannot be read."""
+    failures = []
+    for file in files:
+        try:
+            read(file)
+        except NoiselessError as error:
+            failures.append(Failure(str(file), error))
+    return failures
 
 
 def _piped(inputs: Sequence[str], output: str) -> Job:
