@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +52,15 @@ def test_a_store_remembers_the_licence(tmp_path: Path) -> None:
     assert licence_of(view) == "CC0-1.0"
 
 
-def test_a_manifest_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="manifest"):
-        Manifest(()).write(tmp_path / "missing" / "manifest.json")
+def test_a_manifest_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "manifest.json"
+    Manifest((), ("one",)).write(path)
+
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"manifest.json.*Free some space"):
+        Manifest((), ("another",)).write(path)
+    assert json.loads(path.read_text())["skipped"] == ["one"]
+    assert [left.name for left in tmp_path.iterdir()] == ["manifest.json"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from noiseless.data.gather import View, open_store
-from noiseless.io.atomic import not_written
+from noiseless.io.atomic import write_text
 
 LICENCE_FILE = re.compile(r"(un)?licen[cs]e|copying", re.IGNORECASE)
 LICENCE_LINE = re.compile(r"(?:SPDX-License-Identifier|licen[cs]e)\W{0,3}[:=]\s*([^|\n]+)", re.IGNORECASE)
@@ -89,15 +89,12 @@ class Manifest:
         return {name: names.count(name) for name in sorted(set(names))}
 
     def write(self, path: str | Path) -> None:
-        """Save as JSON.
+        """Save as JSON, whole or not at all.
 
         Raises:
             OutputError: the file cannot be written.
         """
-        try:
-            Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise not_written(f"cannot write the data manifest {path}", error) from error
+        write_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
 
 
 def licence_of(view: View) -> str | None:
