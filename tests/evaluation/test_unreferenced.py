@@ -19,6 +19,7 @@ from noiseless.evaluation.residual import audit
 from noiseless.evaluation.risk import law_of
 from noiseless.evaluation.unreferenced import alone, know, run
 from noiseless.noise import parse
+from raw_files import dng
 
 SIDE = 96
 
@@ -228,6 +229,20 @@ def test_nothing_is_said_of_a_photograph_whose_noise_is_a_guess(tmp_path: Path) 
         estimate("color-nano", source)
     given = estimate("color-nano", source, noise="gaussian:3").models["color-nano"][0]
     assert np.isfinite(given.psnr)
+
+
+def test_camera_raw_is_a_developed_photograph(tmp_path: Path) -> None:
+    """By its pixels, 16-bit colour, it would not be taken for one."""
+    pytest.importorskip("rawpy", reason="needs the [raw] extra")
+    (raw := tmp_path / "raw").mkdir()
+    for number in range(2):
+        sensor = np.random.default_rng(number).normal(np.linspace(300, 1600, 128), 10, (128, 128))
+        (raw / f"{number}.dng").write_bytes(dng(sensor.astype(np.uint16)))
+    seen = NoisyImages.find(raw).items[0].views[0].read()[0].astype(np.float32) / 65535
+    assert know(seen, "auto").noise.variance(seen).mean() > 0
+    with pytest.raises(DataError, match=r"nothing can be said of any of the 2 images.* can only be guessed"):
+        estimate("identity", NoisyImages.find(raw))
+    assert estimate("identity", NoisyImages.find(raw), noise="gaussian:3").count == 2
 
 
 def test_noise_that_colours_share_in_8_bits_is_a_photographs() -> None:

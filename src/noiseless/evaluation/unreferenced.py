@@ -55,6 +55,21 @@ by a small change, clean values by means of windows. Found on photographs."""
 SURE = 1.96
 """Half a 95% interval in standard deviations."""
 
+NO_TRAITS: Mapping[str, str | bool] = {}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One plane of an image, or of two exposures of a scene.
+
+    Attributes:
+        planes: one or two, (C, H, W) in [0, 1] units.
+        traits: what is known of the file, see `noiseless.data.gather.TRAITS`; of two, of the first.
+    """
+
+    planes: list[np.ndarray]
+    traits: Mapping[str, str | bool]
+
 
 @dataclass(frozen=True)
 class Known:
@@ -129,13 +144,13 @@ def estimate(
     left_out: dict[str, InputError] = {}
     measured = _calibrations(single, limit) if single is not None and given == "auto" else {}
     together = pool(list(measured.values()))
-    for name, planes in _all_scenes(source, limit, left_out):
+    for name, scene in _all_scenes(source, limit, left_out):
         with _noted(left_out, name):
-            known = _known(planes, given, name, seed, measured.get(name), together)
-            for model, (each, restored) in zip(chosen, _of_all(chosen, planes, known, name, seed), strict=True):
+            known = _known(scene, given, name, seed, measured.get(name), together)
+            for model, (each, restored) in zip(chosen, _of_all(chosen, scene.planes, known, name, seed), strict=True):
                 found[model.name].append(each)
                 if watch is not None:
-                    watch(model.name, each, planes[0], restored)
+                    watch(model.name, each, scene.planes[0], restored)
     count = len(next(iter(found.values())))
     _check_some(count, left_out)
     protocol = {
@@ -178,22 +193,23 @@ def _noted(left_out: dict[str, InputError], name: str) -> Iterator[None]:
 
 def _all_scenes(
     source: NoisyImages | NoisyPairs, limit: int | None, left_out: dict[str, InputError]
-) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Name and views of each plane of the first images; what cannot be read is noted."""
+) -> Iterator[tuple[str, Seen]]:
+    """Each plane of the first images, with its name; what cannot be read is noted."""
     for item in source.items[:limit]:
-        scenes: dict[str, list[np.ndarray]] = {}
+        scenes: dict[str, Seen] = {}
         with _noted(left_out, item.name):
             scenes = _scenes(item, source.data_range)
         yield from scenes.items()
 
 
-def _scenes(item: Item, data_range: tuple[float, float] | None) -> dict[str, list[np.ndarray]]:
-    """The views of each plane of an image, (C, H, W) each, by name."""
-    views = [[as_unit_float(plane) for plane in view.read(data_range)] for view in item.views]
+def _scenes(item: Item, data_range: tuple[float, float] | None) -> dict[str, Seen]:
+    """Each plane of an image, by its name."""
+    read, traits = zip(*(view.read_with_traits(data_range) for view in item.views), strict=True)
+    views = [[as_unit_float(plane) for plane in planes] for planes in read]
     if len({tuple(plane.shape for plane in planes) for planes in views}) > 1:
         raise DataError(f"the two images of {item.name} differ in size")
-    planes = [list(each) for each in zip(*views, strict=True)]
-    return {item.name if len(planes) == 1 else f"{item.name}[{number}]": each for number, each in enumerate(planes)}
+    scenes = [Seen(list(each), traits[0]) for each in zip(*views, strict=True)]
+    return {item.name if len(scenes) == 1 else f"{item.name}[{number}]": each for number, each in enumerate(scenes)}
 
 
 def _calibrations(source: NoisyImages, limit: int | None) -> dict[str, Calibration]:
@@ -202,13 +218,14 @@ def _calibrations(source: NoisyImages, limit: int | None) -> dict[str, Calibrati
     for item in source.items[:limit]:
         with suppress(InputError):  # said of it later
             found |= {
-                name: examine_planes(views, told=False) for name, views in _scenes(item, source.data_range).items()
+                name: examine_planes(scene.planes, told=False)
+                for name, scene in _scenes(item, source.data_range).items()
             }
     return found
 
 
 def _known(
-    planes: Sequence[np.ndarray],
+    scene: Seen,
     noise: Noise | str,
     name: str,
     seed: int,
@@ -220,9 +237,10 @@ def _known(
     Of the noise that was measured in an image and that of all, it is the one that a shipped model contradicts less:
     where little is flat, what is measured can be further off than its interval says.
     """
+    planes = scene.planes
     if len(planes) == 2:
         return [know(plane, noise, name, told_only=True) for plane in planes]
-    known = [know(planes[0], noise, name, found=found, together=together)]
+    known = [know(planes[0], noise, name, found=found, together=together, traits=scene.traits)]
     if together is not None and is_white(known[0].noise) and known[0].noise != together.noise:
         known.append(_known_together(planes[0], together, None))
     made = [judged(planes[0], each, seed) for each in known]
@@ -254,6 +272,7 @@ def know(
     told_only: bool = False,
     found: Calibration | None = None,
     together: Pooled | None = None,
+    traits: Mapping[str, str | bool] = NO_TRAITS,
 ) -> Known:
     """What is known of the noise of an image, (C, H, W) in [0, 1] units: as given, or measured in it.
 
@@ -264,6 +283,7 @@ def know(
         told_only: nothing but what models are told is needed.
         found: what was measured in it, where that was done.
         together: what was found in all images; used where it lies within the interval of what is measured here.
+        traits: as of `Seen`.
 
     Raises:
         DataError: the noise cannot be measured: the image is constant, clipped all over, or has none; or it is that of
@@ -277,7 +297,7 @@ def know(
     if found.kind == "none" and not told_only:
         fix = "Give --noise, or leave the image out."
         raise DataError(f"no noise can be measured in {name}, so that nothing can be said", fix=fix)
-    if not told_only and (FAINT in found.warnings or _is_developed(noisy)):
+    if not told_only and (FAINT in found.warnings or _is_developed(noisy, traits)):
         guess = "the strength of a developed photograph's noise can only be guessed"
         fix = "Give --noise, or two exposures: --noisy-pairs A B."
         raise DataError(f"nothing can be said of {name}: {guess}", fix=fix)
@@ -287,15 +307,18 @@ def know(
     return Known(first, first.told_map(noisy), found.noise.spec, doubt)
 
 
-def _is_developed(noisy: np.ndarray) -> bool:
-    """Whether an image is taken for a developed photograph, as `noiseless.denoiser.choose_model` does: 8-bit colour
-    whose noise is not that of each colour by itself.
+def _is_developed(noisy: np.ndarray, traits: Mapping[str, str | bool]) -> bool:
+    """Whether an image is taken for a developed photograph, as `noiseless.denoiser.choose_model` does: camera raw, and
+    8-bit colour, AVIF and HEIC whose noise is not that of each colour by itself.
 
     Of 28 Canon crops of PolyU 4 had white or correlated noise that was not faint: estimates by it were 11 dB too high
     at best, and no interval held the truth.
     """
     colour = len(noisy) == 3 and not (noisy[1:] == noisy[:1]).all()
-    return colour and rounding_step(noisy) > EIGHT_BITS and not has_independent_noise(middle(noisy, LOOKED_AT))
+    if not colour or traits.get("developed", False):
+        return colour
+    kept = traits.get("format") in ("avif", "heic") or rounding_step(noisy) > EIGHT_BITS
+    return kept and not has_independent_noise(middle(noisy, LOOKED_AT))
 
 
 def _known_together(noisy: np.ndarray, together: Pooled, doubt: float | None) -> Known:
