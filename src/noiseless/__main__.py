@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -55,6 +56,8 @@ def _of_the_machine(error: Exception) -> str | None:
         return f"the memory does not suffice: got {reason or 'no more'}. {fix}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"cannot use {error.filename}: got {error.strerror}. Check its permissions and its disk."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # what is said goes to a file
+        return f"cannot write: got {error.strerror}. Free some space on the disk."
     return None
 
 

@@ -42,11 +42,11 @@ def test_json_is_what_denoise_reads(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert np.asarray(Pillow.open(tmp_path / "b.png")).std() < np.asarray(Pillow.open(image)).std()
 
 
-@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="standard output has no name here")
-def test_numbers_alone_go_through_a_pipe_or_to_the_end_of_a_file(tmp_path: Path) -> None:
-    """A file of the name - was made; /dev/stdout itself was replaced by a file."""
+@pytest.mark.parametrize("numbers", [["--json", "-"], ["--json=-"]])
+def test_numbers_alone_go_through_a_pipe_or_to_the_end_of_a_file(tmp_path: Path, numbers: list[str]) -> None:
+    """A file of the name - was made."""
     image, log = save(tmp_path / "a.png", "gaussian:20"), tmp_path / "log"
-    command = [sys.executable, "-m", "noiseless", "calibrate", image, "--json", "-"]
+    command = [sys.executable, "-m", "noiseless", "calibrate", image, *numbers]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
     assert json.loads(done.stdout)["noise"]["kind"] == "gaussian"
     assert "White noise of the same strength everywhere" in done.stderr
@@ -55,6 +55,14 @@ def test_numbers_alone_go_through_a_pipe_or_to_the_end_of_a_file(tmp_path: Path)
         subprocess.run(command, stdout=file, stderr=subprocess.DEVNULL, cwd=tmp_path, check=True)
     assert log.read_text() == f"before\n{done.stdout}"
     assert {path.name for path in tmp_path.iterdir()} == {"a.png", "log"}
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="standard output has no name here")
+def test_a_device_is_written_into(tmp_path: Path) -> None:
+    """It was replaced by a file."""
+    command = [sys.executable, "-m", "noiseless", "calibrate", save(tmp_path / "a.png", "gaussian:20")]
+    done = subprocess.run([*command, "--json", "/dev/stdout"], capture_output=True, text=True, check=True)
+    assert '"kind": "gaussian"' in done.stdout
     assert Path("/dev/stdout").is_symlink()
 
 
@@ -91,3 +99,16 @@ def test_a_constant_image_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_what_is_no_image_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calibrate", str(tmp_path / "no.png")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
+@pytest.mark.parametrize(("numbers", "what"), [(["--json", "-"], "into standard output"), ([], "cannot write")])
+def test_a_full_disk_behind_what_is_printed_is_said(tmp_path: Path, numbers: list[str], what: str) -> None:
+    command = [sys.executable, "-m", "noiseless", "calibrate", save(tmp_path / "a.png", "gaussian:20"), *numbers]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("noiseless: ")
+    assert what in last
+    assert last.endswith("Free some space on the disk.")

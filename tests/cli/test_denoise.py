@@ -97,6 +97,13 @@ def test_what_is_no_image_but_is_called_one_is_a_failure(
     assert len(json.loads(Path("s.json").read_text())["failures"]) == 2
 
 
+def test_the_image_and_the_numbers_do_not_share_a_pipe(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["denoise", "a.png", "-o", "-", "--json", "-", *model]) == 2
+    said = capsys.readouterr()
+    assert "cannot both go into the pipe" in said.err
+    assert not said.out
+
+
 def test_a_bad_file_is_listed_at_the_end(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     Path("bad.png").write_bytes(b"rubbish")
     assert main(["denoise", "a.png", "bad.png", "gone.png", "-o", "out", "--json", "s.json", *model]) == 2

@@ -42,9 +42,6 @@ INTERRUPTED = 130
 TERMINATED = 143
 """That of a verb that cleaned up after SIGTERM."""
 
-JSON_TO_PIPE = ("--json", "-")
-"""Options that ask for numbers on standard output."""
-
 HELP = """\
 Usage: noiseless [--debug] VERB [OPTIONS]
 
@@ -127,10 +124,13 @@ def build_app(function: Callable[..., Any]) -> Typer:
 
 def _run_verb(verb: str, arguments: list[str]) -> int:
     function = load_verb(verb)
-    if JSON_TO_PIPE in itertools.pairwise(arguments):  # and what is said for people goes beside it
-        following = itertools.pairwise(["", *arguments])
-        with contextlib.redirect_stdout(sys.stderr):
-            return _run_verb(verb, ["/dev/stdout" if pair == JSON_TO_PIPE else pair[1] for pair in following])
+    if ("--json", "-") in itertools.pairwise(arguments) or "--json=-" in arguments:
+        with contextlib.redirect_stdout(sys.stderr):  # what is said for people goes beside the numbers
+            return _run_function(verb, function, arguments)
+    return _run_function(verb, function, arguments)
+
+
+def _run_function(verb: str, function: Callable[..., Any], arguments: list[str]) -> int:
     import typer
     from typer.main import get_command
 

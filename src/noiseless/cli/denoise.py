@@ -121,6 +121,8 @@ def denoise(
     )
     task.check()
     if summary is not None:
+        if str(summary) == output == "-":
+            raise ConfigError("the image and the numbers cannot both go into the pipe", fix="Name a file for one.")
         check_writable(summary)
     jobs, failures = plan_jobs(inputs, output, recursive=recursive)
     unread = left_out(inputs, recursive=recursive)

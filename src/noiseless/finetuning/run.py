@@ -213,7 +213,7 @@ class Work:
         )
         return adapted
 
-    def groups(self, network: nn.Module, lr: float) -> list[dict[str, Any]]:
+    def groups(self, network: nn.Module) -> list[dict[str, Any]]:
         """One group for each learning rate: the same for all, or falling towards the first layer."""
         trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
         by_scale: dict[float, list[nn.Parameter]] = {}

@@ -6,11 +6,15 @@ import contextlib
 import errno
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from noiseless.errors import OutputError
+
+PIPE = Path("-")
+"""Stands for standard output, in `write_text`; what is printed for people may be redirected meanwhile."""
 
 
 def check_reachable(folder: str | Path, what: str | None = None) -> None:
@@ -46,7 +50,7 @@ def check_writable(path: str | Path) -> None:
 
 def _is_stream(path: Path) -> bool:
     """Whether there is something that no file must take the place of."""
-    return path.parts[:2] == ("/", "dev") or path.is_fifo() or path.is_char_device()
+    return path == PIPE or path.parts[:2] == ("/", "dev") or path.is_fifo() or path.is_char_device()
 
 
 def make_folder(folder: str | Path) -> None:
@@ -69,13 +73,26 @@ def write_text(path: str | Path, text: str) -> None:
         OutputError: it cannot be written.
     """
     if _is_stream(Path(path)):
-        mode = "a" if Path(path).is_symlink() else "w"  # /dev/stdout may stand for a file that is being added to
-        with Path(path).open(mode, encoding="utf-8") as stream:
-            stream.write(text)
+        try:
+            _send(Path(path), text)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            name = "standard output" if Path(path) == PIPE else path
+            raise not_written(f"cannot write into {name}", error) from error
         return
     make_folder(Path(path).parent)
     with replacing(Path(path)) as file:
         file.write(text.encode())
+
+
+def _send(stream: Path, text: str) -> None:
+    if stream == PIPE:
+        print(text, end="", file=sys.__stdout__, flush=True)
+        return
+    mode = "a" if stream.is_symlink() else "w"  # /dev/stdout may stand for a file that is being added to
+    with stream.open(mode, encoding="utf-8") as opened:
+        opened.write(text)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from torch import nn
 from noiseless.training.objectives import Objective
 
 
-def _all_parameters(network: nn.Module, lr: float) -> list[dict[str, Any]]:
+def _all_parameters(network: nn.Module) -> list[dict[str, Any]]:
     return [{"params": [parameter for parameter in network.parameters() if parameter.requires_grad]}]
 
 
@@ -34,7 +34,7 @@ class Adaptation:
 
     apply: Callable[[nn.Module], nn.Module] = lambda network: network
     merged: Callable[[nn.Module], nn.Module] = lambda network: network
-    groups: Callable[[nn.Module, float], list[dict[str, Any]]] = _all_parameters
+    groups: Callable[[nn.Module], list[dict[str, Any]]] = _all_parameters
     objective: Callable[[Objective, nn.Module], Objective] = lambda objective, base: objective
     saved: Callable[[nn.Module, Path], None] = lambda network, folder: None
     stepped: Callable[[nn.Module, float], None] = lambda network, spent: None

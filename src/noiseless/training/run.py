@@ -207,11 +207,11 @@ def _settle_told(
         return config
     if not starts_from_weights(config):
         return replace(config, told=MEASURED)
-    settled = settle_told(config, images, build_network(config), say, plan.noise, plan.told)
-    if label is None or settled.told != MEASURED or set(images.train) != {"noisy", "clean"}:
-        return settled
-    say(f"The new images are told {label}, more than any that is to be kept, so that one network can do both")
-    return replace(settled, told=label)
+    told = settle_told(config, images, build_network(config), say, plan.noise, plan.told)
+    if label is not None and told == MEASURED and set(images.train) == {"noisy", "clean"}:
+        say(f"The new images are told {label}, more than any that is to be kept, so that one network can do both")
+        told = label
+    return replace(config, told=told)
 
 
 def _same(before: RunConfig, now: RunConfig, saved: Path) -> None:
@@ -248,7 +248,7 @@ def _assemble(
     base = averaged(base).to(fabric.device)
     adapted = adapted.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = averaged(adapted)
-    optimizer = build_optimizer(adaptation.groups(adapted, config.training.lr), config.training)
+    optimizer = build_optimizer(adaptation.groups(adapted), config.training)
     network, optimizer = fabric.setup(adapted, optimizer)
     objective = adaptation.objective(_objective(config, plan), base)
     source = patch_source(config, images, spec, plan)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -50,8 +49,8 @@ def settle_told(
     say: Callable[[str], None],
     noise: KnownNoise | None = None,
     developed: Noise | None = None,
-) -> RunConfig:
-    """The settings with `told` settled, by what gives the weights that the run starts from the higher PSNR.
+) -> str:
+    """`RunConfig.told`, settled: what gives the weights that the run starts from the higher PSNR.
 
     An estimate from a single image can be far off, where all of it is texture or most of it black; pairs show the noise
     itself. But where the images have several noises only a measurement in each tells them apart, however much a few
@@ -65,20 +64,20 @@ def settle_told(
         noise: of noisy images without a clean side.
         developed: what is told of such images that are developed photographs, of which no estimate says more.
     """
-    spec = spec_of(network)
-    if spec.conditioning != "none" and set(images.train) == {"noisy"} and developed is not None:
+    learned = set(images.train)
+    if spec_of(network).conditioning == "none":
+        return MEASURED
+    if learned == {"noisy"} and developed is not None:
         say(f"The model is told {developed.spec} of these photographs from now on")
-        return replace(config, told=developed.spec)
-    if spec.conditioning != "none" and set(images.train) == set(images.validation) == {"noisy"} and noise is not None:
-        return _settle_alone(config, images, network, say, noise)
-    if spec.conditioning == "none" or set(images.train) != set(images.validation) or len(images.train) < 2:
-        return replace(config, told=MEASURED)
-    return _settle_pairs(config, images, network, say)
+        return developed.spec
+    if learned != set(images.validation):
+        return MEASURED
+    if len(learned) > 1:
+        return _settle_pairs(config, images, network, say)
+    return _settle_alone(config, images, network, say, noise) if noise is not None else MEASURED
 
 
-def _settle_pairs(
-    config: RunConfig, images: TrainingImages, network: nn.Module, say: Callable[[str], None]
-) -> RunConfig:
+def _settle_pairs(config: RunConfig, images: TrainingImages, network: nn.Module, say: Callable[[str], None]) -> str:
     """By the noise between noisy and clean sides, or between two views."""
     spec, views = spec_of(network), "noisy-again" in images.train
     seen = [[*images.validation[role], *images.train[role]][:LOOKED_AT] for role in images.train]
@@ -88,27 +87,26 @@ def _settle_pairs(
         fitted, shown = _as_pairs(*fitted), _as_pairs(*shown)
     fit = noise_of_pairs(*fitted)
     if not _is_of_all(fit, *fitted) or not _is_of_all(fit, *shown):
-        return replace(config, told=MEASURED)
-    size, multiple = min(config.training.validation_size, SIDE), max(spec.multiple_of, spec.minimum_size)
+        return MEASURED
+    size = min(config.training.validation_size, SIDE)
 
     def score(told: str) -> float:
-        settings: dict[str, Any] = {"size": size, "multiple": multiple, "told": told}
         if views:
-            examples = unreferenced_examples(seen, None, spec, seed=config.seed, **settings)
+            examples = unreferenced_examples(seen, None, spec, size=size, seed=config.seed, told=told)
         else:
-            examples = pair_examples(seen[0], seen[1], spec, **settings)
+            examples = pair_examples(*seen, spec, size=size, told=told)
         return validate(network, examples, torch.device("cpu"), False).psnr
 
     candidates = [each.spec for each in (fit, *_correlated_between(*fitted))]
     measured, scores = score(MEASURED), {told: score(told) for told in candidates}
     best = max(candidates, key=scores.__getitem__)
     if scores[best] < measured + CLEARLY:
-        return replace(config, told=MEASURED)
+        return MEASURED
     say(
         f"The pairs show {best}: the model is told that from now on, which gives {scores[best]:.2f} dB, where "
         f"what is measured in each image gives {measured:.2f}"
     )
-    return replace(config, told=best)
+    return best
 
 
 def _as_pairs(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
@@ -135,21 +133,23 @@ def _correlated_between(noisy: Sequence[np.ndarray], clean: Sequence[np.ndarray]
 
 def _settle_alone(
     config: RunConfig, images: TrainingImages, network: nn.Module, say: Callable[[str], None], noise: KnownNoise
-) -> RunConfig:
+) -> str:
     """Without clean images: the noise of all together, where it may be that of most and the estimate prefers it.
 
     A wrong level flatters those who are told it, so that an image in which another was measured judges by that.
     """
     spec = spec_of(network)
     views = [*images.validation["noisy"], *images.train["noisy"]][:LOOKED_AT]
-    size, multiple = min(config.training.validation_size, SIDE), max(spec.multiple_of, spec.minimum_size)
-    settings: dict[str, Any] = {"size": size, "multiple": multiple, "seed": config.seed}
-    together = unreferenced_examples([views], noise, spec, told=noise.noise.spec, **settings)
+
+    def told_of(told: str) -> list[Example]:
+        size = min(config.training.validation_size, SIDE)
+        return unreferenced_examples([views], noise, spec, size=size, seed=config.seed, told=told)
+
+    together = told_of(noise.noise.spec)
     found = [examine_planes([example.noisy]) for example in together]
     alike = [_may_have(noise.noise, example.noisy, each) for example, each in zip(together, found, strict=True)]
-    judged = [same or each.kind != "none" for same, each in zip(alike, found, strict=True)]
     if 2 * sum(alike) <= len(alike):
-        return replace(config, told=MEASURED)
+        return MEASURED
 
     def own(found: Calibration) -> KnownNoise:
         return KnownNoise.of(found.noise, spec.channels)
@@ -157,19 +157,19 @@ def _settle_alone(
     def scores(examples: Sequence[Example]) -> Scores:
         ready = [
             example if same else replace(example, estimate=by_noise(example.noisy, own(each), config.seed))
-            for example, each, same, counts in zip(examples, found, alike, judged, strict=True)
-            if counts
+            for example, each, same in zip(examples, found, alike, strict=True)
+            if same or each.kind != "none"
         ]
         return validate(network, ready, torch.device("cpu"), False)
 
-    measured, shown = scores(unreferenced_examples([views], noise, spec, **settings)), scores(together)
+    measured, shown = scores(told_of(MEASURED)), scores(together)
     if not shown.surely_above(measured):
-        return replace(config, told=MEASURED)
+        return MEASURED
     say(
         f"The images together show {noise.noise.spec}: the model is told that from now on, which gives an estimated "
         f"{shown.psnr:.2f} dB, where what is measured in each image gives {measured.psnr:.2f}"
     )
-    return replace(config, told=noise.noise.spec)
+    return noise.noise.spec
 
 
 def _may_have(noise: Noise, noisy: np.ndarray, found: Calibration) -> bool:

@@ -124,12 +124,12 @@ class Rival:
 
 
 def noisy_examples(
-    images: Sequence[np.ndarray], noise: Noise, channels: int, *, size: int, multiple: int, seed: int
+    images: Sequence[np.ndarray], noise: Noise, spec: NetworkSpec, *, size: int, seed: int
 ) -> list[Example]:
     """The middles of clean images with noise that depends on the seed and the image's number alone."""
     examples = []
     for number in spread(len(images), MOST_IMAGES):
-        clean = to_channels(as_unit_float(_middle(images[number], size, multiple)), channels)
+        clean = _middle(images[number], spec, size)
         generator = np.random.default_rng([seed, number])
         drawn = noise.draw(generator)
         noisy = drawn.sample(clean, generator)
@@ -138,24 +138,14 @@ def noisy_examples(
 
 
 def pair_examples(
-    noisy: Sequence[np.ndarray],
-    clean: Sequence[np.ndarray],
-    spec: NetworkSpec,
-    *,
-    size: int,
-    multiple: int,
-    told: str = MEASURED,
+    noisy: Sequence[np.ndarray], clean: Sequence[np.ndarray], spec: NetworkSpec, *, size: int, told: str = MEASURED
 ) -> list[Example]:
     """The middles of noisy / clean pairs, with what the network is told of their noise: see `pair_levels`."""
-
-    def ready(image: np.ndarray) -> np.ndarray:
-        return to_channels(as_unit_float(_middle(image, size, multiple)), spec.channels)
-
     numbers = spread(len(clean), MOST_IMAGES)
-    middles = [ready(noisy[number]) for number in numbers]
+    middles = [_middle(noisy[number], spec, size) for number in numbers]
     levels = pair_levels(middles, spec, told)
     return [
-        Example(middle, ready(clean[number]), None if levels is None else levels[position](middle))
+        Example(middle, _middle(clean[number], spec, size), None if levels is None else levels[position](middle))
         for position, (number, middle) in enumerate(zip(numbers, middles, strict=True))
     ]
 
@@ -166,7 +156,6 @@ def unreferenced_examples(
     spec: NetworkSpec,
     *,
     size: int,
-    multiple: int,
     seed: int,
     told: str = MEASURED,
     measured: Calibration | None = None,
@@ -178,15 +167,11 @@ def unreferenced_examples(
         noise: that they have; needed where there is no second view.
         spec: of the network.
         size: largest side.
-        multiple: of which the sides are.
         seed: of what the estimate draws.
         told: see `pair_levels`.
         measured: where the noise was, with what is not known of it.
     """
-    ready = [
-        [to_channels(as_unit_float(_middle(side[number], size, multiple)), spec.channels) for side in views]
-        for number in spread(len(views[0]), MOST_IMAGES)
-    ]
+    ready = [[_middle(side[number], spec, size) for side in views] for number in spread(len(views[0]), MOST_IMAGES)]
     levels = pair_levels([sides[0] for sides in ready], spec, told)
     examples = []
     for number, (noisy, *others) in enumerate(ready):
@@ -270,7 +255,9 @@ def _decibels(squared_error: float) -> float:
     return -10 * math.log10(max(squared_error, 1e-12))
 
 
-def _middle(image: np.ndarray, size: int, multiple: int) -> np.ndarray:
+def _middle(image: np.ndarray, spec: NetworkSpec, size: int) -> np.ndarray:
+    """The middle of an image as a network takes it, at most `size` pixels wide and high; float32 (C, H, W)."""
+    multiple = max(spec.multiple_of, spec.minimum_size)
     sides = [min(size, side) // multiple * multiple for side in image.shape[-2:]]
     if not all(sides):
         raise DataError(
@@ -279,4 +266,4 @@ def _middle(image: np.ndarray, size: int, multiple: int) -> np.ndarray:
             expected=f"at least {multiple}x{multiple} pixels",
         )
     top, left = ((have - want) // 2 for have, want in zip(image.shape[-2:], sides, strict=True))
-    return image[..., top : top + sides[0], left : left + sides[1]]
+    return to_channels(as_unit_float(image[..., top : top + sides[0], left : left + sides[1]]), spec.channels)

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -145,23 +145,26 @@ def _draw_graph(tracker: Tracker, network: nn.Module, example: Example) -> None:
 
 
 def _examples(config: RunConfig, images: TrainingImages, spec: NetworkSpec, plan: Plan) -> list[Example]:
-    size, multiple = config.training.validation_size, max(spec.multiple_of, spec.minimum_size)
-    views = images.validation
+    size, views = config.training.validation_size, images.validation
     if "clean" not in views:
         return _unreferenced(config, list(views.values()), spec, plan)
     if "noisy" in views:
-        return pair_examples(views["noisy"], views["clean"], spec, size=size, multiple=multiple, told=config.told)
-    noise = parse(config.noise)
-    return noisy_examples(views["clean"], noise, spec.channels, size=size, multiple=multiple, seed=config.seed)
+        return pair_examples(views["noisy"], views["clean"], spec, size=size, told=config.told)
+    return noisy_examples(views["clean"], parse(config.noise), spec, size=size, seed=config.seed)
 
 
 def _unreferenced(
     config: RunConfig, views: Sequence[Sequence[np.ndarray]], spec: NetworkSpec, plan: Plan
 ) -> list[Example]:
-    size, multiple = config.training.validation_size, max(spec.multiple_of, spec.minimum_size)
-    settings: dict[str, Any] = {"size": size, "multiple": multiple, "seed": config.seed, "told": config.told}
-    settings["measured"] = plan.found.measured if plan.found else None
-    return unreferenced_examples(views, plan.noise, spec, **settings)
+    return unreferenced_examples(
+        views,
+        plan.noise,
+        spec,
+        size=config.training.validation_size,
+        seed=config.seed,
+        told=config.told,
+        measured=plan.found.measured if plan.found else None,
+    )
 
 
 def _seen(config: RunConfig, images: TrainingImages, spec: NetworkSpec, plan: Plan) -> list[Example]:
