@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,6 +39,33 @@ def test_help_lists_every_verb(arguments: list[str], capsys: pytest.CaptureFixtu
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"noiseless {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("e", {"evaluate", "export"}),
+        ("den", {"denoise"}),
+        ("denoise --mas", {"--mask"}),
+        ("denoise --precision ", {"exact", "fast", "int8"}),
+        ("denoise ", set()),  # the shell then offers files
+    ],
+)
+def test_bash_completes(words: str, offered: set[str]) -> None:
+    asked = {"COMP_WORDS": f"noiseless {words}", "COMP_CWORD": str(1 + words.count(" "))}
+    environment = {**os.environ, cli.COMPLETE: "complete_bash", **asked}
+    command = [sys.executable, "-m", "noiseless"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert set(done.stdout.split()) == offered
+
+
+def test_what_a_shell_is_to_be_told_is_shown() -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("needs bash")
+    script = f"{sys.executable} -m noiseless --show-completion; exit $?"  # the shell is told by the parent's name
+    done = subprocess.run([bash, "-c", script], capture_output=True, text=True, check=True)
+    assert f"{cli.COMPLETE}=complete_bash" in done.stdout
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)

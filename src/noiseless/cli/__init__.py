@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,9 @@ INTERRUPTED = 130
 TERMINATED = 143
 """That of a verb that cleaned up after SIGTERM."""
 
+COMPLETE = "_NOISELESS_COMPLETE"
+"""Environment variable by which a shell asks what may come next."""
+
 HELP = """\
 Usage: noiseless [--debug] VERB [OPTIONS]
 
@@ -57,6 +61,7 @@ Options:
   --version  Print the version.
   --debug    Show where an error came from.
   --help     Show this message; noiseless VERB --help shows that of a verb.
+  --install-completion  Let the shell complete verbs and options; --show-completion prints what would be installed.
 
 Exit codes: 0 done, 1 a failure at work, 2 bad input, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
 """
@@ -80,7 +85,11 @@ def run(arguments: Sequence[str]) -> int:
         UsageError: options that the verb does not have or cannot read.
         NoiselessError: what the verb raises.
     """
+    if os.environ.get(COMPLETE):  # a shell asks what may come next
+        return _complete([])
     match list(arguments):
+        case ["--show-completion" | "--install-completion" as option, *_]:
+            return _complete([option])
         case [] | ["--help" | "-h" | "help", *_]:
             print(help_text(), end="")
             return 0
@@ -90,6 +99,17 @@ def run(arguments: Sequence[str]) -> int:
         case [verb, *rest]:
             return _run_verb(verb, rest)
     raise AssertionError("a list is empty or has a first item")
+
+
+def _complete(arguments: list[str]) -> int:
+    """Let typer complete verbs and options in a shell, or tell or install what the shell is to be told for that."""
+    import typer
+
+    app = typer.Typer(rich_markup_mode=None)
+    for verb, line in VERBS.items():
+        app.command(verb, help=line)(load_verb(verb))
+    code = typer.main.get_command(app).main(arguments, prog_name="noiseless", complete_var=COMPLETE)
+    return code if isinstance(code, int) else 0
 
 
 def help_text() -> str:
