@@ -148,7 +148,7 @@ def test_what_is_told_does_not_name_the_pair(tmp_path: Path) -> None:
     levels = [sigma.mean() for sigma in drawn if sigma is not None]
     assert np.unique(levels).size == len(drawn)
     noisy = np.array(images.validation["noisy"][0])
-    [example] = pair_examples([noisy], [noisy], spec, size=96, multiple=8)
+    [example] = pair_examples([noisy], [noisy], spec, size=96)
     np.testing.assert_array_equal(example.sigma, told_level(noisy[None])[0])
 
 

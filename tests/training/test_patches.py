@@ -87,7 +87,7 @@ def test_a_network_is_told_in_training_what_it_will_be_told_in_use(spec: str) ->
     assert levels is not None
     whole = PairPatches([noisy], [ramp], 1, TrainingConfig(), levels).draw(np.random.default_rng(0), 160)
     alone = NoisyPatches([noisy], 1, levels).draw(np.random.default_rng(0), 160)
-    example = pair_examples([noisy], [ramp], SPEC, size=160, multiple=2)[0]
+    example = pair_examples([noisy], [ramp], SPEC, size=160)[0]
     for told in (whole.sigma, alone.sigma, example.sigma):
         assert told is not None
         assert np.sort(told, axis=None) == pytest.approx(np.sort(auto, axis=None), rel=1e-4)

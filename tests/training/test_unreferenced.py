@@ -238,7 +238,7 @@ class Smooth(torch.nn.Module):
 def estimated(network: Smooth, views: list[np.ndarray], known: KnownNoise) -> float:
     """Validation PSNR of a network on one scene, without its clean image."""
     sides = [[view] for view in views]
-    examples = unreferenced_examples(sides, known, network.spec, size=512, multiple=1, seed=0)
+    examples = unreferenced_examples(sides, known, network.spec, size=512, seed=0)
     scores = validate(network, examples, CPU, bf16=False)
     assert scores.estimated
     return scores.psnr

@@ -84,9 +84,7 @@ def test_what_removes_more_is_not_better_for_noise_that_is_overrated(overrated: 
     known = KnownNoise.of(parse(f"gaussian:{255 * level}"), 1)
 
     def scored(share: float, measured: Calibration | None) -> Scores:
-        examples = unreferenced_examples(
-            [[noisy]], known, NetworkSpec(1), size=256, multiple=1, seed=0, measured=measured
-        )
+        examples = unreferenced_examples([[noisy]], known, NetworkSpec(1), size=256, seed=0, measured=measured)
         return validate(Blur(share), examples, torch.device("cpu"), bf16=False)
 
     def error(share: float) -> float:
@@ -154,7 +152,7 @@ def test_it_is_told_what_all_images_show(specs: list[str], together: bool, tmp_p
     config, clean = noisy_run(tmp_path, specs)
     images = open_images(config.data, tmp_path / "run", lambda line: None)
     said: list[str] = []
-    told = settle_told(config, images, build_network(config), said.append, make_plan(config, images).noise).told
+    told = settle_told(config, images, build_network(config), said.append, make_plan(config, images).noise)
     assert (told != MEASURED) == together == bool(said)
     if together:
         model = noiseless.load("color-small")
@@ -174,7 +172,7 @@ def test_two_views_show_their_noise(spec: str, tmp_path: Path) -> None:
     config, _ = noisy_run(tmp_path, [spec], views=2)
     images = open_images(config.data, tmp_path / "run", lambda line: None)
     said: list[str] = []
-    told = settle_told(config, images, build_network(config), said.append, make_plan(config, images).noise).told
+    told = settle_told(config, images, build_network(config), said.append, make_plan(config, images).noise)
     if spec.startswith("gaussian"):  # which is measured well in each image
         assert (told, said) == (MEASURED, [])
         return

@@ -23,7 +23,15 @@ from noiseless.noise.correlated import Correlated
 from noiseless.training.config import MEASURED, RunConfig
 from noiseless.training.images import TrainingImages
 from noiseless.training.known import RESEMBLES, KnownNoise
-from noiseless.training.validation import Example, Scores, by_noise, pair_examples, unreferenced_examples, validate
+from noiseless.training.validation import (
+    Estimator,
+    Example,
+    Scores,
+    by_noise,
+    pair_examples,
+    unreferenced_examples,
+    validate,
+)
 
 LOOKED_AT = 8
 """Pairs on which both are tried, those to validate on first."""
@@ -94,7 +102,7 @@ def _settle_pairs(config: RunConfig, images: TrainingImages, network: nn.Module,
         if views:
             examples = unreferenced_examples(seen, None, spec, size=size, seed=config.seed, told=told)
         else:
-            examples = pair_examples(*seen, spec, size=size, told=told)
+            examples = pair_examples(seen[0], seen[1], spec, size=size, told=told)
         return validate(network, examples, torch.device("cpu"), False).psnr
 
     candidates = [each.spec for each in (fit, *_correlated_between(*fitted))]
@@ -151,12 +159,12 @@ def _settle_alone(
     if 2 * sum(alike) <= len(alike):
         return MEASURED
 
-    def own(found: Calibration) -> KnownNoise:
-        return KnownNoise.of(found.noise, spec.channels)
+    def own(example: Example, found: Calibration) -> Estimator:
+        return by_noise(example.noisy, KnownNoise.of(found.noise, spec.channels), config.seed)
 
     def scores(examples: Sequence[Example]) -> Scores:
         ready = [
-            example if same else replace(example, estimate=by_noise(example.noisy, own(each), config.seed))
+            example if same else replace(example, estimate=own(example, each))
             for example, each, same in zip(examples, found, alike, strict=True)
             if same or each.kind != "none"
         ]
