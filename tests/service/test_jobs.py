@@ -411,18 +411,3 @@ def test_outcome_is_written_last(tmp_path: Path) -> None:
         folder = tmp_path / "jobs" / job
         times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
         assert max(times, key=lambda name: times[name]) == OUTCOME
-
-
-def test_a_state_folder_of_a_service_without_films_is_taken_up(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    job = store.add(io.BytesIO(b"x"), JOB)
-    store.close()
-    connection = sqlite3.connect(tmp_path / "service.sqlite")
-    connection.execute("ALTER TABLE jobs DROP COLUMN kind")
-    connection.close()
-    store = Store(tmp_path)
-    assert store.claim(image=False) is None
-    claimed = store.claim()
-    assert claimed is not None
-    assert (claimed.id, claimed.kind) == (job.id, "image")
-    store.close()

@@ -30,7 +30,6 @@ from noiseless.service.options import Options
 from noiseless.service.report import report_of_file
 from noiseless.workflows.restorer import Restorer
 from noiseless.workflows.restoring import STREAMED_BYTES
-from noiseless.workflows.task import Task
 
 SUFFIX = ".zarr.zip"
 MEDIA_TYPES = {SUFFIX: "application/zip"}
@@ -295,15 +294,14 @@ def _restored(
 ) -> dict[str, Any]:
     """Denoise a folder as the command line does."""
     started, said = time.monotonic(), list[str]()
-    spanned = options.black_and_white()
-    task = Task(model=options.model, noise=options.noise_model(), strength=options.strength, data_range=spanned)
+    task = options.task()
     restorer = Restorer(task, said.append, models=lambda name: models.get(name, options.precision))
     facts = None
-    with open_rows(source, data_range=spanned) as rows:
+    with open_rows(source, data_range=task.data_range) as rows:
         if rows is not None and rows.pages * rows.height * rows.row_bytes > STREAMED_BYTES:
             facts = restorer.stream(rows, "the upload", target, progress, cancel)
     if facts is None:
-        done, facts = restorer(read(source, data_range=spanned), "the upload", progress, cancel)
+        done, facts = restorer(read(source, data_range=task.data_range), "the upload", progress, cancel)
         write(target, done)
     return report_of_file("zarr", facts, said, options, time.monotonic() - started, _described(target))
 

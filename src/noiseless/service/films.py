@@ -15,7 +15,6 @@ from noiseless.service.models import Models
 from noiseless.service.options import Options
 from noiseless.service.report import report_of_file
 from noiseless.workflows.restorer import Restorer
-from noiseless.workflows.task import Task
 
 HELD = 10
 """A film counts as so many of its frames: no more than about that are held at once, however long it is."""
@@ -107,8 +106,7 @@ def restore(
         frames += 1
         progress(share, frames)
 
-    task = Task(model=options.model, noise=options.noise_model(), strength=options.strength)
-    restorer = Restorer(task, said.append, models=lambda name: models.get(name, options.precision))
+    restorer = Restorer(options.task(), said.append, models=lambda name: models.get(name, options.precision))
     facts = restorer.film(source, target, step, cancel)
     with opened(target) as film:
         context = film.streams.video[0].codec_context

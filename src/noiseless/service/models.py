@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from noiseless import bundle as bundles
@@ -30,7 +29,7 @@ class Models:
     """
 
     def __init__(self, more: Sequence[str] = (), threads: int | None = None) -> None:
-        found = [bundles.read(path) for path in (*bundles.shipped().values(), *map(_folder, more))]
+        found = [bundles.read(path) for path in (*bundles.shipped().values(), *map(find, more))]
         self._bundles: dict[str, Bundle] = {}
         for bundle in found:
             if bundle.name in self._bundles:
@@ -88,7 +87,3 @@ def _described(bundle: Bundle) -> dict[str, Any]:
         "trained_for": None if bundle.noise is None else Noise.from_dict(bundle.noise).spec,
         "int8": bundle.int8_graph_path.is_file(),
     }
-
-
-def _folder(given: str) -> Path:
-    return find(Path(given))

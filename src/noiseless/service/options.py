@@ -12,6 +12,7 @@ from noiseless.errors import ConfigError, SpecError, UnknownNameError
 from noiseless.image import pair_of
 from noiseless.noise import Noise, parse
 from noiseless.runtime import PRECISIONS
+from noiseless.workflows.task import Task
 
 AUTO = "auto"
 LONGEST_SPEC = 2000
@@ -105,6 +106,10 @@ class Options:
             said = repr(self.data_range[:40])
             raise ConfigError("data_range does not fit", got=said, expected="one number or two, as -1000,3000")
         return pair_of(values[0] if len(values) == 1 else (values[0], values[1]))
+
+    def task(self) -> Task:
+        """The same for a file that is denoised as the command line does it."""
+        return Task(self.model, self.noise_model(), self.strength, data_range=self.black_and_white())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

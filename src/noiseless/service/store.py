@@ -24,6 +24,7 @@ from noiseless.service.uploads import IMAGE
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 UNFINISHED = (QUEUED, RUNNING)
+IS_UNFINISHED = f"state IN ('{QUEUED}', '{RUNNING}')"
 MOST_ATTEMPTS = 3
 INPUT, RESULT, PLANES, OUTCOME = "input", "result", "planes.npy", "outcome.json"
 
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, state TEXT NOT NULL, name TEXT NOT NULL, options TEXT NOT NULL, blend INTEGER NOT NULL,
     digest TEXT NOT NULL, pixels INTEGER NOT NULL, client TEXT NOT NULL, created REAL NOT NULL, started REAL,
     finished REAL, attempts INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, outcome TEXT, error TEXT,
-    kind TEXT NOT NULL DEFAULT 'image'
+    kind TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created);
 CREATE TABLE IF NOT EXISTS audit (
@@ -102,8 +103,6 @@ class Store:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             self._connection = sqlite3.connect(folder / "service.sqlite", check_same_thread=False, isolation_level=None)
             self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + TABLES)
-            if "kind" not in {row[1] for row in self._found("PRAGMA table_info(jobs)")}:  # of a service without films
-                self._connection.execute("ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'image'")
         except (OSError, sqlite3.Error) as error:
             fix = "Free some space there, or name another: --state DIR."
             raise OutputError(f"cannot keep jobs in {folder}", got=str(error), fix=fix) from error
@@ -134,13 +133,10 @@ class Store:
             with replacing(folder / INPUT) as target:
                 shutil.copyfileobj(file, target, 1 << 20)
             size = (folder / INPUT).stat().st_size
+            values = {**vars(row), "options": json.dumps(dict(row.options)), "bytes": size}
+            places = ", ".join("?" * len(values))
             with self._transaction() as connection:
-                connection.execute(
-                    "INSERT INTO jobs (id, state, name, options, blend, digest, pixels, client, created, bytes, kind)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (row.id, QUEUED, row.name, json.dumps(dict(row.options)), row.blend, row.digest)  # noqa: RUF005
-                    + (row.pixels, row.client, row.created, size, row.kind),
-                )
+                connection.execute(f"INSERT INTO jobs ({COLUMNS}) VALUES ({places})", [*values.values()])
         except (OutputError, OSError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise OutputError("cannot keep the job", got=getattr(error, "strerror", None) or str(error)) from error
@@ -151,9 +147,9 @@ class Store:
         found = self._rows("WHERE id = ?", job)
         return found[0] if found else None
 
-    def count(self, *states: str) -> int:
-        """How many jobs are in one of these states."""
-        return self._number(f"SELECT COUNT(*) FROM jobs WHERE state IN ({_marks(states)})", *states)
+    def count(self, state: str) -> int:
+        """How many jobs are in this state."""
+        return self._number("SELECT COUNT(*) FROM jobs WHERE state = ?", state)
 
     def ahead(self, job: Job) -> int:
         """How many jobs come before one that waits: images before images, others before others."""
@@ -194,18 +190,15 @@ class Store:
         """An unfinished job failed or was cancelled; its files go."""
         with self._transaction() as connection:
             connection.execute(
-                f"UPDATE jobs SET state = ?, finished = ?, error = ?, bytes = 0 WHERE id = ?"
-                f" AND state IN ({_marks(UNFINISHED)})",
-                (state, time.time(), error, job, *UNFINISHED),
+                f"UPDATE jobs SET state = ?, finished = ?, error = ?, bytes = 0 WHERE id = ? AND {IS_UNFINISHED}",
+                (state, time.time(), error, job),
             )
         shutil.rmtree(self._folder / job, ignore_errors=True)
 
     def remove(self, job: str) -> None:
         """Forget a finished job."""
         with self._transaction() as connection:
-            connection.execute(
-                f"DELETE FROM jobs WHERE id = ? AND state NOT IN ({_marks(UNFINISHED)})", (job, *UNFINISHED)
-            )
+            connection.execute(f"DELETE FROM jobs WHERE id = ? AND NOT {IS_UNFINISHED}", (job,))
         shutil.rmtree(self._folder / job, ignore_errors=True)
 
     def audit(self, client: str, model: str, digest: str, options: Mapping[str, Any]) -> None:
@@ -228,13 +221,13 @@ class Store:
         for folder in self._folder.iterdir():
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
-        return self._rows(f"WHERE state IN ({_marks(UNFINISHED)})", *UNFINISHED)
+        return self._rows(f"WHERE {IS_UNFINISHED}")
 
     def expire(self, before: float, most_bytes: int) -> None:
         """Forget jobs that were finished before a moment, and the oldest while all take more than so many bytes."""
         total = self.stored()
-        query = f"SELECT id, finished, bytes FROM jobs WHERE state NOT IN ({_marks(UNFINISHED)}) ORDER BY finished"
-        for job, finished, size in self._found(query, *UNFINISHED):
+        query = f"SELECT id, finished, bytes FROM jobs WHERE NOT {IS_UNFINISHED} ORDER BY finished"
+        for job, finished, size in self._found(query):
             if finished < before or total > most_bytes:
                 total -= size
                 self.remove(job)
@@ -277,7 +270,3 @@ def _job(row: tuple[Any, ...]) -> Job:
     values = dict(zip((field.name for field in fields(Job)), row, strict=True))
     plain = {name: json.loads(values[name]) if values[name] else None for name in ("options", "outcome")}
     return Job(**{**values, **plain, "blend": bool(values["blend"])})
-
-
-def _marks(values: tuple[str, ...]) -> str:
-    return ", ".join("?" * len(values))
