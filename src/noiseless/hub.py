@@ -60,8 +60,8 @@ def fetch(name: str) -> Path:
         raise BundleError(f"{name} cannot be fetched", got=_line(error)) from error
 
 
-def reachable(endpoint: str, patience: float = PATIENCE) -> bool:
-    """Whether a web address, or the proxy on the way to it, takes a connection within some seconds."""
+def reachable(endpoint: str) -> bool:
+    """Whether a web address, or the proxy on the way to it, takes a connection within `PATIENCE`."""
     from urllib import request  # 20 ms, and few commands fetch
 
     way = request.getproxies().get(urlsplit(endpoint).scheme, endpoint)
@@ -73,14 +73,14 @@ def reachable(endpoint: str, patience: float = PATIENCE) -> bool:
     def knock() -> None:
         try:
             port = parts.port or (443 if parts.scheme == "https" else 80)
-            socket.create_connection((parts.hostname or "", port), timeout=patience).close()
+            socket.create_connection((parts.hostname or "", port), timeout=PATIENCE).close()
             answers.append(True)
         except OSError:
             answers.append(False)
 
     thread = threading.Thread(target=knock, name="hub", daemon=True)  # a name server may let us wait for longer
     thread.start()
-    thread.join(patience)
+    thread.join(PATIENCE)
     return bool(answers and answers[0])
 
 

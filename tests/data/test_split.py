@@ -11,7 +11,6 @@ import pytest
 from noiseless.data import CleanImages, Pairs, Source, data_folder, group_of, split
 from noiseless.data.store import write_store
 from noiseless.errors import DataError
-from noiseless.noise import Gaussian
 from tiny_images import save, save_many
 
 
@@ -158,13 +157,12 @@ def test_data_folder_of_pairs(tmp_path: Path) -> None:
     }
 
 
-def test_data_folder_of_clean_images_and_noise(tmp_path: Path) -> None:
+def test_data_folder_of_clean_images(tmp_path: Path) -> None:
     save_many(tmp_path / "train", ["a/1.png", "b/2.png"])
     save_many(tmp_path / "test", ["3.png"], 10)
-    noise = Gaussian(0.1)
-    sides = data_folder(tmp_path, noise)
+    sides = data_folder(tmp_path)
     assert {name: len(source) for name, source in sides.sides().items()} == {"train": 1, "validation": 1, "test": 1}
-    assert all(isinstance(source, CleanImages) and source.noise == noise for source in sides.sides().values())
+    assert all(isinstance(source, CleanImages) for source in sides.sides().values())
 
 
 def test_data_folder_without_train(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from typing import ClassVar, Self
 from noiseless.data.gather import View, gather
 from noiseless.data.pairing import Matching, match, name_some
 from noiseless.errors import DataError
-from noiseless.noise import Noise
 
 Inputs = str | Path | Sequence[str | Path]
 
@@ -54,26 +53,19 @@ class Source:
 
 @dataclass(frozen=True)
 class CleanImages(Source):
-    """Clean images; a noise model makes the other side.
+    """Clean images; a noise model makes the other side."""
 
-    Attributes:
-        noise: what is added, or ``None`` where it comes from elsewhere.
-    """
-
-    noise: Noise | None = None
     roles: ClassVar[tuple[str, ...]] = ("clean",)
 
     @classmethod
-    def find(
-        cls, inputs: Inputs, noise: Noise | None = None, *, data_range: tuple[float, float] | None = None
-    ) -> CleanImages:
+    def find(cls, inputs: Inputs, *, data_range: tuple[float, float] | None = None) -> CleanImages:
         """Find images in folders (with subfolders), files, globs and packed stores.
 
         Raises:
             DataError: no image there.
             ImageError: a file that is missing or no image.
         """
-        return cls(_singles(inputs), data_range, noise)
+        return cls(_singles(inputs), data_range)
 
 
 @dataclass(frozen=True)

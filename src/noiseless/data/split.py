@@ -12,7 +12,6 @@ from noiseless.data.gather import View
 from noiseless.data.pairing import name_some
 from noiseless.data.sources import CleanImages, Item, Pairs, Source
 from noiseless.errors import DataError
-from noiseless.noise import Noise
 
 SIDES = ("train", "validation", "test")
 
@@ -113,12 +112,7 @@ def split(
 
 
 def data_folder(
-    folder: str | Path,
-    noise: Noise | None = None,
-    *,
-    data_range: tuple[float, float] | None = None,
-    validation_share: float = 0.1,
-    group: str | None = None,
+    folder: str | Path, *, data_range: tuple[float, float] | None = None, group: str | None = None
 ) -> Split:
     """Read a folder with ``train/`` and, where there are any, ``validation/`` and ``test/``.
 
@@ -127,9 +121,7 @@ def data_folder(
 
     Args:
         folder: the folder.
-        noise: for clean images; pairs need none.
         data_range: see `Source`.
-        validation_share: see `split`.
         group: see `split`.
 
     Raises:
@@ -140,24 +132,23 @@ def data_folder(
         found = sorted(path.name for path in folder.iterdir())[:6] if folder.is_dir() else "no folder"
         fix = "Give clean images with --clean DIR, noisy ones with --noisy DIR."
         raise DataError(f"{folder} has no folder train", got=found, expected="train/, validation/, test/", fix=fix)
-    sides = {name: _read_side(folder / name, noise, data_range) for name in SIDES if (folder / name).is_dir()}
+    sides = {name: _read_side(folder / name, data_range) for name in SIDES if (folder / name).is_dir()}
     return split(
         sides["train"],
         validation=sides.get("validation"),
         test=sides.get("test"),
-        validation_share=validation_share,
         test_share=0.0,
         group=group,
     )
 
 
-def _read_side(folder: Path, noise: Noise | None, data_range: tuple[float, float] | None) -> Source:
+def _read_side(folder: Path, data_range: tuple[float, float] | None) -> Source:
     present = [name for name in ("noisy", "clean") if (folder / name).is_dir()]
     if present == ["noisy", "clean"]:
         return Pairs.find(folder / "noisy", folder / "clean", data_range=data_range)
     if present == ["noisy"]:
         raise DataError(f"{folder} has noisy/ but no clean/", expected="both, or clean images alone")
-    return CleanImages.find(folder, noise, data_range=data_range)
+    return CleanImages.find(folder, data_range=data_range)
 
 
 def _side(source: Source, items: Sequence[Item] | None) -> Source | None:

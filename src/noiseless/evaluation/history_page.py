@@ -6,9 +6,8 @@ import html
 import math
 from pathlib import Path
 
-from noiseless._version import __version__
 from noiseless.evaluation.history import History
-from noiseless.evaluation.html import document, table
+from noiseless.evaluation.html import bullets, document, table
 from noiseless.evaluation.plot import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, ticks, tone
 from noiseless.evaluation.report import heading, shown
 from noiseless.io.atomic import write_text
@@ -17,7 +16,7 @@ LABEL_ROOM = 16
 """Least distance of two names, in pixels."""
 
 
-def write_history(history: History, path: str | Path, *, title: str = "Tasks over stages") -> None:
+def write_history(history: History, path: str | Path) -> None:
     """Write a history as one HTML file.
 
     Raises:
@@ -26,15 +25,12 @@ def write_history(history: History, path: str | Path, *, title: str = "Tasks ove
     head, *rows = history.rows()
     body = "".join(_row(number, row, len(history.tasks)) for number, row in enumerate(rows))
     explained = "forgetting: what the best stage so far had more, the mean over the tasks"
-    lines = "".join(f"<li>{html.escape(line)}</li>" for line in [explained, *history.lines()])
     parts = [
-        f"<h1>{html.escape(title)}</h1>",
         f"<h2>Numbers</h2>{table(head, body)}",
         f"<h2>Each task over the stages</h2><div class=scroll>{history_plot(history)}</div>",
-        f'<h2>How it was measured</h2><ul class="protocol">{lines}</ul>',
-        f'<p class="hint">Made by noiseless {__version__}.</p>',
+        f"<h2>How it was measured</h2>{bullets([explained, *history.lines()])}",
     ]
-    write_text(path, document(title, "\n".join(parts)))
+    write_text(path, document("Tasks over stages", parts))
 
 
 def _row(number: int, row: list[str], tasks: int) -> str:

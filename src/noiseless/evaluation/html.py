@@ -46,23 +46,22 @@ def write_report(
         OutputError: the file cannot be written.
     """
     shown_scenes = [] if pictures is None else pictures.scenes
-    body = [
-        f"<h1>{html.escape(title)}</h1>",
+    parts = [
         f"<p>{html.escape(introduction)}</p>" if introduction else "",
-        _protocol(report),
+        bullets(report.lines()),
         _summary(report),
         _groups(report),
         _plot(report),
         *(_example(number, *example) for number, example in enumerate(examples)),
         *(_scene(number, scene, report) for number, scene in enumerate(shown_scenes)),
         _images(report),
-        f'<p class="hint">Made by noiseless {__version__}.</p>',
     ]
-    write_text(path, document(title, "\n".join(part for part in body if part)))
+    write_text(path, document(title, parts))
 
 
-def document(title: str, body: str) -> str:
-    """A whole HTML page around `body`, with the style and the script of the reports; nothing is fetched."""
+def document(title: str, parts: Sequence[str]) -> str:
+    """A whole HTML page of these parts below its title, in the style and with the script of reports."""
+    body = "\n".join(part for part in parts if part)
     style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return f"""<!doctype html>
 <html lang="en">
@@ -75,7 +74,9 @@ def document(title: str, body: str) -> str:
 </head>
 <body>
 <main>
+<h1>{html.escape(title)}</h1>
 {body}
+<p class="hint">Made by noiseless {__version__}.</p>
 </main>
 <script>{script}</script>
 </body>
@@ -86,9 +87,9 @@ def document(title: str, body: str) -> str:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def _protocol(report: Report) -> str:
-    lines = "".join(f"<li>{html.escape(line)}</li>" for line in report.lines())
-    return f'<ul class="protocol">{lines}</ul>'
+def bullets(lines: Sequence[str]) -> str:
+    """A list of lines of plain text."""
+    return f'<ul class="protocol">{"".join(f"<li>{html.escape(line)}</li>" for line in lines)}</ul>'
 
 
 def _summary(report: Report) -> str:

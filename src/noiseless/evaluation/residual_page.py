@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from noiseless._version import __version__
 from noiseless.evaluation.estimates import Estimate, Estimates
-from noiseless.evaluation.html import document, embedded, table
+from noiseless.evaluation.html import bullets, document, embedded, table
 from noiseless.evaluation.pictures import LARGEST_SIDE
 from noiseless.evaluation.residual import STEP, Audit
 from noiseless.evaluation.scenes import to_uint8
@@ -60,17 +59,15 @@ class ResidualPictures:
         head, *rows = made.rows()
         body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
         parts = [
-            "<h1>Measured without clean images</h1>",
             f"<h2>Numbers</h2>{table(head, body)}",
-            _list([*made.lines(), *(f"{name} left out: {error}" for name, error in made.left_out.items())]),
-            f"<h2>What was removed</h2>{_list(made.verdicts())}",
+            bullets([*made.lines(), *(f"{name} left out: {error}" for name, error in made.left_out.items())]),
+            f"<h2>What was removed</h2>{bullets(made.verdicts())}",
             "<p>In the maps red windows lost more than noise, so structure; blue ones kept at least half of it.</p>",
             STYLE,
             *(self._shown(*each) for each in self._kept),
-            f'<p class="hint">Made by noiseless {__version__}.</p>',
         ]
         path = Path(folder) / page
-        write_text(path, document("Measured without clean images", "\n".join(parts)))
+        write_text(path, document("Measured without clean images", parts))
         for found, model, pictures in self._kept:
             name = re.sub(r"[^\w.-]+", "_", f"{found.name}-{model}")
             _write_png(Path(folder) / "maps" / f"{name}.png", pictures["map"])
@@ -111,10 +108,6 @@ def _picture(image: np.ndarray) -> np.ndarray:
     """(C, H, W) to uint8 (H, W) or (H, W, 3); other numbers of channels as their mean."""
     plain = to_uint8(image if len(image) in (1, 3) else image.mean(axis=0, keepdims=True))
     return np.moveaxis(plain, 0, -1) if len(plain) == 3 else plain[0]
-
-
-def _list(lines: list[str]) -> str:
-    return f'<ul class="protocol">{"".join(f"<li>{html.escape(line)}</li>" for line in lines)}</ul>'
 
 
 def _write_png(path: Path, picture: np.ndarray) -> None:

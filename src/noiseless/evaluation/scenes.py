@@ -66,10 +66,8 @@ def find_source(
     if not isinstance(found, Source):
         fix = "Name files or folders with clean=... or pairs=(NOISY, CLEAN)."
         raise ConfigError("no source of images", got=type(found).__name__, expected="a noiseless.data source", fix=fix)
-    if isinstance(found, CleanImages):
-        model = model or found.noise
-        if model is None:
-            raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:25.")
+    if isinstance(found, CleanImages) and model is None:
+        raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:25.")
     return found, model
 
 
@@ -77,17 +75,17 @@ def scenes(
     source: Source,
     noise: Noise | None,
     *,
-    items: Sequence[Item] | None = None,
-    seed: int = 0,
-    group: str | None = None,
-    quantise: bool = False,
+    items: Sequence[Item],
+    seed: int,
+    group: str | None,
+    quantise: bool,
 ) -> Iterator[Scene]:
     """The images of a source, one after another, with their noise.
 
     Args:
         source: clean images or pairs.
         noise: what is added to clean images.
-        items: of the source; all where not given.
+        items: of the source.
         seed: see `noiseless.evaluate`.
         group: see `noiseless.evaluate`.
         quantise: give the noisy image as uint8, rounded and clipped.
@@ -96,7 +94,7 @@ def scenes(
         DataError: sides of a pair that differ in size.
         ImageError: an image that cannot be read.
     """
-    for item in source.items if items is None else items:
+    for item in items:
         views = [[as_unit_float(plane) for plane in view.read(source.data_range)] for view in item.views]
         if len({len(planes) for planes in views}) > 1:
             got = " and ".join(str(len(planes)) for planes in views)
@@ -117,8 +115,7 @@ def _sides(
             raise DataError(f"the sides of {name} differ", got=f"{noisy.shape} and {clean.shape}")
         return noisy, clean, None
     (clean,) = planes
-    if noise is None:
-        raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:25.")
+    assert noise is not None  # as `find_source` sees to
     content = hashlib.sha256(np.ascontiguousarray(clean).data).digest()
     generator = np.random.default_rng([seed, int.from_bytes(content[:8], "big")])
     drawn = noise.draw(generator)

@@ -48,12 +48,11 @@ class Graph:
     model: bytes
     bytes_per_pixel: float
 
-    def attach(self, places: Mapping[str, Stored], location: str = bundle.WEIGHTS) -> bytes:
-        """The model with its weights as external data in a safetensors file.
+    def attach(self, places: Mapping[str, Stored]) -> bytes:
+        """The model with its weights as external data in the bundle's safetensors file.
 
         Args:
             places: where each tensor lies, see `noiseless.bundle.pack`.
-            location: the file, relative to the model's folder.
         """
         model = onnx.load_from_string(self.model)
         casts = []
@@ -62,7 +61,7 @@ class Graph:
                 continue
             place = places[weight.name]
             weight.data_type = ELEMENT_TYPES[place.dtype]
-            entries = {"location": location, "offset": place.offset, "length": place.length}
+            entries = {"location": bundle.WEIGHTS, "offset": place.offset, "length": place.length}
             weight.external_data.extend(
                 onnx.StringStringEntryProto(key=key, value=str(value)) for key, value in entries.items()
             )

@@ -32,7 +32,6 @@ def write_page(study: Study, tuning: Tuning, path: Path) -> None:
     best = study.best_trial
     gain = _gain(rows, best.value or 0.0)
     parts = [
-        "<h1>Settings searched</h1>",
         f"<p>{_counts(rows)} The best validation PSNR is {best.value:.2f} dB, in trial {best.number}{gain}. "
         f"Run it: <code>{html.escape(command(tuning))}</code></p>",
         "<h2>What matters</h2>",
@@ -42,7 +41,7 @@ def write_page(study: Study, tuning: Tuning, path: Path) -> None:
         "<h2>Every trial</h2>",
         _table(rows, best.number),
     ]
-    write_text(path, document("Settings searched", "\n".join(parts)))
+    write_text(path, document("Settings searched", parts))
 
 
 def _counts(rows: Sequence[Tried]) -> str:
