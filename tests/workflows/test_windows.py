@@ -24,8 +24,8 @@ from noiseless.bundle import CONFIG, Bundle
 from noiseless.denoiser import Controls, load
 from noiseless.errors import ImageError, OutputError, ValueRangeError
 from noiseless.image import Image
-from noiseless.io import windows as io_windows
-from noiseless.io.windows import open_rows
+from noiseless.io import tiff_rows
+from noiseless.io.tiff_rows import open_rows
 from noiseless.networks import create
 from noiseless.noise import parse
 from noiseless.runtime import PREFERRED, fastest
@@ -220,7 +220,7 @@ def test_a_target_that_cannot_be_written_ends_the_work(
     def full(*arguments: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(io_windows.TiffRows, "write", full)
+    monkeypatch.setattr(tiff_rows.TiffRows, "write", full)
     with pytest.raises(OSError, match="No space"):
         work(tmp_path / "a.tif", tmp_path / "b.tif", task)
     monkeypatch.undo()

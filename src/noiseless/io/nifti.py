@@ -22,6 +22,7 @@ from noiseless.errors import ImageError
 from noiseless.image import Image, default_range, significant_bits
 from noiseless.io import mark
 from noiseless.io.limits import PROFILE_LIMIT, check_pixels
+from noiseless.tiling import round_up
 
 AXES = "XYZTVUW"
 """Of a file, in its order."""
@@ -84,7 +85,7 @@ def encode(file: BinaryIO, image: Image) -> None:
     header = kept.header.copy()
     block = b"".join(_padded(code, content, header.endianness) for code, content in extensions)
     start = len(header.binaryblock) + 4 + len(block)
-    header["vox_offset"] = -(-start // 16) * 16
+    header["vox_offset"] = round_up(start, 16)
     file.write(header.binaryblock + (b"\1\0\0\0" if extensions else bytes(4)) + block)
     file.write(bytes(int(header["vox_offset"]) - start))
     array = image.array
@@ -202,5 +203,5 @@ def _is_mark(code: int, content: bytes) -> bool:
 
 def _padded(code: int, content: bytes, order: str) -> bytes:
     """An extension; its length is a multiple of 16."""
-    length = -(-(len(content) + 8) // 16) * 16
+    length = round_up(len(content) + 8, 16)
     return struct.pack(order + "ii", length, code) + content.ljust(length - 8, b"\0")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from noiseless.tiling import round_up
+
 BLOCK_VALUES = 1 << 21
 """Values of the smaller size that are made at once, where its chunks are not larger."""
 
@@ -66,7 +68,7 @@ def blocks(shape: Sequence[int], chunks: Sequence[int]) -> Iterator[tuple[slice,
     sizes = [min(chunk, length) for chunk, length in zip(chunks, shape, strict=True)]
     for axis in reversed(range(len(sizes))):
         room = BLOCK_VALUES // int(np.prod(sizes))
-        sizes[axis] = min(sizes[axis] * max(room, 1), -(-shape[axis] // sizes[axis]) * sizes[axis])
+        sizes[axis] = min(sizes[axis] * max(room, 1), round_up(shape[axis], sizes[axis]))
     ranges = [range(0, length, size) for length, size in zip(shape, sizes, strict=True)]
     for starts in itertools.product(*ranges):
         yield tuple(

@@ -13,9 +13,16 @@ import numpy.typing as npt
 
 from noiseless.image import DataRange, Image
 from noiseless.io import formats
+from noiseless.io.limits import pixel_limit
+from noiseless.tiling import round_up
 
-OPENERS = {"tiff": "noiseless.io.windows", "zarr": "noiseless.io.zarr_rows"}
+OPENERS = {"tiff": "noiseless.io.tiff_rows", "zarr": "noiseless.io.zarr_rows"}
 """Modules with a function `open_rows` for the formats that can be read so."""
+
+LARGER = 20
+"""Read by rows an image may have so many times the pixels of `pixel_limit`, since it need not fit into memory."""
+
+FEWEST_ROWS = 64
 
 
 class Rows(Protocol):
@@ -97,6 +104,16 @@ def open_rows(path: Path, *, data_range: DataRange | None = None) -> Iterator[Ro
         return
     with importlib.import_module(module).open_rows(path, data_range=data_range) as rows:
         yield rows
+
+
+def pixels_by_rows() -> int:
+    """Most pixels that an image may have to be read by rows."""
+    return LARGER * pixel_limit()
+
+
+def rows_together(segment: int) -> int:
+    """How many rows are best read together, where so many are decoded at once."""
+    return round_up(max(FEWEST_ROWS, segment), segment)
 
 
 def of_height(bands: Iterable[npt.NDArray[Any]], rows: int, height: int) -> Iterator[npt.NDArray[Any]]:

@@ -18,10 +18,8 @@ import numpy.typing as npt
 from noiseless.image import DataRange, Image, pair_of
 from noiseless.io import formats, mark, zarr
 from noiseless.io.atomic import replacing_folder
-from noiseless.io.limits import pixel_limit
 from noiseless.io.reading import saying_what_is_damaged
-from noiseless.io.rows import of_height
-from noiseless.io.windows import FEWEST_ROWS, LARGER
+from noiseless.io.rows import of_height, pixels_by_rows, rows_together
 from noiseless.io.writing import encoding
 
 SLAB_BYTES = 64 << 20
@@ -34,7 +32,7 @@ KIND = "OME-Zarr"
 def open_rows(path: Path, *, data_range: DataRange | None = None) -> Iterator[ZarrRows | None]:
     """As `noiseless.io.rows.open_rows`; one whose fill value is NaN is read whole, since there may be holes in it."""
     with saying_what_is_damaged(str(path), KIND):
-        store = zarr.open_store(path, LARGER * pixel_limit())
+        store = zarr.open_store(path, pixels_by_rows())
         dtype, fill = store.full.dtype, store.full.fill_value
     holes = dtype.kind == "f" and fill is not None and bool(np.isnan(fill))
     yield None if holes else ZarrRows(path, store, data_range)
@@ -58,8 +56,7 @@ class ZarrRows:
         self._row_axes = "YXC" if "C" in axes else "YX"
         self._order = [axes.index(axis) for axis in (*self._planes, *self._row_axes)]
         self.row_bytes = self.width * sizes.get("C", 1) * store.full.dtype.itemsize
-        chunk = self._along(store.full.chunks, "Y")
-        self.chunk = -(-max(FEWEST_ROWS, chunk) // chunk) * chunk
+        self.chunk = rows_together(self._along(store.full.chunks, "Y"))
         self._depth = self._depth_of(zarr.writing_chunks(store.full))
         self._slab: tuple[int, npt.NDArray[Any]] | None = None
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from noiseless.errors import ImageError, InputError, SigmaError
 from noiseless.io import read
-from noiseless.io.windows import open_rows
+from noiseless.io.tiff_rows import open_rows
 from noiseless.workflows.windows import InMemory, Source, Streamed
 
 SLAB = 1024

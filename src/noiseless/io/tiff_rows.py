@@ -20,21 +20,17 @@ from noiseless.errors import ImageError, OutputError
 from noiseless.image import DataRange, Image, pair_of
 from noiseless.io import formats, geotiff, ifd, raw, tiff, tiff_tags
 from noiseless.io.atomic import replacing
-from noiseless.io.limits import check_pixels, pixel_limit
+from noiseless.io.limits import check_pixels
 from noiseless.io.reading import saying_what_is_damaged
-from noiseless.io.rows import of_height
+from noiseless.io.rows import of_height, pixels_by_rows, rows_together
 from noiseless.io.tiff_tags import Layout
 
 if TYPE_CHECKING:
     import tifffile
 
-LARGER = 20
-"""In windows an image may have so many times the pixels of `pixel_limit`, since it does not have to fit into memory."""
-
 MOST_SEGMENT = 64 << 20
 """Bytes of a strip that is decoded at once; files of longer ones are read whole."""
 
-FEWEST_ROWS = 64
 STRIP_BYTES = 1 << 18
 """Bytes of a compressed strip, as tifffile writes them of a whole image."""
 
@@ -69,7 +65,7 @@ class TiffRows:
         self.pages, self.height, self.width = len(self._frames), page.imagelength, page.imagewidth
         self._plain = bool(page.is_final)
         segment = 1 if self._plain else page.chunks[0]
-        self.chunk = -(-max(FEWEST_ROWS, segment) // segment) * segment
+        self.chunk = rows_together(segment)
         self.row_bytes = self.width * page.samplesperpixel * layout.dtype.itemsize
         self._bits: int | None = None
 
@@ -249,7 +245,7 @@ def _opened(file: BinaryIO, path: Path, data_range: DataRange | None) -> TiffRow
     if len(opened.series) > 1 or len(series.levels) > 1 or not _is_simple(series, page):
         return None
     tiff._check_supported(page)
-    check_pixels(tiff._pixel_shape(series), LARGER * pixel_limit())
+    check_pixels(tiff._pixel_shape(series), pixels_by_rows())
     _check_claims(page)
     places = [plane.offset for plane in series.pages if plane is not None]
     layout = tiff_tags.layout_of(opened, series, tiff_tags.read_directories(file, places))

@@ -12,8 +12,8 @@ import tifffile
 
 import noiseless
 from noiseless.errors import ImageError, OutputError
-from noiseless.io import windows
-from noiseless.io.windows import open_rows
+from noiseless.io import tiff_rows
+from noiseless.io.tiff_rows import open_rows
 
 
 def values(*shape: int, dtype: str = "uint8") -> np.ndarray:
@@ -102,7 +102,7 @@ def test_what_cannot_be_read_by_rows_is_left_to_the_whole(
 
 
 def test_one_long_compressed_strip_is_left_to_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "MOST_SEGMENT", 1000)
+    monkeypatch.setattr(tiff_rows, "MOST_SEGMENT", 1000)
     tifffile.imwrite(tmp_path / "a.tif", values(40, 50), compression="zlib", rowsperstrip=40)
     with open_rows(tmp_path / "a.tif") as rows:
         assert rows is None
