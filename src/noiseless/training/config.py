@@ -259,9 +259,7 @@ UNREFERENCED_TRAINING = {
     "validations": 12,
     "early_stopping": 4,
 }
-"""A third of the budget without gain ends a run. Of eight of 20 seconds, on photographs of validation and from shipped
-models, three had correlated noise, and their first or second validation counted, with gaps of one at most; five had
-white noise, and none of their twelve did. From random weights every validation was the best so far."""
+"""A third of the budget without gain ends a run; docs/self_supervised.md says why not less."""
 
 
 def check_kind(config: object, kind: type, made_by: str) -> None:

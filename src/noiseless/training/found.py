@@ -43,8 +43,7 @@ class Found:
         neighbours: correlation of the noise of neighbouring pixels, the larger of rows and columns.
         faint: it is that of developed photographs, whose strength is a guess.
         told: of faint noise in colour, what a network is told: more than there is. One level for all serves better than
-            what is guessed in each: on the Canon crops of PolyU, `color-small` has 38.30 dB against 37.51 on their
-            middle 128 pixels, 37.73 against 37.08 on 256. In grey nothing is gained.
+            what is guessed in each; in grey nothing is gained.
     """
 
     noise: Noise

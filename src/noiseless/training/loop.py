@@ -33,7 +33,7 @@ LOSSES_AT_ONCE = 10
 
 RUNAWAY = 1e4
 """No network that restores images in [0, 1] units has a mean loss like this: its weights have run away and seldom find
-back to where they were. LoRA at a rate too high went from 0.02 to 1e12 in 70 steps, and ended at 0.03."""
+back to where they were."""
 
 
 def fit(run: Run, hooks: Hooks, *, stop_after: float | None = None) -> Ending:

@@ -41,15 +41,12 @@ GUESSED = (
     "What helps: second views (--noisy-pairs A B), clean images of some scenes (noiseless finetune photo-small --pairs "
     "NOISY CLEAN), or the noise, where it is known (--noise SPEC)"
 )
-"""A warning. Measured on Canon crops of PolyU, 20 seconds of learning: 40.64 dB became 35.97 on the middle 128 pixels
-of 6, and 38.70 became 36.67 on 256 pixels of 14."""
-
+"""A warning; measured in docs/self_supervised.md, as is the next."""
 
 KEPT = (
     "kept is what was learned where it is surely better than what the run starts from: in photographs with white noise "
     "it was in 0 of 5 runs, with correlated noise in 3 of 3; more images help to be sure"
 )
-"""Measured: see `noiseless.training.config.UNREFERENCED_TRAINING`."""
 
 
 @dataclass(frozen=True)
