@@ -40,6 +40,26 @@ def test_lines_when_piped(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_what_an_earlier_run_did_says_nothing_of_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    time, stream = Clock(), io.StringIO()
+    monkeypatch.setattr(module, "time", time)
+    with progress("Training", 100, stream=stream, interval=5) as step:
+        step(40)
+        for _ in range(2):
+            time.now += 3
+            step(10)
+    assert stream.getvalue().splitlines()[0] == "Training: 60%, 0:12 left"
+
+
+def test_the_pace_of_a_first_long_step_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    time, stream = Clock(), io.StringIO()
+    monkeypatch.setattr(module, "time", time)
+    with progress("Denoising", 4, stream=stream, interval=5) as step:
+        time.now += 10
+        step()
+    assert stream.getvalue().splitlines()[0] == "Denoising: 25%, 0:30 left"
+
+
 def test_short_work_is_one_line() -> None:
     stream = io.StringIO()
     with progress("Measuring", 3, stream=stream) as step:

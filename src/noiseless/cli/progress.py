@@ -93,21 +93,29 @@ class _Lines:
         self._label, self._total, self._stream, self._interval = label, total, stream, interval
         self._done, self._note = 0.0, ""
         self._start = self._last = time.monotonic()
+        self._first: tuple[float, float] | None = None
 
     def __call__(self, amount: float = 1, /, *, note: str = "") -> None:
         self._done += amount
         self._note = note or self._note
         now = time.monotonic()
+        self._first = self._first or (now, amount)
         if self._done < self._total and now - self._last >= self._interval:
             self._last = now
-            elapsed = now - self._start
-            left = elapsed * (self._total - self._done) / self._done if self._done else 0.0
-            self._print(f"{clock(left)} left")
+            self._print(f"{clock(self._left(now))} left")
 
     def close(self) -> None:
         """Print the closing line, where anything was done."""
         if self._done:
             self._print(f"{clock(time.monotonic() - self._start)} taken")
+
+    def _left(self, now: float) -> float:
+        """Seconds, at the pace since the first call: what that one tells may have been done in an earlier run."""
+        since, before = self._first or (self._start, 0.0)
+        if self._done == before:
+            since, before = self._start, 0.0
+        pace = self._done - before
+        return (now - since) * (self._total - self._done) / pace if pace else 0.0
 
     def _print(self, when: str) -> None:
         share = min(1.0, self._done / self._total) if self._total else 1.0
