@@ -88,13 +88,37 @@ def test_what_is_no_image_but_is_called_one_is_a_failure(
 ) -> None:
     Path("scans/0.png").write_bytes(b"")
     Path("scans/1.TIF").write_bytes(b"rubbish")
+    Path("scans/gone.png").symlink_to("nowhere.png")
+    Path("scans/round.png").symlink_to("round.png")
     assert main(["denoise", given, "-o", "out", "--json", "s.json", *model]) == 2
     errors = capsys.readouterr().err
-    assert "2 of 3 could not be denoised:" in errors
+    assert "4 of 5 could not be denoised:" in errors
+    assert "scans/gone.png does not exist" in errors
+    assert "cannot open scans/round.png" in errors
     assert "scans/0.png is empty" in errors
     assert "scans/1.TIF is not an image" in errors
     assert {path.name for path in Path("out").iterdir()} == {"b.png"}
-    assert len(json.loads(Path("s.json").read_text())["failures"]) == 2
+    assert len(json.loads(Path("s.json").read_text())["failures"]) == 4
+
+
+def test_an_image_of_a_kind_that_is_not_read_is_told_as_what_it_is(
+    model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("moving.gif").write_bytes(b"GIF89a")
+    for output in ("out", "b.png"):
+        assert main(["denoise", "moving.gif", "-o", output, *model]) == 2
+        assert "moving.gif is a GIF file, which is not supported" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [("feather=nan", "0 or more"), ("feather=-1", "0 or more"), ("temporal=-1", "0 to 8"), ("threads=0", "1 or more")],
+)
+def test_settings_out_of_their_range_are_told(
+    model: list[str], capsys: pytest.CaptureFixture[str], setting: str, expected: str
+) -> None:
+    assert main(["denoise", "a.png", "-o", "b.png", *model, "--set", setting]) == 2
+    assert f"expected {expected}" in capsys.readouterr().err
 
 
 def test_the_image_and_the_numbers_do_not_share_a_pipe(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:

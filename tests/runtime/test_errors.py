@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,15 @@ def test_the_machine_is_known() -> None:
     block = np.ones(8 << 20)
     assert machine.resident_memory() - before > 48 << 20
     assert machine.peak_memory() >= block.nbytes
+
+
+def test_threads_are_no_more_than_there_are_processors() -> None:
+    """A hundred thousand of them ended the process without a word."""
+    assert machine.used_threads(None) == machine.processors()
+    assert machine.used_threads(1) == 1
+    assert machine.used_threads(100_000) == os.cpu_count()
+    with pytest.raises(ConfigError, match="got 0, expected 1 or more"):
+        machine.used_threads(0)
 
 
 def test_a_containers_limits_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,9 +205,9 @@ def load_options(rare: Rare, precision: str, max_memory: str | None) -> dict[str
         ConfigError: one that does not fit.
     """
     from noiseless.denoiser import Controls
+    from noiseless.runtime.machine import used_threads
 
-    if rare.threads is not None and rare.threads < 1:
-        raise ConfigError("threads does not fit", got=rare.threads, expected="1 or more")
+    used_threads(rare.threads)
     limit = None if max_memory is None else size_in_bytes(max_memory)
     controls = Controls(rare.tile, limit, rare.ensemble, rare.luma, rare.chroma)
     return {

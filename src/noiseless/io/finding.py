@@ -133,11 +133,13 @@ def _candidates(given: str | Path, recursive: bool) -> list[Path]:
     """The files among which a folder or a pattern finds images; none where an input names a file."""
     if formats.is_folder(given):
         return [] if is_image(Path(given)) else sorted(_files(Path(given), recursive))
-    return [] if os.path.exists(given) else [match for match in _matches(given) if match.is_file()]  # noqa: PTH110
+    return [] if os.path.exists(given) else [match for match in _matches(given) if not match.is_dir()]  # noqa: PTH110
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Files of a folder that are not hidden; folders that are links are not followed, so that no loop is endless."""
+    """Files of a folder that are not hidden, and links to nothing; folders that are links are not followed, so that no
+    loop is endless.
+    """
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -145,8 +147,10 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_file() or formats.is_folder_image(Path(entry.path)):
-            yield Path(entry.path)
+        path = Path(entry.path)
+        is_broken = entry.is_symlink() and not os.path.exists(path)  # noqa: PTH110 (the method fails on a loop)
+        if is_broken or entry.is_file() or formats.is_folder_image(path):
+            yield path
         elif recursive and entry.is_dir(follow_symlinks=False):
             yield from _files(Path(entry.path), recursive)
 

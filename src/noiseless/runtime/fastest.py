@@ -19,7 +19,7 @@ import numpy as np
 
 from noiseless.bundle import CONFIG, Bundle
 from noiseless.runtime import Array, Engine, Precision
-from noiseless.runtime.machine import processor_name, processors
+from noiseless.runtime.machine import processor_name, used_threads
 from noiseless.runtime.remembered import changed, recall, remember
 from noiseless.tiling import round_up
 
@@ -172,4 +172,4 @@ def model_key(bundle: Bundle, precision: Precision, device: str, threads: int | 
     digest = hashlib.sha256((bundle.path / CONFIG).read_bytes()).hexdigest()[:16]
     origins = [(name, importlib.util.find_spec(name)) for name in names]
     installed = [f"{name} {changed(spec.origin)}" for name, spec in origins if spec is not None]
-    return " | ".join([digest, precision, device, processor_name(), f"{threads or processors()} threads", *installed])
+    return " | ".join([digest, precision, device, processor_name(), f"{used_threads(threads)} threads", *installed])

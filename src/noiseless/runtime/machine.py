@@ -10,6 +10,8 @@ import platform
 import sys
 from pathlib import Path
 
+from noiseless.errors import ConfigError
+
 CGROUP = Path("/sys/fs/cgroup")
 ASSUMED_MEMORY = 2 << 30
 """Bytes taken to be free where the system does not say."""
@@ -28,6 +30,19 @@ def processors() -> int:
         quota, period = (CGROUP / "cpu.max").read_text().split()
         count = min(count, max(1, -(-int(quota) // int(period))))
     return count
+
+
+def used_threads(threads: int | None) -> int:
+    """As many threads as are asked for, or all that this process may use; no more than there are processors.
+
+    Raises:
+        ConfigError: less than one.
+    """
+    if threads is None:
+        return processors()
+    if threads < 1:
+        raise ConfigError("threads does not fit", got=threads, expected="1 or more")
+    return min(threads, os.cpu_count() or threads)
 
 
 def free_memory() -> int:

@@ -11,7 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 from noiseless.bundle import Bundle, NetworkSpec
 from noiseless.errors import BundleError, WorkError
 from noiseless.runtime import UNKNOWN_BYTES_PER_PIXEL, Array, Precision
-from noiseless.runtime.machine import processors
+from noiseless.runtime.machine import used_threads
 from noiseless.tiling import round_up
 
 FAILURES = (
@@ -78,7 +78,7 @@ def _smallest_inputs(spec: NetworkSpec) -> tuple[Array, Array]:
 
 def _session(bundle: Bundle, precision: Precision, threads: int | None) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or processors()
+    options.intra_op_num_threads = used_threads(threads)
     options.enable_mem_pattern = False  # a plan takes more memory than it saves time
     options.log_severity_level = ERROR_LEVEL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

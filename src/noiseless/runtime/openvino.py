@@ -14,7 +14,7 @@ import numpy as np
 from noiseless.bundle import WEIGHTS, Bundle
 from noiseless.errors import BundleError, MissingExtraError, WorkError
 from noiseless.runtime import UNKNOWN_BYTES_PER_PIXEL, Array, Precision
-from noiseless.runtime.machine import processors
+from noiseless.runtime.machine import used_threads
 from noiseless.runtime.remembered import changed, recall_made, remember_made
 
 HINTS = {"exact": "f32", "fast": "bf16", "int8": "f32"}
@@ -82,7 +82,7 @@ class OpenVinoEngine:
 def _compile(bundle: Bundle, precision: Precision, threads: int | None) -> Any:
     settings = {
         "INFERENCE_PRECISION_HINT": _hint(bundle, precision),
-        "INFERENCE_NUM_THREADS": threads or processors(),
+        "INFERENCE_NUM_THREADS": used_threads(threads),
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,
     }

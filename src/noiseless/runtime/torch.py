@@ -9,7 +9,7 @@ from noiseless.bundle import Bundle
 from noiseless.errors import BundleError, ConfigError, MissingExtraError, UnknownNameError, WorkError
 from noiseless.networks import spec_of
 from noiseless.runtime import UNKNOWN_BYTES_PER_PIXEL, Array, Precision
-from noiseless.runtime.machine import has_bf16
+from noiseless.runtime.machine import has_bf16, used_threads
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +60,7 @@ class TorchEngine:
         self.bytes_per_pixel = OVERHEAD * (bytes_per_pixel or UNKNOWN_BYTES_PER_PIXEL)
         self.fixed_bytes = FIXED_BYTES
         if threads is not None:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(used_threads(threads))
         self._device = find_device(device)
         self._network = network.eval().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 

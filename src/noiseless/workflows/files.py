@@ -151,7 +151,7 @@ def _writable_name(image: Found) -> Path:
     except UnknownNameError:
         key = formats.recognise_path(image.path)
         if key is None:
-            raise ImageError(f"{image.path} is not an image") from None
+            raise refused([image.path])[0].error from None
         return image.relative.with_name(image.relative.name + formats.named(key).suffixes[0])
 
 

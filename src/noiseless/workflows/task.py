@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,9 +66,11 @@ class Task:
             ("strength", self.strength, 1),
             ("adapter strength", self.adapter_strength, 1),
             ("temporal", self.temporal, MOST_FRAMES),
+            ("feather", self.feather, math.inf),
         ):
             if not 0 <= value <= most:
-                raise ConfigError(f"{what} does not fit", got=value, expected=f"0 to {most}")
+                expected = f"0 to {most}" if math.isfinite(most) else "0 or more"
+                raise ConfigError(f"{what} does not fit", got=value, expected=expected)
 
     def check(self) -> None:
         """See that the model, the device and the files it names are there, before any image is read.
