@@ -205,7 +205,9 @@ def plan(
     elif spec.halo is None:
         core = max(height, width) if height * width <= most else None
     else:
-        core = fitting_core(height, width, spec.halo, spec.multiple_of, most, LARGEST_CORE)
+        core = fitting_core(
+            height, width, spec.halo, spec.multiple_of, lambda core, window: window <= most, LARGEST_CORE
+        )
     if core is None:
         raise _too_large(height, width, spec, most, engine)
     window = largest_window(height, width, core, spec.halo or 0, spec.multiple_of)

@@ -9,12 +9,15 @@ image gives other results on another grid.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 SHRINKING = 16
 """A core that does not fit is made smaller by its sixteenth part."""
+
+Fits = Callable[[int, int], bool]
+"""Told the side of a core and the pixels of the largest window around one: whether these fit."""
 
 
 @dataclass(frozen=True)
@@ -109,19 +112,19 @@ def largest_window(height: int, width: int, core: int, halo: int, multiple_of: i
     return longest(height) * longest(width)
 
 
-def fitting_core(height: int, width: int, halo: int, multiple_of: int, most_pixels: float, largest: int) -> int | None:
-    """The longest side of a core whose window has at most `most_pixels`, or ``None`` where none is that small.
+def fitting_core(height: int, width: int, halo: int, multiple_of: int, fits: Fits, largest: int) -> int | None:
+    """The longest side of a core that fits, or ``None`` where none is that small.
 
     Args:
         height: of the image, a multiple of `multiple_of`.
         width: of the image, a multiple of `multiple_of`.
         halo: pixels of context on each side.
         multiple_of: what sides are multiples of.
-        most_pixels: how many pixels a window may have.
+        fits: see `Fits`.
         largest: longest side that is wanted.
     """
     core = min(round_up(max(largest, 1), multiple_of), max(height, width))
-    while largest_window(height, width, core, halo, multiple_of) > most_pixels:
+    while not fits(core, largest_window(height, width, core, halo, multiple_of)):
         if core <= multiple_of:
             return None
         core -= round_up(core // SHRINKING, multiple_of) or multiple_of

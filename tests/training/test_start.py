@@ -12,7 +12,7 @@ from noiseless import networks
 from noiseless.errors import BundleError
 from noiseless.exporting import save_bundle
 from noiseless.training.config import RunConfig
-from noiseless.training.start import fit, like_its_start, starting_weights
+from noiseless.training.start import fit_colours, like_its_start, starting_weights
 
 TINY = {"widths": (8, 16), "blocks": (1, 1)}
 
@@ -20,7 +20,7 @@ TINY = {"widths": (8, 16), "blocks": (1, 1)}
 def fitted(source: torch.nn.Module, target: torch.nn.Module) -> torch.nn.Module:
     channels = source.spec.channels, target.spec.channels
     wanted = target.state_dict()
-    target.load_state_dict({k: fit(v, wanted[k].shape, *channels) for k, v in source.state_dict().items()})
+    target.load_state_dict({k: fit_colours(v, wanted[k].shape, *channels) for k, v in source.state_dict().items()})
     return target
 
 
@@ -49,7 +49,7 @@ def test_a_blind_network_drops_the_noise_level() -> None:
 
 def test_weights_that_do_not_fit_name_the_tensor() -> None:
     with pytest.raises(BundleError, match=r"bottom.*expected \(16, 16, 3, 3\)"):
-        fit(torch.zeros(8, 8, 3, 3), torch.Size((16, 16, 3, 3)), 3, 3, name="bottom.0.first.weight")
+        fit_colours(torch.zeros(8, 8, 3, 3), torch.Size((16, 16, 3, 3)), 3, 3, name="bottom.0.first.weight")
 
 
 def test_a_deeper_network_begins_as_the_one_it_is_made_of() -> None:

@@ -5,7 +5,6 @@ The text grammar: ``pgd:2/255``, the largest change of any pixel in [0, 1] units
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 
 from noiseless.denoiser import Denoiser
 from noiseless.errors import ConfigError, SpecError
+from noiseless.tiling import round_up
 
 if TYPE_CHECKING:
     import torch
@@ -163,5 +163,5 @@ def _padded(images: torch.Tensor, multiple: int) -> torch.Tensor:
     """Images with sides that a network takes, mirrored beyond their border."""
     from torch.nn import functional
 
-    height, width = (math.ceil(side / multiple) * multiple - side for side in images.shape[-2:])
+    height, width = (round_up(side, multiple) - side for side in images.shape[-2:])
     return functional.pad(images, (0, width, 0, height), mode="reflect") if height or width else images

@@ -8,7 +8,6 @@ intensities are the image. CMYK becomes RGB. Reduced copies (thumbnails, pyramid
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -33,23 +32,21 @@ REDUCED_NOTE = "reduced copies of the image (thumbnail, pyramid) were left out"
 ZERO_IN_THE_MIDDLE = "\nc0=-32768"
 """How ImageJ says that it stored signed values as unsigned ones."""
 
-_SILENT = logging.NullHandler()
-
 
 def decode(file: BinaryIO, max_pixels: int) -> Image:
     """Read a TIFF."""
     import tifffile
 
-    logging.getLogger("tifffile").addHandler(_SILENT)  # it reports through the log what is an error here
+    tiff_tags.silence_tifffile()
     if raw.is_camera_raw(file):
         return raw.decode(file, max_pixels)
     ifd.chain(*ifd.source_of(file))  # tifffile would follow one that leads back to itself for long
     file.seek(0)
     with tifffile.TiffFile(file, _multifile=False) as tiff:
-        series = _only_series(tiff)
+        series = only_series(tiff)
         page = series.keyframe
-        _check_supported(page)
-        check_pixels(_pixel_shape(series), max_pixels)
+        check_supported(page)
+        check_pixels(pixel_shape(series), max_pixels)
         directories = tiff_tags.read_directories(file, [plane and plane.offset for plane in series.pages])
         array = series.asarray()
         layout = tiff_tags.layout_of(tiff, series, directories)
@@ -59,7 +56,7 @@ def decode(file: BinaryIO, max_pixels: int) -> Image:
         notes = (REDUCED_NOTE,) if (len(series.levels) > 1 or others) and layout.extras is None else ()
         if layout.extras is not None and layout.extras.overviews and not geotiff.can_finish():
             notes = (geotiff.OVERVIEWS_NOTE,)
-        return _interpreted(array, layout, notes)
+        return interpreted(array, layout, notes)
 
 
 def encode(file: BinaryIO, image: Image) -> None:
@@ -69,7 +66,7 @@ def encode(file: BinaryIO, image: Image) -> None:
     if layout is None or (layout.shape, layout.dtype) != (array.shape, array.dtype):
         array, layout = tiff_tags.fresh_layout(image)
     if layout.photometric == MINISWHITE and array.dtype.kind in "bu":
-        array = _inverted(array, layout.bits)
+        array = inverted(array, layout.bits)
     if layout.extras is not None:
         layout = replace(layout, directories=tuple(map(geotiff.without_statistics, layout.directories)))
         array = geotiff.writable(array, image.hidden, layout.first)
@@ -83,7 +80,7 @@ def refusal(image: Image) -> str | None:
     return None
 
 
-def _only_series(tiff: tifffile.TiffFile) -> tifffile.TiffPageSeries:
+def only_series(tiff: tifffile.TiffFile) -> tifffile.TiffPageSeries:
     """The one image or stack of the file; what else there may be are reduced copies."""
     if not tiff.series:
         raise ValueError("no image inside")
@@ -99,7 +96,8 @@ def _only_series(tiff: tifffile.TiffFile) -> tifffile.TiffPageSeries:
     return full[0]
 
 
-def _check_supported(page: tifffile.TiffPage) -> None:
+def check_supported(page: tifffile.TiffPage) -> None:
+    """Raise ImageError for a page of colours that cannot be read."""
     photometric = int(page.photometric)
     known = (MINISWHITE, MINISBLACK, RGB, PALETTE, SEPARATED, YCBCR)
     raw_ycbcr = photometric == YCBCR and int(page.compression) not in JPEG_COMPRESSIONS
@@ -110,13 +108,13 @@ def _check_supported(page: tifffile.TiffPage) -> None:
         raise ImageError("only 8-bit CMYK is supported", got=f"{page.dtype} {page.shape}", fix="Convert it to RGB.")
 
 
-def _pixel_shape(series: tifffile.TiffPageSeries) -> list[int]:
+def pixel_shape(series: tifffile.TiffPageSeries) -> list[int]:
     """The shape; four samples count as one pixel."""
     sizes = zip(series.shape, series.axes, strict=True)
     return [-(-size // 4) if axis == "S" else size for size, axis in sizes if axis != "S" or size > 4]
 
 
-def _interpreted(array: npt.NDArray[Any], layout: Layout, notes: tuple[str, ...]) -> Image:
+def interpreted(array: npt.NDArray[Any], layout: Layout, notes: tuple[str, ...]) -> Image:
     """The image that the stored values show."""
     metadata = _metadata(layout)
     photometric = layout.photometric
@@ -126,13 +124,13 @@ def _interpreted(array: npt.NDArray[Any], layout: Layout, notes: tuple[str, ...]
     if photometric == PALETTE and not _only_tints(layout):
         return _from_palette(array, layout, metadata, notes)
     if photometric == MINISWHITE and array.dtype.kind in "bu":
-        array = _inverted(array, layout.bits)
+        array = inverted(array, layout.bits)
     axes, separate = _image_axes(layout)
     has_alpha = "S" in layout.axes and len(layout.extrasamples) > 0 and layout.extrasamples[-1] in WITH_ALPHA
     metadata |= ({"tiff": layout} if layout.contained else {}) | ({"notes": notes} if notes else {})
     metadata |= {"separate_channels": True} if separate else {}
     has_alpha = has_alpha and array.shape[axes.index("C")] > 1
-    bits = _meaningful_bits(array, layout)
+    bits = meaningful_bits(array, layout)
     hidden = None
     if geotiff.is_geo(layout.first):
         mask = layout.extras.mask if layout.extras is not None else None
@@ -165,7 +163,7 @@ def _image_axes(layout: Layout) -> tuple[str, bool]:
     return unique_axes(axes), "C" in axes
 
 
-def _meaningful_bits(array: npt.NDArray[Any], layout: Layout) -> int | None:
+def meaningful_bits(array: npt.NDArray[Any], layout: Layout) -> int | None:
     """Bits per sample; fewer where MaxSampleValue says so and the values agree (a camera's 12 of 16)."""
     if array.dtype.kind != "u" or layout.bits < array.dtype.itemsize * 8:
         return layout.bits if array.dtype.kind == "u" else significant_bits(array.dtype)
@@ -177,7 +175,7 @@ def _meaningful_bits(array: npt.NDArray[Any], layout: Layout) -> int | None:
     return bits if is_depth and int(array.max()) <= white else layout.bits
 
 
-def _inverted(array: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
+def inverted(array: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
     """White for black; its own inverse."""
     if array.dtype == bool:
         return ~array

@@ -7,7 +7,6 @@ from rows is that which `write` makes of the whole image.
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -84,7 +83,7 @@ class TiffRows:
         axes = self.layout.axes[-self.layout.frame :]
         kind = "generic" if self.layout.kind == "shaped" else self.layout.kind  # that would guess from the shape
         part = replace(self.layout, axes=axes, shape=stored.shape, kind=kind)
-        image = tiff._interpreted(stored, part, ())
+        image = tiff.interpreted(stored, part, ())
         kept = {key: value for key, value in image.metadata.items() if key != "tiff"}
         bits = image.bits if self._bits is None else self._bits
         spanned = image.data_range
@@ -97,12 +96,12 @@ class TiffRows:
     def stored(self, image: Image) -> npt.NDArray[Any]:
         """The values to store for an image; the way back from `image`."""
         if self.layout.photometric == tiff.MINISWHITE and image.array.dtype.kind in "bu":
-            return tiff._inverted(image.array, self.layout.bits)
+            return tiff.inverted(image.array, self.layout.bits)
         return image.array
 
     def tell_maximum(self, value: float) -> None:
         """Say what the largest value of the file is: it decides how many of its bits mean something."""
-        self._bits = tiff._meaningful_bits(np.array([value], self.layout.dtype), self.layout)
+        self._bits = tiff.meaningful_bits(np.array([value], self.layout.dtype), self.layout)
 
     def write(self, path: Path, bands: Iterable[npt.NDArray[Any]], image: Image) -> None:
         """Write a TIFF file like this one, of other values, as these come.
@@ -120,7 +119,7 @@ class TiffRows:
         layout = self.layout
         shape = (self.pages, self.height, *layout.shape[len(layout.shape) - layout.frame + 1 :])
         big = layout.flavour.big or self.pages * self.height * self.row_bytes > tiff_tags.BIG
-        options = tiff_tags._page_options(layout)
+        options = tiff_tags.page_options(layout)
         if options["compression"] is not None and options["tile"] is None:
             options["rowsperstrip"] = min(max(STRIP_BYTES // self.row_bytes, 1), self.height)
         with replacing(path) as file:
@@ -133,8 +132,8 @@ class TiffRows:
                 pieces = _pieces(bands, self, options)
                 writer.write(pieces, shape=shape, dtype=layout.dtype, maxworkers=1, **options)
             directories = list(layout.directories)
-            directories[0] = tiff_tags._with_texts(directories[0], image.metadata)
-            tiff_tags._graft(file, directories)
+            directories[0] = tiff_tags.with_texts(directories[0], image.metadata)
+            tiff_tags.graft(file, directories)
 
     def _stored(self, page: int, start: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         dtype = self.layout.dtype.newbyteorder(self.layout.flavour.order)
@@ -234,18 +233,18 @@ def _encoder(options: dict[str, Any]) -> Any:
 def _opened(file: BinaryIO, path: Path, data_range: DataRange | None) -> TiffRows | None:
     import tifffile
 
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    tiff_tags.silence_tifffile()
     if raw.is_camera_raw(file):
         return None
     ifd.chain(*ifd.source_of(file))
     file.seek(0)
     opened = tifffile.TiffFile(file, _multifile=False)
-    series = tiff._only_series(opened)
+    series = tiff.only_series(opened)
     page = series.keyframe
     if len(opened.series) > 1 or len(series.levels) > 1 or not _is_simple(series, page):
         return None
-    tiff._check_supported(page)
-    check_pixels(tiff._pixel_shape(series), pixels_by_rows())
+    tiff.check_supported(page)
+    check_pixels(tiff.pixel_shape(series), pixels_by_rows())
     _check_claims(page)
     places = [plane.offset for plane in series.pages if plane is not None]
     layout = tiff_tags.layout_of(opened, series, tiff_tags.read_directories(file, places))

@@ -41,6 +41,13 @@ WITH_PREDICTOR = (5, DEFLATE, 32946, 34925, 50000)
 BIG = 2**32 - 2**25
 """Bytes of pixels beyond which a file must be BigTIFF."""
 
+_SILENT = logging.NullHandler()
+
+
+def silence_tifffile() -> None:
+    """Keep off standard error what tifffile says in its log: it is an error here, or nothing."""
+    logging.getLogger("tifffile").addHandler(_SILENT)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -168,16 +175,16 @@ def write(file: BinaryIO, array: npt.NDArray[Any], layout: Layout, metadata: Map
     """
     import tifffile
 
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    silence_tifffile()
     frames = np.ascontiguousarray(array).reshape(-1, *array.shape[array.ndim - layout.frame :])
     order = _file_order(layout, len(frames))
     big = layout.flavour.big or array.nbytes > BIG
     with tifffile.TiffWriter(file, bigtiff=big, byteorder=layout.flavour.order, shaped=False, ome=False) as writer:
         # in one go, so that planes follow each other without a gap, as readers of ImageJ stacks expect
-        writer.write(frames if order == list(range(len(frames))) else frames[order], **_page_options(layout))
+        writer.write(frames if order == list(range(len(frames))) else frames[order], **page_options(layout))
     directories = [layout.directories[index] if index < len(layout.directories) else Directory() for index in order]
-    directories[0] = _with_texts(directories[0], metadata)
-    _graft(file, directories)
+    directories[0] = with_texts(directories[0], metadata)
+    graft(file, directories)
 
 
 def _check_inside(directory: Directory, size: int) -> None:
@@ -228,7 +235,8 @@ def _file_order(layout: Layout, count: int) -> list[int]:
     return sorted(present, key=lambda index: layout.places[index] or 0) or list(range(count))
 
 
-def _page_options(layout: Layout) -> dict[str, Any]:
+def page_options(layout: Layout) -> dict[str, Any]:
+    """How tifffile is told to write the pages."""
     packed = layout.dtype.kind == "u" and layout.bits < layout.dtype.itemsize * 8
     compressed = layout.compression != NONE and not packed and layout.dtype != bool
     fits = layout.predictor == {"u": 2, "i": 2, "f": 3}.get(layout.dtype.kind)
@@ -267,7 +275,8 @@ def _extrasamples(layout: Layout) -> tuple[int, ...] | None:
     return kinds or None
 
 
-def _with_texts(directory: Directory, metadata: Mapping[str, Any]) -> Directory:
+def with_texts(directory: Directory, metadata: Mapping[str, Any]) -> Directory:
+    """The same with the XMP packet and the colour profile of an image."""
     tags = {}
     if metadata.get("xmp"):
         tags[XMP] = Tag(ifd.BYTE, metadata["xmp"])
@@ -276,7 +285,7 @@ def _with_texts(directory: Directory, metadata: Mapping[str, Any]) -> Directory:
     return directory.with_tags(tags)
 
 
-def _graft(file: BinaryIO, directories: Sequence[Directory]) -> None:
+def graft(file: BinaryIO, directories: Sequence[Directory]) -> None:
     """Give the pages of a file new directories: the tags of their pixels and the tags given, at the end of the file."""
     source, offset = ifd.source_of(file)
     flavour = source.flavour

@@ -35,7 +35,7 @@ def encoder_weights(state: State, network: nn.Module) -> State:
 
     Args:
         state: with torchvision's names; a `vgg` with batch norm is folded into its convolutions.
-        network: a `VGG` or a `ResNetEncoder`; for other channels than three see `noiseless.training.start.fit`.
+        network: a `VGG` or a `ResNetEncoder`; for other channels than three see `noiseless.training.start.fit_colours`.
 
     Raises:
         BundleError: the network has no such encoder, or another depth or width.

@@ -65,7 +65,7 @@ def starts_from_weights(config: RunConfig) -> bool:
 
 
 def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:
-    """The weights of a shipped model, a bundle, a run folder or a foreign checkpoint, fitted to `network`; see `fit`.
+    """The weights of a shipped model, a bundle, a run folder or a foreign checkpoint for `network`; see `fit_colours`.
 
     Residual blocks that they lack do nothing at first, so that a deeper network begins as good as the one it is made
     of (Chen, Goodfellow and Shlens, "Net2Net: Accelerating Learning via Knowledge Transfer", 2016). An ImageNet
@@ -91,7 +91,7 @@ def starting_weights(path: str | Path, network: nn.Module) -> dict[str, Tensor]:
         raise BundleError(f"the weights of {path} do not fit the network", got=f"other tensors, as {others[0]}")
     spec = spec_of(network)
     have, want = source.spec.channels, spec.channels
-    return {name: fit(state[name], wanted[name].shape, have, want, name=name) for name in wanted}
+    return {name: fit_colours(state[name], wanted[name].shape, have, want, name=name) for name in wanted}
 
 
 def _blocks_beside(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
@@ -114,11 +114,12 @@ def _over_a_classifier(state: dict[str, Tensor], network: nn.Module, path: str |
         raise BundleError(f"the classifier {path} is smaller than the encoder", got=f"nothing for {missing[0]}")
     spec = spec_of(network)
     return wanted | {
-        name: fit(tensor, wanted[name].shape, len(MEAN), spec.channels, name=name) for name, tensor in found.items()
+        name: fit_colours(tensor, wanted[name].shape, len(MEAN), spec.channels, name=name)
+        for name, tensor in found.items()
     }
 
 
-def fit(weight: Tensor, shape: torch.Size, have: int, want: int, *, name: str = "weight") -> Tensor:
+def fit_colours(weight: Tensor, shape: torch.Size, have: int, want: int, *, name: str = "weight") -> Tensor:
     """A convolution weight (out, in, h, w) for other numbers of colours and of features of each colour.
 
     Towards fewer colours, input weights are summed and output weights averaged over the colours (a grey image is a

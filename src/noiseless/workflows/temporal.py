@@ -12,7 +12,7 @@ sequences does not require motion estimation, 2005; the variance of the noise is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -53,11 +53,7 @@ def average(frames: Sequence[Array], index: int, sigma: npt.ArrayLike) -> tuple[
     told = np.maximum(np.asarray(sigma, np.float32).reshape(-1, 1, 1), SMALLEST_SIGMA)
     total, weights = frame.copy(), np.ones(frame.shape[1:], np.float32)
     squares = weights.copy()
-    smooth = blurred(frame)
-    for number, other in enumerate(frames):
-        if number == index:
-            continue
-        moved = displaced(other, motion(smooth, blurred(other)))
+    for moved in _others(frames, index, blurred):
         weight = agreement(frame, moved, told)
         if weight.mean() < SIMILAR:
             continue
@@ -82,17 +78,21 @@ def steady(frames: Sequence[Array], index: int, sigma: float) -> Array:
     """
     frame, scale = frames[index], np.float32(STEADINESS * max(sigma, SMALLEST_SIGMA)) ** 2
     total, weights = frame.copy(), np.ones(frame.shape[1:], np.float32)
-    brightness = frame.mean(0)
-    for number, other in enumerate(frames):
-        if number == index:
-            continue
-        moved = displaced(other, motion(brightness, other.mean(0)))
+    for moved in _others(frames, index, lambda each: each.mean(0)):
         distance = uniform_filter(((frame - moved) ** 2).mean(0), STEADY_PATCH, mode="reflect")
         alike: Array = np.exp(-distance / scale).astype(np.float32)
         total += alike * moved
         weights += alike
     steadied: Array = total / weights
     return steadied
+
+
+def _others(frames: Sequence[Array], index: int, look: Callable[[Array], Array]) -> Iterator[Array]:
+    """The frames around one, their blocks moved to where they are in it; by what `look` shows of a frame, (H, W)."""
+    seen = look(frames[index])
+    for number, other in enumerate(frames):
+        if number != index:
+            yield displaced(other, motion(seen, look(other)))
 
 
 def agreement(frame: Array, other: Array, sigma: Array) -> Array:

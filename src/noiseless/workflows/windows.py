@@ -24,7 +24,7 @@ from noiseless.image import Image
 from noiseless.inference import Unreleased, padded_size, spare_memory
 from noiseless.io.rows import Rows
 from noiseless.runtime import Engine, prepare
-from noiseless.tiling import SHRINKING, Span, largest_window, round_up, spans
+from noiseless.tiling import Span, fitting_core, round_up, spans
 from noiseless.workflows import waiting
 
 if TYPE_CHECKING:
@@ -232,17 +232,17 @@ def core_size(source: Source, model: Denoiser, channels: int, beside: int = 0) -
     spare = PLANNED * spare_memory(model.engine, controls.max_memory) - (THREADS_BYTES if source.row_bytes else 0)
     each = model.engine.bytes_per_pixel * (channels if spec.channels == 1 else 1) + COPIES * channels
     halo = round_up(spec.halo or 0, spec.multiple_of)
-    core = min(round_up(LARGEST_CORE, spec.multiple_of), max(height, width))
-    while (
-        largest_window(height, width, core, halo, spec.multiple_of) * each + _held(source, core, halo, beside) > spare
-    ):
-        if core <= spec.multiple_of:
-            raise MemoryLimitError(
-                "even the smallest window does not fit into the memory allowed",
-                got=f"{max(spare, 0) / 1e6:.0f} MB to spare",
-                fix="Raise --max-memory (max_memory), or use a smaller model.",
-            )
-        core -= round_up(core // SHRINKING, spec.multiple_of) or spec.multiple_of
+
+    def fits(core: int, window: int) -> bool:
+        return window * each + _held(source, core, halo, beside) <= spare
+
+    core = fitting_core(height, width, halo, spec.multiple_of, fits, LARGEST_CORE)
+    if core is None:
+        raise MemoryLimitError(
+            "even the smallest window does not fit into the memory allowed",
+            got=f"{max(spare, 0) / 1e6:.0f} MB to spare",
+            fix="Raise --max-memory (max_memory), or use a smaller model.",
+        )
     return core
 
 
