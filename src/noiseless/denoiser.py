@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     """``"auto"``, a noise model or its text, or standard deviations in [0, 1] units."""
 
 PREFERRED = {
-    "colour": ("color-small", "color-base", "color-nano", "gray-small", "gray-base", "gray-nano"),
-    "grey": ("gray-small", "gray-base", "gray-nano"),
+    "colour": ("color-small", "color-nano", "gray-small", "gray-nano"),
+    "grey": ("gray-small", "gray-nano"),
 }
 """Shipped models that ``model="auto"`` takes, the first there is."""
 

@@ -185,10 +185,8 @@ def _key(source: Source, side: str) -> str:
 
 
 def _existing(folder: Path, key: str) -> PackedStore | None:
-    if not (folder / "index.json").is_file():
-        return None
     try:
         store = PackedStore(folder)
-    except DataError:  # an interrupted or foreign store is made again
+    except DataError:  # none yet, or one that is made again: interrupted, or foreign
         return None
     return store if store.info.get("key") == key else None

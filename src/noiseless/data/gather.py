@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from noiseless.data.store import PackedStore
+from noiseless.data.store import INDEX, PIXELS, PackedStore
 from noiseless.errors import DataError, ImageError
 from noiseless.io import find_images, read
 from noiseless.io.picture import ceiling, in_depth
@@ -149,7 +149,7 @@ def gather(inputs: Sequence[str | Path], *, exclude: Sequence[str] = ()) -> list
 
 def _views(item: str | Path) -> list[View]:
     path = Path(os.path.abspath(item))  # noqa: PTH100 (resolve would follow links, whose names matter)
-    if (path / "index.json").is_file() and (path / "pixels.bin").is_file():
+    if (path / INDEX).is_file() and (path / PIXELS).is_file():
         return [View(path, path.parent, entry) for entry in range(len(open_store(path)))]
     files = [Path(os.path.abspath(file)) for file in find_images([item], recursive=True)]  # noqa: PTH100
     if not files:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from noiseless.errors import DataError
-from noiseless.io.atomic import check_reachable, make_folder, not_written
+from noiseless.io.atomic import check_reachable, make_folder, replacing_folder
 
 FORMAT_VERSION = 1
+INDEX, PIXELS = "index.json", "pixels.bin"
 DTYPES = ("uint8", "uint16", "float32")
 
 
@@ -67,7 +66,7 @@ class PackedStore(Sequence[np.ndarray]):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.entries, self.info = _read_index(self.folder)
-        pixels = self.folder / "pixels.bin"
+        pixels = self.folder / PIXELS
         end = max((entry.offset + entry.nbytes for entry in self.entries), default=0)
         if not pixels.is_file() or pixels.stat().st_size < end:
             size = pixels.stat().st_size if pixels.is_file() else "no file"
@@ -112,22 +111,10 @@ def write_store(
     folder = Path(folder)
     check_replaceable(folder)
     make_folder(folder.parent)
-    try:
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise not_written(f"cannot write the store {folder}", error) from error
-    try:
-        entries = _write_pixels(beside / "pixels.bin", images)
+    with replacing_folder(folder, (INDEX,)) as beside:
+        entries = _write_pixels(beside / PIXELS, images)
         index = {"format": FORMAT_VERSION, "info": dict(info or {}), "images": [asdict(entry) for entry in entries]}
-        (beside / "index.json").write_text(json.dumps(index))
-        check_replaceable(folder)
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.rename(folder)
-    except OSError as error:
-        raise not_written(f"cannot write the store {folder}", error) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        (beside / INDEX).write_text(json.dumps(index))
     return PackedStore(folder)
 
 
@@ -169,7 +156,7 @@ def check_replaceable(folder: str | Path) -> None:
 
 def _read_index(folder: Path) -> tuple[tuple[StoreEntry, ...], dict[str, Any]]:
     try:
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / INDEX).read_text())
         entries = tuple(StoreEntry(**{**entry, "shape": tuple(entry["shape"])}) for entry in index["images"])
         info = dict(index["info"])
     except (OSError, ValueError, KeyError, TypeError) as error:
