@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from noiseless.errors import ImageError, OutputError
+from noiseless.errors import ImageError
 from noiseless.image import DataRange, Image, pair_of
 from noiseless.io import formats, geotiff, ifd, raw, tiff, tiff_tags
 from noiseless.io.atomic import replacing
@@ -23,6 +23,7 @@ from noiseless.io.limits import check_pixels
 from noiseless.io.reading import saying_what_is_damaged
 from noiseless.io.rows import of_height, pixels_by_rows, rows_together
 from noiseless.io.tiff_tags import Layout
+from noiseless.io.writing import encoding
 
 if TYPE_CHECKING:
     import tifffile
@@ -127,7 +128,7 @@ class TiffRows:
                 tifffile.TiffWriter(
                     file, bigtiff=big, byteorder=layout.flavour.order, shaped=False, ome=False
                 ) as writer,
-                _clear_errors(path),
+                encoding(str(path)),
             ):
                 pieces = _pieces(bands, self, options)
                 writer.write(pieces, shape=shape, dtype=layout.dtype, maxworkers=1, **options)
@@ -191,14 +192,6 @@ def open_rows(path: Path, *, data_range: DataRange | None = None) -> Iterator[Ti
             with saying_what_is_damaged(str(path), "TIFF"):
                 rows = _opened(file, path, data_range)
         yield rows
-
-
-@contextlib.contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise OutputError(f"cannot encode {path}", got=f"{type(error).__name__}: {error}") from error
 
 
 def _pieces(bands: Iterable[npt.NDArray[Any]], source: TiffRows, options: dict[str, Any]) -> Iterator[Any]:
