@@ -36,6 +36,10 @@ from noiseless.training.start import starting_weights
 
 ENDINGS = (".up", ".down", ".rows", ".columns")
 
+NAMES = ("method", "base", "base_sha256", "network")
+PLAIN = ("settings", "arguments", "noise", "prompts", "told", "unclips")
+"""Attributes of an `Adapter` in its file's metadata: texts, and others as JSON."""
+
 
 @dataclass(frozen=True)
 class Adapter:
@@ -177,21 +181,9 @@ def write_adapter(path: Path, adapter: Adapter) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    facts = {
-        "format": FORMAT,
-        "method": adapter.method,
-        "settings": json.dumps(dict(adapter.settings)),
-        "base": adapter.base,
-        "base_sha256": adapter.base_sha256,
-        "network": adapter.network,
-        "arguments": json.dumps(dict(adapter.arguments)),
-        "noise": json.dumps(adapter.noise),
-        "prompts": json.dumps(dict(adapter.prompts)),
-        "told": json.dumps(adapter.told),
-        "unclips": json.dumps(adapter.unclips),
-    }
+    facts = {key: getattr(adapter, key) for key in NAMES} | {key: json.dumps(getattr(adapter, key)) for key in PLAIN}
     with replacing(path) as file:
-        file.write(save(dict(adapter.tensors), facts))
+        file.write(save(dict(adapter.tensors), {"format": FORMAT, **facts}))
 
 
 def read_adapter(path: str | Path) -> Adapter:
@@ -204,10 +196,9 @@ def read_adapter(path: str | Path) -> Adapter:
     try:
         with safe_open(file, "pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
-        plain = {key: json.loads(facts[key]) for key in ("settings", "arguments", "noise")}
-        named: dict[str, Any] = {key: facts[key] for key in ("method", "base", "base_sha256", "network")}
-        later = {key: json.loads(facts[key]) for key in ("prompts", "told", "unclips") if key in facts}
-        return Adapter(**plain, **named, **later, tensors=tensors)
+        plain = {key: json.loads(facts[key]) for key in PLAIN}
+        named: dict[str, Any] = {key: facts[key] for key in NAMES}
+        return Adapter(**plain, **named, tensors=tensors)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise BundleError(f"{file} is not a whole adapter", got=str(error)) from error
 
