@@ -241,7 +241,11 @@ def of_crops() -> str:
         f'PSNR in dB, at most 60, of results told the level of the noise, and with `noise="auto"`, on crops of {CROP} '
         "pixels of the photographs of validation reduced by 2 and by 3, those with the least flat area, and the fur of "
         "the model cards; 8 bits. At a level of 0 the loss is that of a clean picture. Rules were found on such crops: "
-        "of 293 grey ones of 256 pixels of photographs of training, in 8 bits as they are, 37 were called correlated."
+        "of 293 grey ones of 256 pixels of photographs of training, in 8 bits as they are, 37 were called correlated. "
+        "Where blocks have directions or are skewed, as texture is, what is told is less: of 332 clean ones of other "
+        "images (CLIC 2025 reduced by 2 to 4, CBSD68, grass, gravel, brick) 21 are called correlated, of which "
+        "`gray-small` leaves 40.3 dB (37.5 told all that is seen). With correlated noise of 5 and a length of 1, the "
+        "40 most textured come out at 32.2 instead of 30.3 dB, none of them worse."
     )
     return f"## Textured crops\n\n{how}\n\n{table(head, [*crop_rows(1), *crop_rows(3)])}"
 

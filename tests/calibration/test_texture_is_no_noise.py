@@ -9,8 +9,9 @@ from scipy.ndimage import gaussian_filter
 import noiseless
 from noiseless.calibration import examine_planes, told_level
 from noiseless.calibration.bands import measure_bands
+from noiseless.calibration.measuring import LOWERED
 from noiseless.calibration.patches import NOWHERE
-from noiseless.calibration.texture import measure_texture, take_blocks
+from noiseless.calibration.texture import Texture, measure_texture, take_blocks
 from noiseless.data import samples
 from noiseless.noise import Camera, parse
 from shaded_scenes import as_8_bit
@@ -91,14 +92,55 @@ def test_text_on_a_screen_is_no_noise_but_noise_on_it_is() -> None:
     assert 255 * noisy.channels[0].sigma == pytest.approx(5, rel=0.1)
 
 
+def look(values: np.ndarray) -> Texture:
+    """What the blocks of a plane of variance 1 say."""
+    blocks = take_blocks([values / values.std()], NOWHERE)
+    found = measure_texture(blocks, np.ones_like(blocks.energies))
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("length", [0.7, 1.0, 1.5, 3.0])
-def test_what_is_not_normal_is_picture_and_takes_from_the_level(length: float) -> None:
+def test_lights_unlike_shadows_are_picture_and_take_from_the_level(length: float) -> None:
     """Blades and gravel of one size have the spectrum of noise, but not its distribution."""
     generator = np.random.default_rng(0)
     normal, sparse = generator.standard_normal((256, 256)), generator.exponential(size=(256, 256)) ** 2
-    blocks = [take_blocks([gaussian_filter(each, length / 2**0.5)], NOWHERE) for each in (normal, sparse)]
-    noise, picture = (measure_texture(each, np.ones_like(each.energies)) for each in blocks)
-    assert noise is not None
-    assert picture is not None
-    assert noise.pure > 0.95
-    assert picture.pure < 0.85
+    assert look(gaussian_filter(normal, length / 2**0.5)).pure > 0.95
+    assert look(gaussian_filter(sparse, length / 2**0.5)).pure < 0.85
+
+
+def test_blocks_that_run_in_many_directions_are_picture() -> None:
+    """Blades, leaves, weave: each block another direction, and as many lights as shadows."""
+    generator = np.random.default_rng(0)
+    along, across = (gaussian_filter(generator.standard_normal((256, 256)), way) for way in ((3, 0.6), (0.6, 3)))
+    rows, columns = np.mgrid[:256, :256] // 32
+    assert look(np.where((rows + columns) % 2, along, across)).pure < 0.5
+
+
+def test_noise_of_many_strengths_is_noise() -> None:
+    """As of cameras: it grows with brightness, and is not normal as a whole."""
+    generator = np.random.default_rng(0)
+    strength = np.exp(gaussian_filter(generator.standard_normal((256, 256)), 16) * 30)
+    assert look(gaussian_filter(generator.standard_normal((256, 256)), 0.7) * strength).pure > 0.95
+
+
+def test_noise_that_is_smooth_along_one_axis_is_mostly_noise() -> None:
+    """As of scanners: all of it runs in one direction, which blades and leaves do not."""
+    assert look(gaussian_filter(np.random.default_rng(0).standard_normal((256, 256)), (0.3, 1.0))).pure > 0.7
+
+
+def test_what_has_the_marks_of_texture_is_told_low_and_the_interval_says_what_is_seen() -> None:
+    """Gravel without noise; with as much of normal noise instead, all of it is told."""
+    generator = np.random.default_rng(0)
+    gravel, normal = generator.exponential(size=(256, 256)), generator.standard_normal((256, 256))
+    gravel, noise = (
+        0.5 + 0.04 * each / each.std() for each in (gaussian_filter(gravel, 0.7), gaussian_filter(normal, 0.7))
+    )
+    gravel -= gravel.mean() - 0.5
+    texture, found = (examine_planes([stored(each[None])]) for each in (gravel, noise))
+    assert found.kind == texture.kind == "correlated"
+    assert found.channels[0].sigma == pytest.approx(0.04, rel=0.1)
+    assert LOWERED not in found.warnings
+    assert texture.channels[0].sigma < 0.032
+    assert texture.channels[0].sigma_interval[1] > 0.035
+    assert LOWERED in texture.warnings

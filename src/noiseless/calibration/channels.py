@@ -99,6 +99,7 @@ class Measured:
         correlated: neighbours resemble each other.
         developed: and flat areas hold less of it than others, as after smoothing in camera.
         undecided: they do, but it may as well be what the picture shows.
+        lowered: part of what is taken for noise has the marks of texture, and the level is less for it.
         white: the channel if its noise is white after all.
     """
 
@@ -108,6 +109,7 @@ class Measured:
     correlated: bool
     developed: bool = False
     undecided: bool = False
+    lowered: bool = False
     white: Channel | None = None
 
     def as_white(self) -> Measured:
@@ -186,7 +188,7 @@ def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
         return _untold(defects)
     blocks = take_blocks(differences, NOWHERE, mask)
     texture = measure_texture(blocks, np.full_like(blocks.energies, _finest(differences) + NOTHING))
-    texture = None if texture is None else replace(texture, pure=1.0)  # there is no picture in a difference
+    texture = None if texture is None else replace(texture, picture=0.0)  # there is no picture in a difference
     looks = _Looks(cache(partial(measure_bands, blocks)), cache(partial(measure_halved, differences, NOWHERE, mask)))
     return _measured(fit, texture, defects, looks, clipped=False, step=0.0)
 
@@ -276,10 +278,12 @@ def _measured(
     change = gain * (fit.span[1] - fit.span[0]) / max(fit.level, 1e-12)
     dependent = gain > CERTAIN * gain_error and change > SLOPE
     if correlated and texture is not None:
-        pure = 1.0 if step > EIGHT_BITS else texture.pure  # what cameras and JPEG leave of noise is not normal either
-        sigma = texture.sigma if developed else pure * min(texture.sigma, looks.bands().highest(texture.length))
-        soft = replace(channel, sigma=sigma, sigma_interval=(LOOSE[0] * sigma, LOOSE[1] * sigma), length=texture.length)
-        return Measured(soft, True, dependent, correlated=True, developed=developed, white=channel)
+        most = texture.sigma if developed else min(texture.sigma, looks.bands().highest(texture.length))
+        sigma = most if developed else texture.pure * most
+        ends = LOOSE[0] * sigma, max(LOOSE[1] * sigma, most)
+        soft = replace(channel, sigma=sigma, sigma_interval=ends, length=texture.length)
+        lowered = sigma < most
+        return Measured(soft, True, dependent, correlated=True, developed=developed, lowered=lowered, white=channel)
     undecided = _may_lie_over_all(texture) and texture is not None and texture.fall > FALL
     return Measured(channel, True, dependent, correlated=False, undecided=undecided)
 

@@ -53,6 +53,9 @@ SILENT = 0.05 / 255
 FAINT = "the noise is faint in flat areas, as in developed photographs; fine texture can look the same"
 """A warning: how strong it is elsewhere is a guess."""
 
+LOWERED = "part of the noise may be texture, and its level is told low: see its interval"
+"""A warning: what is told is less than what is seen."""
+
 WIDE = 0.35
 """Half of an interval, over what it is of, from which that counts as uncertain."""
 
@@ -266,6 +269,8 @@ def _warnings(channels: Sequence[Measured], kind: str) -> list[str]:
         found.append("no area is flat: coarse detail is taken for texture; correlated noise could look the same")
     if kind == "correlated" and any(each.developed for each in channels):
         found.append(FAINT)
+    if kind == "correlated" and any(each.lowered for each in channels):
+        found.append(LOWERED)
     if any(each.channel.offset for each in channels):
         found.append("black seems to lie above 0: subtract the black level, or give it as data_range=(black, white)")
     return found
