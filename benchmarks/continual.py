@@ -47,7 +47,7 @@ def main() -> None:
         stages = learn(asked, keep, folder)
         history = measure_history(stages, tasks, limit=asked.limit, metrics=("psnr",))
         history.to_json(folder / "history.json")
-        write_history(history, folder / "report.html", title=f"{asked.model}, {asked.method}, keep {keep}")
+        write_history(history, folder / "report.html")
         print("\n".join([f"\nkeep {keep}", *text_table(history.rows())]))
 
 

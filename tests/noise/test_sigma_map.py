@@ -45,9 +45,10 @@ def test_of_a_batch_is_that_of_its_images() -> None:
 def test_a_network_is_told_more_of_correlated_noise() -> None:
     flat = np.full((3, 8, 8), 0.5, np.float32)
     assert parse("correlated:sigma=0.1,length=0").told_map(flat) == pytest.approx(0.1)
+    assert parse("correlated:sigma=0.1,length=0.2").told_map(flat) == pytest.approx(0.1, rel=1e-3)
     short, long = (parse(f"correlated:sigma=0.1,length={length}").told_map(flat).max() for length in (0.7, 1.5))
-    assert 0.17 < short < 0.18
-    assert 0.37 < long < 0.38
+    assert 0.20 < short < 0.21
+    assert 0.40 < long < 0.41
     chain = parse("gaussian:sigma=0.1+correlated:sigma=0.1,length=0.7").told_map(flat)
     assert chain == pytest.approx(np.hypot(0.1, short), rel=1e-5)
     assert parse("gaussian:sigma=0.1").told_map(flat) == pytest.approx(0.1)

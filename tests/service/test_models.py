@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,10 @@ def test_a_model_is_loaded_once_in_an_engine_that_stays(conditioned_bundle: Bund
 
 @pytest.mark.parametrize("threads", [None, 1, 3])
 def test_no_more_threads_work_than_there_are_cores(threads: int | None, tmp_path: Path) -> None:
-    wanted, settings = threads or processors(), ServiceSettings(state=str(tmp_path), threads=threads)
+    wanted, settings = (
+        min(threads or processors(), os.cpu_count() or 1),
+        ServiceSettings(state=str(tmp_path), threads=threads),
+    )
     session = Models(threads=threads).get("gray-small").engine._session  # type: ignore[attr-defined]
     assert session.get_session_options().intra_op_num_threads == wanted
     pipeline = Pipeline(settings, None)  # type: ignore[arg-type]

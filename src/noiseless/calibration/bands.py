@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from noiseless.calibration.texture import SIDE, TINY, Blocks
-from noiseless.noise.correlated import Correlated
+from noiseless.noise.correlated import coarseness
 
 EDGES = (0.5, 0.36, 0.25, 0.18, 0.125, 0.085, 0.05)
 """Borders of the bands in periods per pixel, finest first; before them comes the corner of waves that are fine along
@@ -86,7 +86,7 @@ class Bands:
         The spectrum of such noise falls with ``exp(-2 (pi f length) ** 2)`` from the strength at coarse scales.
         """
         coarse = self.level * math.exp((math.pi * self.frequency * LONGER * length) ** 2)
-        return coarse / math.sqrt(1 + float(Correlated(1.0, length).coarse_variance()))
+        return coarse / coarseness(length)
 
 
 def measure_bands(blocks: Blocks) -> Bands:

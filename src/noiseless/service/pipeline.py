@@ -18,7 +18,7 @@ from noiseless.errors import ImageError, NoiselessError, OutputError, ValueRange
 from noiseless.image import DataRange, Image
 from noiseless.inference import by_channel
 from noiseless.io import FORMATS, read, with_denoised_mark, write
-from noiseless.runtime.machine import processors
+from noiseless.runtime.machine import used_threads
 from noiseless.service.budget import Budget
 from noiseless.service.engine import Engine, Long, Restored, Work
 from noiseless.service.options import Options
@@ -89,7 +89,7 @@ class Pipeline:
 
     def __init__(self, settings: ServiceSettings, engine: Engine) -> None:
         self._settings, self._engine = settings, engine
-        self._pool = ThreadPoolExecutor(settings.threads or processors(), "codec")
+        self._pool = ThreadPoolExecutor(used_threads(settings.threads), "codec")
         self._decoded, self._looked_at = Budget(DECODED), Budget(DECODED)
         self.queue = Queue(settings.queue, UPLOADS * settings.max_upload, settings.longest_wait)
 
