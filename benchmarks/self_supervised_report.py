@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,11 +30,15 @@ def report(cells: Cells, columns: Mapping[str, Any], methods: Iterable[str], opt
     rows = [row for row in rows if any(row[1:]) or row[0] == RIVAL]
     head = ["PSNR, dB", *(columns[name].title for name in shown)]
     return [
+        *answer(cells, shown, columns, options),
         *introduction(options),
+        "## Results",
+        "",
         *table(head, rows),
         "",
         "\\* nothing that was learned was surely better than the shipped weights, which were kept: the figure is "
-        "theirs, told the noise as above unless they are blind. An empty cell was not measured in this run.",
+        "theirs, told the noise of all images together unless they are blind. An empty cell was not measured in this "
+        "run.",
         "",
         f"`auto` chose: {choices(cells, shown, columns)}.",
         "",
@@ -43,49 +48,115 @@ def report(cells: Cells, columns: Mapping[str, Any], methods: Iterable[str], opt
         "",
         *table(["goal", "measured"], goals(cells, shown, columns)),
         "",
+        *LIMITS.splitlines(),
     ]
 
 
+def answer(cells: Cells, shown: Sequence[str], columns: Mapping[str, Any], options: argparse.Namespace) -> list[str]:
+    """What the page answers, with the figures of its table."""
+    changes = {
+        columns[name].title: change
+        for name in shown
+        if (change := difference(cells, name, AUTO, AS_IS)) is not None and change >= WORSE
+    }
+    gained = "; ".join(f"{title} {change:+.2f} dB" for title, change in changes.items()) or "nothing anywhere"
+    rival = lowest(cells, [name for name in shown if columns[name].noise], [AUTO], RIVAL, columns)
+    beside = f"Against {RIVAL} on the images with synthetic noise, the smallest lead is {rival}." if rival else ""
+    text = f"""\
+        What does a model learn from noisy images alone? `noiseless train --noisy` starts from the model that `denoise`
+        takes for them and keeps its weights unless others are surely better. In {seconds(options)} processor seconds it
+        gained, over that model used as it is: {gained}. The smallest change on any set is
+        {lowest(cells, shown, [AUTO], AS_IS, columns)}. {beside} A star in the table marks where the weights were
+        kept: a gain there comes from telling the model the noise that all images show together."""
+    advice = """\
+        If you can photograph each scene twice, do (`--noisy-pairs A B`): the row `noise2noise` needs no clean image
+        either. If you can make a clean version of some images, fine-tune on those pairs
+        ([finetuning.md](finetuning.md)); the row `supervised` shows what clean versions of these very crops would
+        give. White noise on photographs leaves a shipped model little to learn."""
+    return ["# Learning without clean images, measured", "", *wrapped(text), "", *wrapped(advice), ""]
+
+
 def introduction(options: argparse.Namespace) -> list[str]:
-    """What was done."""
+    """How it was measured, and when what was learned counts."""
     size = f"--minutes-per-cell {options.minutes_per_cell:g} --crops {options.crops} --side {options.side}"
     text = f"""\
-# Learning without clean images, measured
+## How it was measured
 
-Made by `python benchmarks/self_supervised.py {size} -o docs/self_supervised.md`:
-a reduced form, {60 * options.minutes_per_cell:.0f} processor seconds for each cell that learns, validation included.
-In full (2 processor minutes, 12 crops, within three hours of two cores): with no option but `-o`. A call that was
-stopped goes on where it was.
+Made by `python benchmarks/self_supervised.py {size} -o docs/self_supervised.md`,
+a reduced form: each method that learns has {seconds(options)} processor seconds for each set of images, validation
+included. Without these options it takes 2 processor minutes for each and 12 crops, within three hours of two cores. A
+call that was stopped goes on where it was.
 
-- Images: the middle {options.side}x{options.side} pixels of the first {options.crops} images (by name) of Set12 (grey)
-  and CBSD68 (colour); {options.crops} crops of the Nikon and Sony cameras of PolyU, spread over the set; five images
-  of microscopy (plant, mitochondria, nuclear pores, fly eye, nuclei), scaled down by two, from their 0.1 to their
-  99.9 percentile.
-- Noise: `gaussian:25`, `poisson-gaussian:gain=0.02,read=0.02`, `correlated:sigma=0.08,length=1.0`, float, neither
-  clipped nor rounded; PolyU as the cameras made it, 8 bits. BM3D and "told the noise" know what was added; for PolyU,
-  what calibrate finds.
-- Objectives learn as `noiseless train --noisy` does by default, from the model that `denoise` takes: `gray-small`,
-  `color-small`, and for PolyU `photo-small` (the other rows of shipped models are `color-small` there). One crop is
-  kept to validate on by the estimated error; all are measured with `noise="auto"`: the mean PSNR. `noise2noise` sees a
-  second noisy view of each crop, `supervised` their clean sides, a bound.
-- The shipped weights, told the noise of all crops where most agree on it, are kept (a star) unless what was learned is
-  better on the crop to validate on by three standard errors, at both ends of the interval of noise that is white, and
-  costs nothing on the others; a third of the time without such a gain ends the run. Of eight runs of 20 seconds on
-  photographs of validation three had correlated noise: their first or second validation was surely better, and later
-  ones with gaps of one at most; of the five with white noise none of twelve was. From random weights every validation
-  was the best so far.
-- Of developed photographs nothing is learned: on Canon crops of PolyU 20 seconds took `photo-small` from 40.64 to 35.97
-  dB (the middle 128 pixels of 6) and from 38.70 to 36.67 (256 pixels of 14). A model that is told the level is told one
-  for all of them, which serves better than what is guessed in each: `color-small` has 38.30 dB instead of 37.51 on the
-  middle 128 pixels, 37.73 instead of 37.08 on 256; in grey nothing is gained.
-- A single image is validated on itself. Of what was learned from, an estimate says too much good: on one of three such
-  images of validation, 12 seconds each, weights 0.24 dB worse seemed 0.38 dB better, by 3.5 standard errors, but only
-  when two thirds of the time were over, long after the run ends by itself. Judged by a quarter of the image that was
-  kept out instead, nothing was sure (1.6 standard errors) in another one, of correlated noise, that gains 1.1 dB.
-- CAREamics: its Noise2Void with its defaults, from random weights, by `benchmarks/careamics_noise2void.py`. So little
-  time favours what starts from a trained model.
+- **Images.** The middle {options.side}x{options.side} pixels of the first {options.crops} images (by name) of Set12
+  (grey) and CBSD68 (colour); {options.crops} crops of the Nikon and Sony cameras of PolyU, spread over the set; five
+  images of microscopy (plant, mitochondria, nuclear pores, fly eye, nuclei), scaled down by two and stretched from
+  their 0.1 to their 99.9 percentile.
+- **Noise.** `gaussian:25`, `poisson-gaussian:gain=0.02,read=0.02` and `correlated:sigma=0.08,length=1.0`, float,
+  neither clipped nor rounded. PolyU has the noise of its cameras, in 8 bits.
+- **What is measured.** The mean PSNR on the very crops that were learned from; one crop of each set is kept to validate
+  on. All models measure the noise themselves (`noise="auto"`), but BM3D and the row "told the noise", which know what
+  was added (for PolyU, what `calibrate` finds).
+- **Where learning starts.** With the defaults of `noiseless train --noisy`: from `gray-small` or `color-small`, on
+  PolyU from `photo-small`. The other rows of shipped models are `color-small` on PolyU.
+- **Two rows see more.** `noise2noise` has a second noisy view of each crop; `supervised` has the clean crops, as an
+  upper bound.
+- **CAREamics.** Its Noise2Void with its defaults, from random weights, by `benchmarks/careamics_noise2void.py`. So
+  little time favours methods that start from a trained model.
+
+### When what was learned is kept
+
+Without clean images nobody sees the error. It is estimated, by Stein's formula or from the second view. New weights
+replace the ones that the run started from only if
+
+- their estimated error on the crop to validate on is smaller by three standard errors, for white noise at both ends of
+  the 95% interval of its measured level, and
+- their estimated error on the crops that were learned from is no larger.
+
+The run ends after a third of its time without such a gain. That suffices: of eight trial runs of 20 seconds on
+photographs of validation, the three with correlated noise were surely better at the first or second of twelve
+validations and never went two in a row without another sure gain; the five with white noise never were surely better.
+From random weights every validation was the best so far.
+
+A model that is told the level of the noise is told the one that all images show together, where most of them agree on
+it and the estimate prefers it; else what is measured in each image.
 """
-    return [*text.splitlines(), *([f"- {options.note}"] if options.note else []), ""]
+    noted = ["### Which figures are older", "", *options.note.splitlines(), ""] if options.note else []
+    return [*text.splitlines(), "", *noted]
+
+
+LIMITS = """\
+## Limits
+
+- **Developed photographs, such as a camera's JPEG files.** Nothing is learned from them, since how strong their noise
+  is can only be guessed. On Canon crops of PolyU, 20 seconds of learning by that guess took `photo-small` from 40.64
+  down to 35.97 dB (the middle 128 pixels of 6) and from 38.70 to 36.67 dB (256 pixels of 14). A model that is told the
+  level is told one for all of them, which serves better than a guess in each: `color-small` has 38.30 instead of
+  37.51 dB on the middle 128 pixels, 37.73 instead of 37.08 on 256; in grey nothing is gained.
+- **A single image** is validated on itself, and an estimate flatters what was learned from. In three trials on single
+  images of validation, 12 seconds each, it was once badly wrong: weights 0.24 dB worse seemed 0.38 dB better, by 3.5
+  standard errors. But that was when two thirds of the time were over, long after the run ends by itself. Judging by a
+  quarter of the image that is kept out instead would miss real gains: in another image, whose noise was correlated and
+  which gains 1.1 dB, nothing was sure (1.6 standard errors).
+- **Unusual images.** In each microscopy image by itself the noise is measured too low or too high: told that,
+  `gray-small` has 25.75 dB and `noise2noise` ended at 26.24. Told what the differences of the two views show (a gain of
+  0.0195 for 0.02, a read noise of 0.0198 for 0.02) it starts at 27.6 and ends at 27.73. On photographs of validation
+  with correlated noise, views that are told so begin 0.5 to 1.0 dB higher.
+- **An interval matters.** All microscopy images together give a gain of 0.0228 for 0.02, with an interval of 0.010 to
+  0.036. Judged at 0.0228 alone, weights that remove more looked better, and `auto` ended at 27.30 dB, below where it
+  started. That is why both ends of the interval count.
+- **Time.** A run that ends early and keeps the shipped weights takes 6.6 of the 20 processor seconds (`auto` on Set12,
+  Gaussian and Poisson-Gaussian, and on microscopy), and keeps the same weights as one that goes on.
+"""
+
+
+def seconds(options: argparse.Namespace) -> str:
+    """What a cell may spend."""
+    return f"{60 * options.minutes_per_cell:.0f}"
+
+
+def wrapped(text: str) -> list[str]:
+    """A paragraph as lines."""
+    return textwrap.wrap(" ".join(text.split()), 118, break_on_hyphens=False, break_long_words=False)
 
 
 def value(cell: Mapping[str, Any] | None) -> str:
