@@ -37,29 +37,42 @@ SHOWN = ("microscopy", "speckle")
 """Domains where the pairs show a noise that suits the model clearly better than what is measured in each image."""
 
 DEFAULTS = """\
-    - **What is told of pairs.** In 128x128 pixels of texture, of black or of speckle no noise level can be measured.
-      So the noise of the pairs is fitted and tried on eight of them against what is measured in each image; where it
-      gives 0.1 dB more, and no pair has 1.5 times the variance it says or less than 1 / 1.5 of it, the tuned model is
-      told it from then on: on microscopy and speckle, where it is most of the gain. A level that is measured is the
-      same for an image at every step and so names it: ten pairs are soon learned by heart. `training.told_spread`
-      draws a factor on it for each patch, where not all are told one: LoRA on 10 pairs with camera noise, 60
-      processor seconds, gains 1.05, 1.21 and 1.11 dB on 24 photographs that had no part in it with a spread of 0, 0.5
-      and 1; 3, 2 and 5 of them lose.
+    - **What a tuned model is told.** A model for white noise must be told how strong the noise is. In 128x128 pixels of
+      texture, of black or of speckle that cannot be measured, but pairs show it. So a noise model is fitted to the
+      pairs and tried on eight of them, against what is measured in each image. Where it gives 0.1 dB more, and no pair
+      has 1.5 times the variance that it says or less than 1 / 1.5 of it, the tuned model is told it from then on. On
+      microscopy and speckle that is most of the gain.
+    - **A level that varies.** A measured level is the same for an image at every step and so gives the image away: ten
+      pairs are soon learned by heart. `training.told_spread`, 0.5 by default, multiplies it by a random factor for each
+      patch, unless all images are told one level. LoRA on 10 pairs with camera noise, 60 processor seconds, gains 1.05,
+      1.21 and 1.11 dB on 24 photographs that had no part in it with a spread of 0, 0.5 and 1; 3, 2 and 5 of them lose.
     - **Learning rates.** LoRA at 1e-2 learns Rician noise faster, but with camera noise its loss ran from 0.02 to
-      1e12 within 70 steps; 3e-3 does not, and a loss beyond 1e4 stops a run. In 40 steps on 20 pairs with Rician
-      noise `full` gains 3.5 dB at 3e-4 and 2.1 at 1e-3, `prompt` 0.5 at 5e-3 and 1.6 at 2e-2. `adapter` on 20 pairs
-      gains in validation 2.97 and 0.76 dB on MRI and camera noise at 1e-3, 4.21 and 1.44 at 3e-3, 3.85 and 1.48 at
-      1e-2; `adalora` 3.95 and 0.74 at 3e-3, 3.99 and 1.01 at 1e-2.
-    - **Keeping.** Where new images and old ones that are told the same level contradict each other, a network can do
-      only the one or the other. So with `--keep`, pairs whose noise is measured in each image are told a level that
-      nothing has which is to be kept, 1.5 times the highest. `noise="auto"` then tells the tuned model this of every
-      image; it does what it could before **where the level is said**, as with `--sigma 25` (`--set told=measured` does
-      without). LoRA on 20 pairs for 45 processor seconds, gain on the validation images and loss on crops that ship, by
-      the functions of this benchmark: MRI 0.57 and 0.041 dB told what is measured, at a strength of 1; told apart 3.34
-      and 0.041 at 1, 2.43 and 0.005 at 8. Camera noise 0.94 and 0.050 told what is measured, at 1; told apart 1.37 and
-      0.048 at 1, 1.53 and 0.017 at 8. The default of 8 leaves room for images that are none of the crops.
-    - Of a change that loses more than 0.05 dB of the crops a part is taken, on the straight line between the old
-      weights and the new (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022)."""
+      1e12 within 70 steps. At the default of 3e-3 it does not; a loss beyond 1e4 stops a run. In 40 steps on 20 pairs
+      with Rician noise `full` gains 3.5 dB at 3e-4 (the default) and 2.1 at 1e-3, `prompt` 0.5 at 5e-3 and 1.6 at 2e-2
+      (the default). For the next two, gains in validation on 20 pairs with MRI and with camera noise: `adapter` 2.97
+      and 0.76 dB at 1e-3, 4.21 and 1.44 at 3e-3 (the default), 3.85 and 1.48 at 1e-2; `adalora` 3.95 and 0.74 at 3e-3,
+      3.99 and 1.01 at 1e-2 (the default).
+    - **With `--keep`, new images have a level of their own.** If new and old images are told the same level but need
+      different treatment, a network can do only the one or the other. So with `--keep`, pairs whose noise is measured
+      in each image are told a level that nothing to be kept has: 1.5 times the highest. The tuned model tells itself
+      this level of every image by default (`noise="auto"`). **It does what it could before where you say the level**,
+      as with `--sigma 25`. `--set told=measured` turns this off.
+    - **How strongly `--keep` holds.** LoRA on 20 pairs for 45 processor seconds; gain on the validation images, and
+      loss on the crops of photographs that ship for this:
+
+      | noise | the new images are told | strength | gain, dB | loss, dB |
+      | --- | --- | ---: | ---: | ---: |
+      | MRI | what is measured | 1 | 0.57 | 0.041 |
+      | MRI | a level of their own | 1 | 3.34 | 0.041 |
+      | MRI | a level of their own | 8 | 2.43 | 0.005 |
+      | camera | what is measured | 1 | 0.94 | 0.050 |
+      | camera | a level of their own | 1 | 1.37 | 0.048 |
+      | camera | a level of their own | 8 | 1.53 | 0.017 |
+
+      The default of 8 (for `replay`) leaves room for images that are unlike these crops.
+    - **No more is lost than allowed.** If a change loses more than 0.05 dB on these crops (`keep.most_lost`), a part of
+      it is taken, on the straight line between the old weights and the new (Wortsman et al., "Robust fine-tuning of
+      zero-shot models", 2022)."""
 
 
 @dataclass(frozen=True)
@@ -134,33 +147,72 @@ def report(works: Mapping[str, Work], options: argparse.Namespace) -> list[str]:
     return [*lines, "", "## What is not measured", "", *missing(measured)]
 
 
+def answer(measured: Sequence[Measured], seconds: float) -> list[str]:
+    """What the page answers, with the figures of its tables."""
+    shares = [share for f in measured for n in COUNTS for m in FEW if (share := f.share(m, n)) is not None]
+    ten = {f.work.name: f.gain(c) for f in (found.longer for found in measured) if (c := f.cell("lora", 10))}
+    most = ", ".join(f"{best(f)} on {f.work.name}" for f in measured)
+    free, held = ([f.gain(c, "original") for f in measured if (c := f.cell("lora", 20, k))] for k in ("none", "replay"))
+    about = f"""
+        How much does a shipped model gain from a few pairs of noisy and clean images, and what does it forget? LoRA,
+        the default, with 10 pairs and 3 processor minutes, gains in dB: {listed(ten)}. LoRA and adapters train at most
+        {trained(measured):.1%} of the numbers and reach {min(shares, default=0):.0%} to {max(shares, default=0):.0%}
+        of what training all of them gains. With 20 pairs and {seconds:g} seconds, most is gained by {most}.
+        Single images may lose all the same: see the columns "least"."""
+    memory = f"""
+        What it could do before, it forgets: after LoRA on 20 pairs, Gaussian noise of 25 is restored
+        {-max(free, default=0):.2f} to {-min(free, default=0):.2f} dB worse. With `--keep replay` that is at most
+        {-min(held, default=0):.2f} dB, and less is gained on some of the new images (see below). So use `--keep` where
+        the tuned model shall still serve other images, and leave it out where it need not."""
+    return [*wrapped(about), "", *wrapped(memory)]
+
+
+def best(found: Measured) -> str:
+    """The method that gains most on 20 pairs."""
+    gains = {method: found.gain(made) for method in METHODS if (made := found.cell(method, 20))}
+    method = max(gains, key=gains.__getitem__, default="")
+    return f"`{method}` ({gains[method]:+.2f} dB)" if method else "nothing measured"
+
+
+def trained(measured: Sequence[Measured]) -> float:
+    """The largest share of the numbers that the methods of `FEW` train."""
+    return max((c["trainable"] / c["parameters"] for f in measured for m in FEW if (c := f.cell(m, 20))), default=0)
+
+
+def wrapped(text: str) -> list[str]:
+    """A paragraph as lines."""
+    return textwrap.wrap(" ".join(text.split()), 118, break_on_hyphens=False, break_long_words=False)
+
+
 def introduction(measured: Sequence[Measured], options: argparse.Namespace) -> list[str]:
-    """What was done."""
+    """What came out, and what was done."""
     bases = ", ".join(dict.fromkeys(f"`{found.key}`" for found in measured))
+    older = any(found.key != found.work.cells.name for found in measured)
     steps = [made["steps"] for found in measured for made in found.made.values() if "steps" in made]
     count = f"{min(steps, default=0)} to {max(steps, default=0)}"
-    about = f"""
-        A model that ships is adapted to four kinds of images with few pairs and little time; what it gains there and
-        what it loses of its original task are measured on other images. Made by
-        `python benchmarks/finetuning.py --cells DIR --seconds {options.seconds:g} -o docs/finetuning.md` on one core.
-        Each cell learned for {options.seconds:g} processor seconds, validation included: {count} optimiser steps of 8
-        patches of 64x64, with the defaults of its method. The goals allow three minutes on two cores,
+    made = f"""
+        Made by `python benchmarks/finetuning.py --cells DIR --seconds {options.seconds:g} -o docs/finetuning.md` on one
+        core. Each cell learned for {options.seconds:g} processor seconds, validation included: {count} optimiser steps
+        of 8 patches of 64x64, with the defaults of its method. The goals allow three minutes on two cores,
         {round(360 / options.seconds)} times as much. Base models, with the beginning of the SHA-256 of their weights:
         {bases}."""
+    made += " They are earlier than the models that ship now, which were not measured here." if older else ""
     text = f"""\
         - The images are real, **the noise is synthetic**: no real pairs may be learned from. They are {SIDE}x{SIDE}
-          pixels, each pair with one draw of the noise, and the test sets are small ({MEASURED} images at most, of which
-          the least gain is shown too): differences of 0.1 dB between rows mean little.
-        - Nothing but the pairs is known while learning and measuring: `noise="auto"` measures the level in each image
-          or, for a tuned model that has been told otherwise, is what that is told, as with `noiseless denoise`.
-        - The original task is {MEASURED} crops of photographs (clic2025) at `{ORIGINAL}`, the level told.
+          pixels, each pair with one draw of the noise, and the test sets are small ({MEASURED} images at most; the
+          column "least" is the image that gains least): differences of 0.1 dB between rows mean little.
+        - Nothing but the pairs is known while learning and measuring: `noise="auto"` measures the level in each image,
+          or tells a tuned model what it has been set to be told, as with `noiseless denoise`.
+        - The original task, in the last column, is {MEASURED} crops of photographs (clic2025) at `{ORIGINAL}`, the
+          level told.
         - PSNR is the mean over the images, clipped to [0, 1]. The best of the validations is kept; where none is better
-          than the base model, the weights of the base model are (marked \\*).
+          than the base model, its weights are (marked \\*). A file of 1 kB holds no weights: there all of the gain is
+          from the noise that the pairs show and the model is told.
         - The learning rates of full and prompt were chosen on the MRI images of this page, so its rows say little about
           other images. The microscopy images were split three times, since the first test image was noisy itself and
           the second validation image let nothing improve."""
-    paragraph = textwrap.wrap(" ".join(about.split()), 118, break_on_hyphens=False, break_long_words=False)
-    return ["# Fine-tuning, measured", "", *paragraph, "", *textwrap.dedent(text).splitlines()]
+    lines = ["# Fine-tuning, measured", "", *answer(measured, options.seconds)]
+    return [*lines, "", "## How it was measured", "", *wrapped(made), "", *textwrap.dedent(text).splitlines()]
 
 
 def missing(measured: Sequence[Measured]) -> list[str]:
@@ -200,7 +252,7 @@ def row(found: Measured, method: str, count: int) -> list[str]:
     made = found.cell(method, count)
     assert made is not None
     share = found.share(method, count)
-    trained = f"{made['trainable']:,} ({made['trainable'] / made['parameters']:.1%})" if "trainable" in made else "all"
+    numbers = f"{made['trainable']:,} ({made['trainable'] / made['parameters']:.1%})" if "trainable" in made else "all"
     return [
         {"scratch": "from scratch"}.get(method, method) + ("" if made.get("better", True) else " \\*"),
         str(count),
@@ -208,7 +260,7 @@ def row(found: Measured, method: str, count: int) -> list[str]:
         f"{found.gain(made):+.2f}",
         f"{found.least(made):+.2f}",
         f"{share:.0%}" if share is not None and method not in ("full", "scratch") else "",
-        trained,
+        numbers,
         str(made["steps"]),
         f"{made['bytes'] / 1000:.0f}" if made.get("bytes") else "",
         f"{found.gain(made, 'original'):+.2f}",
@@ -220,7 +272,7 @@ def goals(measured: Sequence[Measured]) -> list[list[str]]:
     shares = {f"{f.work.name} {n}": {m: f.share(m, n) for m in FEW} for f in measured for n in COUNTS}
     known = {name: [share for share in of.values() if share is not None] for name, of in shares.items()}
     best = {name: max(each) for name, each in known.items() if each}
-    trained = max((c["trainable"] / c["parameters"] for f in measured for m in FEW if (c := f.cell(m, 20))), default=0)
+    largest = trained(measured)
     ten = [(f.work.name, f, c) for f in (found.longer for found in measured) if (c := f.cell("lora", 10))]
     gained = {name: f.gain(c) for name, f, c in ten}
     lose = ", ".join(f"{name} {f.losing(c)}" for name, f, c in ten)
@@ -231,9 +283,9 @@ def goals(measured: Sequence[Measured]) -> list[list[str]]:
     return [
         [
             f"LoRA or adapters, at most {LARGEST:.0%} of the parameters, reach {SHARE:.0%} of the full gain",
-            yes(reached == len(best) and trained <= LARGEST),
+            yes(reached == len(best) and largest <= LARGEST),
             f"where full gains more than {CLEAR} dB, the better of both: {reached} of {len(best)}, "
-            f"{extremes(best, '{:.0%}')}; at most {trained:.1%} of the parameters",
+            f"{extremes(best, '{:.0%}')}; at most {largest:.1%} of the parameters",
         ],
         [
             f"at most {LOST} dB lost on the original task with `--keep`",
@@ -276,24 +328,24 @@ def keeping(measured: Sequence[Measured]) -> list[str]:
         for keep, made in [*([("none", plain)] if plain and with_ways else []), *with_ways]:
             figures = [found.gain(made), found.least(made), found.gain(made, "original")]
             rows.append([found.work.domain.title, keep, *(f"{one:+.2f}" for one in figures), str(made["steps"])])
-    words = f"""\
-        LoRA on 20 pairs, the same time. On MRI and camera noise the new images are told a level of their own, see the
-        end of this page, and the original images theirs; on the others the new ones are told what the pairs show. With
-        its steps on images to keep a way to keep has fewer in the same time. Ways beside `replay` are for:
-        {DOMAINS[KEPT_DOMAIN].title}."""
-    title = textwrap.wrap(" ".join(textwrap.dedent(words).split()), 118, break_on_hyphens=False)
+    words = f"""
+        LoRA on 20 pairs, the same time; a way to keep spends some of it on the images to keep, so it takes fewer steps.
+        On MRI and camera noise the new images are told a level of their own (see the end of this page) and the original
+        images theirs; on the others the new ones are told what the pairs show. All ways to keep are compared on one
+        domain: {DOMAINS[KEPT_DOMAIN].title}."""
     head = ["domain", "`--keep`", "gain, dB", "least, dB", "original task, dB", "steps"]
-    return [*title, "", *table(head, rows)]
+    return [*wrapped(words), "", *table(head, rows)]
 
 
 def continual(folder: Path) -> list[str]:
     """The matrices of `continual.py`."""
-    lines = [
-        "`benchmarks/continual.py`: LoRA learns four tasks one after another, each with synthetic noise on the same",
-        "photographs (those of the speckle above: 100 crops, and 8 to measure on). Clean images and a noise are given,",
-        "no pairs, so nothing is told apart. PSNR of every task (rows) after every stage (columns), and how much was",
-        "forgotten. A stage that gains nothing on its own task's validation images is dropped, and has no column.",
-    ]
+    words = """
+        `benchmarks/continual.py`: LoRA learns four tasks one after another, each with synthetic noise on the same
+        photographs (those of the speckle above: 100 crops, and 8 to measure on). Clean images and a noise are given, no
+        pairs, so no task has a level of its own. The tables show PSNR of every task (rows) after every stage (columns).
+        Forgetting is how far, on average, a task has fallen below its best so far. A stage that gains nothing on its
+        own task's validation images is dropped, and has no column."""
+    lines = wrapped(words)
     for path in sorted(folder.glob("*/history.json")):
         plain = json.loads(path.read_text())
         first = tomllib.loads(next(path.parent.glob("1-*/config.toml")).read_text())
