@@ -14,6 +14,7 @@ import argparse
 import itertools
 import os
 import tempfile
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -37,23 +38,33 @@ WORDS = ("given", "measured in each", "measured together")
 only, so that it does not take hours."""
 
 LIMITS = """\
-What is left, once the noise is given: by chance the noise of a crop is a little stronger or weaker than its variance
-says, which Stein's formula takes for error. At sigma 50 one percent of the variance is a quarter of the error of a good
-denoiser. A small shipped model tells most of that by what it leaves of the noise in fine detail and in differences of
-colour; what it leaves in coarse luminance looks like picture, and stays. And by chance the noise resembles the error:
-told the exact strength of the noise in each 192x192 crop, Stein's formula is still off by 0.25 dB (root mean square) at
-sigma 50, with one random direction or three, changes of a tenth or a fiftieth of the noise, to one side or to both.
-Only more pixels help: the larger the image, the less both matter, and the smoother it is, the more, since its error is
-smaller. Measured noise adds what is not known of its level, of which the same model tells most. The interval counts all
-of it. Grey images have no differences of colour, and are further off.
+## Why they are not nearer
 
-In 8 bits what was clipped is not known and stands in by its mean: of skewed noise where photons are counted, beyond a
-limit half a step before the last value. The darker or brighter a picture, and the stronger the noise, the wider that
-makes the interval.
+**By chance the noise of an image is a little stronger or weaker than its variance says**, and Stein's formula takes the
+difference for error. At sigma 50, one percent of the variance is a quarter of the error of a good denoiser. A small
+shipped model finds out most of that difference, from what it leaves of the noise in fine detail and in differences of
+colour. What it leaves in coarse brightness looks like picture, and stays. Grey images have no differences of colour, so
+estimates of them are further off.
 
-Nothing is said of 8-bit colour that `denoise` takes for a developed photograph, whatever noise calibration finds in it:
-its strength is a guess. Of every second Canon crop of PolyU (28) calibration calls the noise of 20 faint and finds none
-in 4; of the other 4 estimates were 11 dB too high and more, and no interval held the truth."""
+**By chance the noise resembles the error.** Told the exact strength of the noise in each 192x192 crop, Stein's formula
+is still off by 0.25 dB (root mean square) at sigma 50. Other ways to compute it change nothing: one random direction or
+three, changes of a tenth or a fiftieth of the noise, to one side or to both.
+
+**Only more pixels help** against both. Smooth images need most of them, since their error is smallest.
+
+**Noise that is measured is not known exactly.** The same small model finds out most of that, too. The interval counts
+all of the above.
+
+**In 8 bits, what was clipped is unknown.** Its mean stands in for it; where photons are counted, noise is skewed, and
+clipping is taken to begin half a step before the last value. The darker or brighter a picture, and the stronger its
+noise, the wider that makes the interval.
+
+## Where nothing is said
+
+No estimate is made for what `denoise` takes for a developed photograph (camera raw, and most 8-bit colour, AVIF and
+HEIC), whatever noise calibration finds in it: its strength is a guess. Of every second Canon crop of PolyU (28),
+calibration calls the noise of 20 faint and finds none in 4. In the other 4, estimates were 11 dB too high or more, and
+no interval held the truth."""
 
 
 def images(side: int | None, count: int) -> list[np.ndarray]:
@@ -122,11 +133,35 @@ def page(model: str, sizes: Sequence[str]) -> str:
     """All of it, as Markdown."""
     head = ["size", "noise", "stored as", "which is", "images"]
     head += ["off by, dB, median", "within 0.3 dB", "interval holds"]
-    table = [head, ["---"] * len(head), *(each for size in sizes for each in rows(model, size))]
-    lines = ["| " + " | ".join(cells) + " |" for cells in table]
-    how = (__doc__ or "").split("\n\n")[1].replace("\n", " ")
-    made = f"Made by `python benchmarks/unreferenced.py -o docs/unreferenced.md`, model {model}."
-    return "\n\n".join(["# How near estimates without clean images are", made, how, "\n".join(lines), LIMITS]) + "\n"
+    found = [each for size in sizes for each in rows(model, size)]
+    lines = ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *found]]
+    how = (__doc__ or "").split("\n\n")[1]
+    made = f"Made by `python benchmarks/unreferenced.py -o docs/unreferenced.md`, with the model {model}."
+    parts = ["# How near estimates without clean images are", answer(found), "## How it was measured", made, how]
+    return "\n\n".join([*parts, "## Results", COLUMNS, "\n".join(lines), LIMITS]) + "\n"
+
+
+COLUMNS = """\
+"Off by" is the difference between estimated and true PSNR, without its sign; "interval holds" is the share of images
+whose 95% interval holds the true PSNR."""
+
+
+def answer(found: Sequence[Sequence[str]]) -> str:
+    """What the page answers, with the figures of its table."""
+    medians = {spec: [row[5] for row in found if row[1] == spec] for spec in SPECS}
+    listed = "; ".join(f"`{spec}` {min(of)} to {max(of)} dB" for spec, of in medians.items() if of)
+    close, held = ([int(row[column].rstrip("%")) for row in found] for column in (6, 7))
+    return textwrap.fill(
+        "`noiseless evaluate --noisy` estimates the PSNR of a denoiser from noisy images alone. How far from the true "
+        f"PSNR is that? Half of the estimates are off by less than this (lowest and highest row of the table): {listed}"
+        f". {min(close)}% to {max(close)}% of them are within 0.3 dB. The 95% interval that is printed beside each "
+        f"held the true value for {min(held)}% to {max(held)}% of the images: rely on the interval rather than on the "
+        "number. Larger images give nearer estimates on the whole. Of photographs as cameras develop them nothing is "
+        "estimated, see the end of this page.",
+        118,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def main() -> None:
