@@ -358,7 +358,9 @@ def of_photographs(model: str, every: int) -> str:
 
 def answer(reached: Sequence[Sequence[str]]) -> str:
     """What the page answers, with the figures of its tables: of the goals on each of three sets of images."""
-    curve, gain, read, level, white, photons, recognised, _, _, tail = (" / ".join(each) for each in zip(*reached, strict=True))
+    curve, gain, read, level, white, photons, recognised, _, _, tail = (
+        " / ".join(each) for each in zip(*reached, strict=True)
+    )
     paragraphs = (
         "`noiseless calibrate` measures the noise of an image in the image itself. How far can that be trusted? Errors "
         "below are the worst medians over all strengths of noise, on photographs that the rules were developed on, "
