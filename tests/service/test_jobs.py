@@ -286,6 +286,41 @@ def test_jobs_can_be_cancelled_and_forgotten(client: TestClient) -> None:
     assert client.get(f"/v1/jobs/{job}").status_code == 404
 
 
+@pytest.mark.parametrize("blend", ["false", "true"])
+def test_a_result_that_goes_while_it_is_asked_for_is_404(client: TestClient, tmp_path: Path, blend: str) -> None:
+    job = send(client, file_of(noisy()), blend=blend)
+    assert finished(client, job)["state"] == "done"
+    folder = client.app.state.parts.store.path(job, "").parent / job  # type: ignore[attr-defined]
+    folder.rename(tmp_path / "gone")
+    for what in ("result", "preview/before"):
+        answer = client.get(f"/v1/jobs/{job}/{what}")
+        assert (answer.status_code, "no such job" in answer.text) == (404, True)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_numbers_that_json_does_not_have_are_null(client: TestClient) -> None:
+    buffer = io.BytesIO()
+    array = noisy().astype(np.float32)
+    array[0, 0] = 3e38
+    np.save(buffer, array)
+    fields = {"noise": "gaussian:2", "data_range": "0,4000"}
+    direct = client.post(
+        "/v1/denoise", files={"image": buffer.getvalue()}, data=fields, headers={"Accept": "application/json"}
+    )
+    assert (direct.status_code, direct.json()["removed"]) == (200, None)
+    job = send(client, buffer.getvalue(), **fields)
+    assert finished(client, job)["state"] == "done"
+    assert client.get(f"/v1/jobs/{job}").json()["report"]["removed"] is None
+
+
+def test_small_images_between_the_tiles_of_a_large_one_take_none_of_its_time(tmp_path: Path) -> None:
+    with start(tmp_path, time_limit=1.0) as client:
+        engine = client.app.state.parts.engine  # type: ignore[attr-defined]
+        others = engine._others(lambda: time.sleep(0.6) or [])
+        for _ in range(3):
+            others()
+
+
 def test_names_that_are_no_jobs(client: TestClient) -> None:
     assert client.get(f"/v1/jobs/{'0' * 32}").status_code == 404
     for name in ("x", "..%2f..%2fetc", "0" * 31 + "G"):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import noiseless
+from noiseless.service import preview
 from noiseless.service.preview import window
 
 pytest.importorskip("pydicom", reason="DICOM needs the extra medical")
@@ -46,3 +47,14 @@ def test_a_scan_whose_low_values_are_white_is_shown_in_its_window_turned_over() 
 @pytest.mark.parametrize("elements", [{}, {"WindowCenter": 3000, "WindowWidth": 100}, {"WindowCenter": 0}])
 def test_without_a_window_that_fits_the_values_are_shown_that_there_are(elements: dict[str, Any]) -> None:
     assert shown(**elements) == pytest.approx((200, 900), abs=5)
+
+
+@pytest.mark.parametrize("shape", [(1, 5000), (5000, 1), (3, 2000), (90, 90)])
+def test_what_is_too_large_for_a_preview_is_reduced(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preview, "MOST_PIXELS", 1000)
+    image = noiseless.Image.from_array(np.full(shape, 7, np.uint8))
+    made = preview.preview(image, image.planes(), 0)
+    got = noiseless.read(io.BytesIO(made.png)).array
+    assert got.size <= 1000
+    assert (got == 7).all()
+    assert got.shape == tuple(max(1, side // made.reduced) for side in shape)

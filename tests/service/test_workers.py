@@ -19,7 +19,7 @@ from noiseless.service.jobs import IN_HAND, Jobs
 from noiseless.service.logs import Log
 from noiseless.service.measures import Measures
 from noiseless.service.settings import ServiceSettings
-from noiseless.service.store import CANCELLED, FAILED, Store
+from noiseless.service.store import CANCELLED, FAILED, INPUT, Store
 from noiseless.service.uploads import Content
 
 X = Content(b"x", "d", 9)
@@ -69,6 +69,49 @@ def test_a_job_cancelled_while_it_waits_for_others(tmp_path: Path) -> None:
         assert store.get(job.id).state == CANCELLED
 
     tried(tmp_path, use)
+
+
+def test_a_job_cancelled_while_it_is_claimed_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, done = Store.claim, []
+
+    def cancelled(store: Store, **named: Any) -> Any:
+        job = claim(store, **named)
+        if job is not None:
+            store.end(job.id, CANCELLED, "cancelled")
+        return job
+
+    monkeypatch.setattr(Store, "claim", cancelled)
+    monkeypatch.setattr(Jobs, "_do", lambda *_: done.append(None))
+
+    async def use(jobs: Jobs, store: Store) -> None:
+        job = await jobs.add(X, JOB)
+        await state_of(store, job.id, CANCELLED)
+        await asyncio.sleep(0.1)
+        assert not done
+
+    tried(tmp_path, use)
+
+
+def test_a_job_that_is_done_when_it_is_cancelled_is_forgotten(tmp_path: Path) -> None:
+    async def use(jobs: Jobs, store: Store) -> None:
+        job = store.add(io.BytesIO(b"x"), JOB)
+        assert store.claim() is not None
+        store.finish(job, {"report": {"model": "m"}})
+        assert not store.end(job.id, CANCELLED, "cancelled")
+        assert store.path(job.id, INPUT).exists()
+        await jobs.cancel(job)  # as it was when the request came
+        assert store.get(job.id) is None
+        assert not store.path(job.id, INPUT).exists()
+
+    tried(tmp_path, use)
+
+
+def test_a_fault_while_the_data_base_is_written_leaves_it_usable(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(UnicodeEncodeError):
+        store.add(io.BytesIO(b"x"), JOB | {"name": "\ud800"})
+    assert store.get(store.add(io.BytesIO(b"x"), JOB).id) is not None
+    store.close()
 
 
 def test_a_fault_fails_its_job_and_the_next_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

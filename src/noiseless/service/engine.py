@@ -208,16 +208,10 @@ class Engine:
         """Do something long; images have their turn between its steps, and their time is not counted."""
         if not work.future.set_running_or_notify_cancel():
             return
-        deadline = time.monotonic() + self._time_limit
+        others = self._others(self._group)
 
         def cancel() -> bool:
-            nonlocal deadline
-            begun = time.monotonic()
-            if begun > deadline:
-                raise TooLongError("the film took too long", expected=f"at most {self._time_limit:g} seconds")
-            if not self._stopping:
-                self._compute(self._group())
-            deadline += time.monotonic() - begun
+            others()
             return self._stopping or work.cancelled.is_set()
 
         try:
@@ -243,7 +237,7 @@ class Engine:
             _together(levels, planes),
             strength=first.options.strength,
             progress=lambda share: self._report(group, share),
-            cancel=self._cancel(group, started + self._time_limit),
+            cancel=self._cancel(group),
         )
         seconds = (time.monotonic() - started) / len(group)
         parts = np.split(restored, np.cumsum([len(each) for each in planes])[:-1])
@@ -253,18 +247,34 @@ class Engine:
         for work in group:
             work.progress(share)
 
-    def _cancel(self, group: list[Work], deadline: float) -> Callable[[], bool]:
+    def _cancel(self, group: list[Work]) -> Callable[[], bool]:
         """What is asked between tiles: whether to stop. Small images have their turn meanwhile."""
-        alone = group[0].pixels > SMALL
+        others = self._others(self._small_group if group[0].pixels > SMALL else list)
 
         def cancel() -> bool:
-            if time.monotonic() > deadline:
-                raise TooLongError("the image took too long", expected=f"at most {self._time_limit:g} seconds")
-            if alone and not self._stopping:
-                self._compute(self._small_group())
+            others()
             return self._stopping or all(work.cancelled.is_set() for work in group)
 
         return cancel
+
+    def _others(self, next_group: Callable[[], list[Work]]) -> Callable[[], None]:
+        """What is done between two steps of long work: images have their turn, whose time is not counted.
+
+        Raises:
+            TooLongError: the work has taken as long as it may.
+        """
+        deadline = time.monotonic() + self._time_limit
+
+        def others() -> None:
+            nonlocal deadline
+            begun = time.monotonic()
+            if begun > deadline:
+                raise TooLongError("computing this took too long", expected=f"at most {self._time_limit:g} seconds")
+            if not self._stopping:
+                self._compute(next_group())
+            deadline += time.monotonic() - begun
+
+        return others
 
 
 def _together(levels: list[Array | None], planes: list[Array]) -> Array | None:

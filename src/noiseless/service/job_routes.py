@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -50,6 +51,15 @@ async def done_job(job: HasJob) -> Job:
 
 
 DoneJob = Annotated[Job, Depends(done_job)]
+
+
+@contextlib.contextmanager
+def not_there_any_more() -> Iterator[None]:
+    """Files that went after their job was found are answered as a job that is not there."""
+    try:
+        yield
+    except FileNotFoundError as gone:
+        raise HTTPException(404, NO_JOB) from gone
 
 
 @router.post(
@@ -104,7 +114,8 @@ async def result(
     ] = None,
 ) -> Response:
     """The image, film or zip of an OME-Zarr in its own format and depth, with its metadata."""
-    return image_response(await parts.jobs.result(job, strength), job.name)
+    with not_there_any_more():
+        return image_response(await parts.jobs.result(job, strength), job.name)
 
 
 @router.get(
@@ -122,10 +133,8 @@ async def preview(
     """An 8-bit PNG, with a window around the values that the image uses; `after` is at full strength."""
     if which == "after" and not (await done_job(job)).blend:
         raise HTTPException(409, "this job keeps no preview; send it with blend=true")
-    try:
+    with not_there_any_more():
         shown = await parts.jobs.preview(job, which == "after", plane)
-    except FileNotFoundError as gone:
-        raise HTTPException(404, NO_JOB) from gone
     low, high = shown.window
     headers = {"X-Noiseless-Window": f"{low:g},{high:g}", "X-Noiseless-Reduced": str(shown.reduced)}
     return Response(shown.png, media_type="image/png", headers=headers)

@@ -32,7 +32,7 @@ from noiseless.service.preview import Preview, preview
 from noiseless.service.queue import busy
 from noiseless.service.report import report
 from noiseless.service.settings import ServiceSettings
-from noiseless.service.store import CANCELLED, FAILED, INPUT, OUTCOME, PLANES, QUEUED, RESULT, UNFINISHED, Job, Store
+from noiseless.service.store import CANCELLED, FAILED, INPUT, OUTCOME, PLANES, QUEUED, RESULT, RUNNING, Job, Store
 from noiseless.service.uploads import FILM, IMAGE, ZARR, Content
 
 WORKERS = 4
@@ -149,14 +149,16 @@ class Jobs:
         return added
 
     async def cancel(self, job: Job) -> None:
-        """Stop a job that is not finished; forget one that is."""
-        running = self._running.get(job.id)
-        if running is not None:
-            running.cancelled.set()
-        if job.state in UNFINISHED:
-            await asyncio.to_thread(self._store.end, job.id, CANCELLED, "cancelled")
+        """Stop a job that is not finished; forget one that is, by now."""
+        self._stop(job)
+        if await asyncio.to_thread(self._store.end, job.id, CANCELLED, "cancelled"):
+            self._stop(job)  # it may have been taken up meanwhile
         else:
             await asyncio.to_thread(self._store.remove, job.id)
+
+    def _stop(self, job: Job) -> None:
+        if job.id in self._running:
+            self._running[job.id].cancelled.set()
 
     async def described(self, job: Job) -> dict[str, Any]:
         """A job as clients see it."""
@@ -186,6 +188,7 @@ class Jobs:
 
         Raises:
             ConfigError: it does not.
+            FileNotFoundError: it has expired meanwhile.
         """
         outcome = job.outcome or {}
         if job.blend:
@@ -193,13 +196,15 @@ class Jobs:
             return await self._pipeline.look(job.pixels, self._blended, job, wanted)
         if strength is not None:
             raise ConfigError("this job keeps its result at one strength", fix="Send it with blend=true.")
-        return Answer(b"", outcome["media_type"], outcome["suffix"], file=self._store.path(job.id, RESULT))
+        file = self._store.path(job.id, RESULT).resolve(strict=True)
+        return Answer(b"", outcome["media_type"], outcome["suffix"], file=file)
 
     async def preview(self, job: Job, after: bool, plane: int) -> Preview:
         """The input of a job, or its result at full strength, as a browser shows it.
 
         Raises:
             ConfigError: it is no image.
+            FileNotFoundError: it has expired meanwhile.
         """
         return await self._pipeline.look(job.pixels, self._shown, job, after, plane)
 
@@ -222,20 +227,26 @@ class Jobs:
         running = self._running[job.id] = Running()
         try:
             async with self._in_hand.take(job.pixels) if image else contextlib.nullcontext():
-                if not running.cancelled.is_set():  # while it waited
+                if await self._is_wanted(job):
                     await self._do(job, running)
         except asyncio.CancelledError:
             self._store.put_back(job)
             raise
         except Exception:  # a fault of ours, or no space: its sender is told, and `_forever` notes what it was
             await asyncio.to_thread(self._store.end, job.id, FAILED, "the service failed at this job; its log says why")
-            raise
+            if not running.cancelled.is_set():  # then its files are gone, and that is no fault
+                raise
         finally:
             del self._running[job.id]
 
     async def _work_on_others(self) -> None:
         """As `_work`, for films and OME-Zarr: images do not wait for them, since each may take minutes."""
         await self._work(image=False)
+
+    async def _is_wanted(self, job: Job) -> bool:
+        """Whether a job was not cancelled before `cancel` found it among those in hand."""
+        now = await asyncio.to_thread(self._store.get, job.id)
+        return now is not None and now.state == RUNNING
 
     async def _do(self, job: Job, running: Running) -> None:
         """Do a job; whatever happens is said in its row."""
@@ -256,8 +267,8 @@ class Jobs:
         for path in (*(source.with_name(name) for name in archives.FOLDERS), source):
             said = said.replace(str(path), "the upload")
         said = said.replace(str(source.parent), "its folder")
-        await asyncio.to_thread(self._store.end, job.id, FAILED, said)
-        self._log("job", job=job.id, state="failed", error=type(error).__name__)
+        if await asyncio.to_thread(self._store.end, job.id, FAILED, said):  # else it was cancelled meanwhile
+            self._log("job", job=job.id, state="failed", error=type(error).__name__)
 
     async def _one_image(self, job: Job, running: Running) -> tuple[str, int]:
         options = Options(**job.options)

@@ -135,6 +135,7 @@ class Pipeline:
 
     async def compute(self, work: Work) -> Restored:
         """Have the engine compute; whoever stops to wait for it cancels it."""
+        await self.run(getattr, work, "kind")  # known from now on: a look at the image is nothing for who serves all
         return await _awaited(self._engine.submit(work), work.cancelled)
 
     async def compute_long(self, work: Long) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from io import BytesIO
 
@@ -53,7 +54,7 @@ def preview(image: Image, shown: npt.NDArray[np.float32], plane: int) -> Preview
     low, high = window(image)
     one = shown[min(max(plane, 0), len(shown) - 1)]
     reduced = 1
-    while one.shape[1] // reduced * (one.shape[2] // reduced) > MOST_PIXELS:
+    while math.prod(max(1, side // reduced) for side in one.shape[1:]) > MOST_PIXELS:
         reduced += 1
     colours = _colours(_reduced(one, reduced))
     eight = np.rint((colours - low) * (255 / (high - low))).clip(0, 255).astype(np.uint8)
@@ -96,7 +97,9 @@ def _colours(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _reduced(plane: npt.NDArray[np.float32], by: int) -> npt.NDArray[np.float32]:
     if by == 1:
         return plane
-    channels, height, width = plane.shape
-    cut = plane[:, : height // by * by, : width // by * by]
-    mean: npt.NDArray[np.float32] = cut.reshape(channels, height // by, by, width // by, by).mean((2, 4))
+    channels, *sides = plane.shape
+    down, across = (min(by, side) for side in sides)
+    rows, columns = sides[0] // down, sides[1] // across
+    cut = plane[:, : rows * down, : columns * across]
+    mean: npt.NDArray[np.float32] = cut.reshape(channels, rows, down, columns, across).mean((2, 4))
     return mean

@@ -46,7 +46,7 @@ def report_of_file(
     """
     return {
         **{name: facts[name] for name in ("model", "precision")},
-        **{"noise": options.noise, "strength": options.strength, "told": facts["sigma"]},
+        **{"noise": options.noise, "strength": options.strength, "told": finite(facts["sigma"])},
         "seconds": round(seconds, 3),
         "image": image,
         "warnings": [{"code": kind, "text": line} for line in said if not line.startswith("model ")],
@@ -70,9 +70,9 @@ def report(image: Image, planes: Array, restored: Restored, options: Options) ->
         "noise": options.noise,
         "strength": options.strength,
         "kind": found.kind,
-        "estimated": [finite(round(255 * channel.sigma, 2)) for channel in found.channels],
-        "told": None if restored.sigma is None else by_channel(restored.sigma),
-        "removed": round(255 * change, 3),
+        "estimated": finite([round(255 * channel.sigma, 2) for channel in found.channels]),
+        "told": None if restored.sigma is None else finite(by_channel(restored.sigma)),
+        "removed": finite(round(255 * change, 3)),
         "seconds": round(restored.seconds, 3),
         "image": described(image),
         "warnings": [*_of_image(image), *_of_noise(found, change, restored, options)],

@@ -186,14 +186,16 @@ class Store:
             if changed:
                 self._audit(connection, job.client, str(outcome["report"]["model"]), job.digest, job.options, job.id)
 
-    def end(self, job: str, state: str, error: str) -> None:
-        """An unfinished job failed or was cancelled; its files go."""
+    def end(self, job: str, state: str, error: str) -> bool:
+        """An unfinished job failed or was cancelled, and its files go; whether it was unfinished still."""
         with self._transaction() as connection:
-            connection.execute(
+            changed = connection.execute(
                 f"UPDATE jobs SET state = ?, finished = ?, error = ?, bytes = 0 WHERE id = ? AND {IS_UNFINISHED}",
                 (state, time.time(), error, job),
-            )
-        shutil.rmtree(self._folder / job, ignore_errors=True)
+            ).rowcount
+        if changed:
+            shutil.rmtree(self._folder / job, ignore_errors=True)
+        return bool(changed)
 
     def remove(self, job: str) -> None:
         """Forget a finished job."""
@@ -254,9 +256,10 @@ class Store:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
                 raise OutputError("cannot write the data base of jobs", got=str(error)) from error
+            finally:
+                if self._connection.in_transaction:  # whatever went wrong, the next one can begin
+                    self._connection.execute("ROLLBACK")
 
     @staticmethod
     def _audit(
