@@ -171,6 +171,8 @@ def test_calibrate_gives_a_noise_that_denoise_takes(client: TestClient) -> None:
         ({"noise": "gaussian:5-50", "model": "gray-small"}, "a range is no noise level"),
         ({"noise": "{}"}, "not a noise model"),
         ({"noise": "[" * 1500}, "part of"),
+        ({"noise": '{"kind": "gaussian", "sigma": 1' + "0" * 400 + "}"}, "out of range"),
+        ({"noise": "+".join(["jpeg:30"] * 9)}, "too many parts"),
         ({"strength": "1.5"}, "expected a number from 0 to 1"),
         ({"strength": "nan"}, "expected a number from 0 to 1"),
         ({"precision": "exakt"}, "Did you mean exact"),
@@ -380,3 +382,26 @@ def test_pages_of_other_servers_may_call_where_they_are_named(tmp_path: Path) ->
         stranger = post(client, file_of(noisy()), headers={"Origin": "http://elsewhere.example"})
         assert stranger.status_code == 403
         assert "access-control-allow-origin" not in stranger.headers
+
+
+def test_pages_of_other_servers_may_ask_whether_they_may_send_the_token(tmp_path: Path) -> None:
+    viewer = "http://viewer.example"
+    app = create_app(settings(tmp_path, origins=(viewer,), token="secret"), Log(io.StringIO()))
+    with TestClient(app, base_url=LOCAL) as client:
+        for origin, status in ((viewer, 200), ("http://elsewhere.example", 400)):
+            asked = {"Origin": origin, "Access-Control-Request-Headers": "authorization"}
+            for method in ("GET", "POST", "DELETE"):
+                answer = client.options("/v1/denoise", headers=asked | {"Access-Control-Request-Method": method})
+                assert answer.status_code == status, answer.text
+        refused = post(client, file_of(noisy()), headers={"Origin": viewer})
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, viewer)
+        given = {"Origin": viewer, "Authorization": "Bearer secret"}
+        assert post(client, file_of(noisy()), headers=given).status_code == 200
+
+
+def test_methods_that_there_are_not_are_counted_as_one(client: TestClient) -> None:
+    for number in range(3):
+        assert client.request(f"MADEUP{number}", "/v1/models").status_code == 405
+    text = client.get("/metrics").text
+    assert "MADEUP" not in text
+    assert 'noiseless_requests_total{method="other"' in text

@@ -75,9 +75,15 @@ def create_app(settings: ServiceSettings, log: Log | None = None) -> FastAPI:
         app.include_router(part.router)
     _add_page(app)
     _add_errors(app)
-    if settings.origins:
-        app.add_middleware(CORSMiddleware, allow_origins=settings.origins, allow_headers=["Authorization"])
     app.add_middleware(Guard, settings=settings, log=log, measures=measures)
+    if settings.origins:  # around the guard: browsers ask without the token whether they may send it
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization"],
+            expose_headers=["*"],
+        )
     return app
 
 

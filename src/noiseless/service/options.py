@@ -11,11 +11,15 @@ from typing import Any
 from noiseless.errors import ConfigError, SpecError, UnknownNameError
 from noiseless.image import pair_of
 from noiseless.noise import Noise, parse
+from noiseless.noise.chain import Chain
 from noiseless.runtime import PRECISIONS
 from noiseless.workflows.task import Task
 
 AUTO = "auto"
 LONGEST_SPEC = 2000
+MOST_PARTS = 8
+"""Of a chain of noise models: their levels may be measured by sampling, which takes its time for each."""
+
 TRUTHS = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("", "false", "0", "no", "off"), False)
 
 
@@ -81,10 +85,14 @@ class Options:
             return AUTO
         if len(self.noise) > LONGEST_SPEC:
             raise SpecError("the noise is too long", got=f"{len(self.noise)} characters", expected=LONGEST_SPEC)
-        if not self.noise.startswith("{"):
-            return parse(self.noise)
+        noise = self._noise_of_json() if self.noise.startswith("{") else parse(self.noise)
+        if isinstance(noise, Chain) and len(noise.parts) > MOST_PARTS:
+            raise SpecError("the noise has too many parts", got=len(noise.parts), expected=f"at most {MOST_PARTS}")
+        return noise
+
+    def _noise_of_json(self) -> Noise:
         try:
-            plain = json.loads(self.noise)
+            plain = json.loads(self.noise, parse_int=float)  # which a number of any length fits
         except (ValueError, RecursionError) as error:
             raise SpecError("the noise is not JSON", got=str(error)) from error
         return Noise.from_dict(plain.get("noise", plain))
