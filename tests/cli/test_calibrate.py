@@ -75,6 +75,14 @@ def test_folders_are_pooled_and_exposures_compared(tmp_path: Path, capsys: pytes
     assert "3 exposures of one scene" in capsys.readouterr().out
 
 
+def test_what_is_called_an_image_and_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "a.png", "gaussian:10")
+    (tmp_path / "notes.png").write_text("no image")
+    assert main(["calibrate", str(tmp_path)]) == 0
+    told = f"left out, as no image that is read from a folder: 1 file: {tmp_path / 'notes.png'}\n"
+    assert capsys.readouterr().err == told
+
+
 def test_a_mask_and_a_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image, mask = save(tmp_path / "a.png", "gaussian:10"), tmp_path / "mask.png"
     Pillow.fromarray(np.zeros((120, 120), np.uint8)).save(mask)

@@ -40,6 +40,15 @@ def numbers(path: Path) -> dict:
     return json.loads(path.read_text("utf-8"))
 
 
+def test_what_is_called_an_image_and_is_none_is_told_and_the_others_go_on(
+    clean: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (clean / "notes.png").write_text("no image")
+    assert main(["evaluate", "identity", "--clean", str(clean), "--noise", "gaussian:25"]) == 0
+    told = f"3 images; left out, as no image that is read from a folder: 1 file: {clean / 'notes.png'}"
+    assert told in capsys.readouterr().out.splitlines()
+
+
 def test_tables_json_and_report(clean: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outputs = ["--json", str(tmp_path / "new" / "n.json"), "--report", str(tmp_path / "pages")]
     options = ["--clean", str(clean), "--noise", "gaussian:25", "--group", "/([ab])", "--seed", "7"]

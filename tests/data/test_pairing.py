@@ -72,6 +72,16 @@ def test_what_did_not_match_is_reported(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_no_image_but_looks_like_one_is_told(tmp_path: Path) -> None:
+    for side, value in (("noisy", 0), ("clean", 100)):
+        save_many(tmp_path / side, ["1.png"], value)
+        (tmp_path / side / "2.png").write_bytes(b"")
+    told = f"2 files: {tmp_path / 'noisy' / '2.png'}, {tmp_path / 'clean' / '2.png'}"
+    expected = f"1 pair; left out, as no image that is read from a folder: {told}"
+    assert Pairs.find(tmp_path / "noisy", tmp_path / "clean").report() == expected
+    assert NoisyPairs.find(tmp_path / "noisy", tmp_path / "clean").report() == expected
+
+
 def test_an_ambiguous_name_pairs_nothing(tmp_path: Path) -> None:
     save_many(tmp_path / "noisy", ["1.png", "2.png"])
     save(tmp_path / "noisy" / "1b.png", 9).rename(tmp_path / "noisy" / "1.dat")

@@ -33,6 +33,16 @@ def test_shares_are_met_and_no_image_is_lost(twenty: Path) -> None:
     assert len(hashes(sides.train) | hashes(sides.validation) | hashes(sides.test)) == 20
 
 
+def test_what_is_no_image_but_looks_like_one_is_told_once(twenty: Path) -> None:
+    for name in ("notes.png", "moving.gif"):
+        (twenty / "canon" / name).write_bytes(b"GIF89a")
+    (twenty / "notes.txt").write_text("of no interest")
+    train, validation = split(CleanImages.find(twenty), test_share=0.0).report().splitlines()
+    line = "18 images; left out, as no image that is read from a folder: 2 files, 2 of them a GIF: "
+    assert train == f"train: {line}{twenty / 'canon' / 'moving.gif'}, {twenty / 'canon' / 'notes.png'}"
+    assert validation == "validation: 2 images"
+
+
 def test_a_split_depends_on_content_alone(twenty: Path, tmp_path: Path) -> None:
     before = split(CleanImages.find(twenty))
     renamed = tmp_path / "elsewhere"

@@ -49,9 +49,10 @@ def calibrate(
     --set: data_range.
     """
     from noiseless.calibration import examine
-    from noiseless.cli.denoise import data_range
+    from noiseless.cli.denoise import data_range, say_left_out
     from noiseless.io import find_images
     from noiseless.io.atomic import check_writable
+    from noiseless.io.finding import left_out
 
     rare = apply_settings(CalibrationSettings(), settings)
     page = None if report is None else Path(report) / PAGE
@@ -59,6 +60,7 @@ def calibrate(
         if path is not None:
             check_writable(path)
     files = find_images(images, recursive=recursive)
+    say_left_out(left_out(images, recursive=recursive))
     where = None if mask is None else _mask(mask)
     found = examine(list(files), exposures=exposures, mask=where, data_range=data_range(rare.data_range))
     print("\n".join(found.lines()))

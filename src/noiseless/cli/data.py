@@ -41,12 +41,16 @@ def data(
     Large ones are scaled down until noise and JPEG traces are gone; dark crops and graphics are left out. Each file
     is decoded once, and the same images give the same store. Then: noiseless train --clean STORE --noise gaussian:25
     """
+    from noiseless.cli.denoise import say_left_out
+    from noiseless.io.finding import left_out
+
     if task not in TASKS:
         raise UnknownNameError("task of data", task, TASKS)
     preparation = Preparation(_factor(downscale), filtered, crop, per_image, smooth, tuple(exclude))
     with progress("Packing", 1) as step:
         reach = reaching(step)
         store, report = pack(sources, output, preparation, progress=lambda done, total, name: reach(done / total, name))
+    say_left_out(left_out(sources, recursive=True))
     print("\n".join(report.lines()))
     megabytes = sum(entry.nbytes for entry in store.entries) / 1e6
     print(f"{len(store)} crops, {megabytes:.0f} MB, in {output}")

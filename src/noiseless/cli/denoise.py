@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from noiseless.noise import Noise
     from noiseless.workflows.task import Summary, Task
 
-NAMED = 3
-"""As many files are named of those that were left out."""
-
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 
 
@@ -131,7 +128,7 @@ def denoise(
     done.failures[:0] = failures
     if summary is not None:
         write_text(summary, json.dumps(done.to_json(), indent=2) + "\n")
-    say_unread([file for file in unread if not is_named_image(file)])
+    say_left_out([file for file in unread if not is_named_image(file)])
     return finish(done, alone=len(jobs) + len(failures) == 1)
 
 
@@ -163,13 +160,12 @@ def finish(summary: Summary, *, alone: bool) -> int:
     return max((failure.error.exit_code for failure in summary.failures), default=0)
 
 
-def say_unread(files: Sequence[Path]) -> None:
+def say_left_out(files: Sequence[Path]) -> None:
     """Name what was left out of folders, since whoever put it there may take it for images."""
     if files:
-        from noiseless.io.finding import described
+        from noiseless.io.finding import line_of
 
-        named = ", ".join(map(str, files[:NAMED])) + (", ..." if len(files) > NAMED else "")
-        print(f"left out, as no image that is read from a folder: {described(files)}: {named}", file=sys.stderr)
+        print(line_of(files), file=sys.stderr)
 
 
 def noise_level(noise: str | None, sigma: float | None) -> str | Noise:

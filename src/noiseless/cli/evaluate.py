@@ -134,11 +134,14 @@ def _measure(models: list[str], source: Source, options: dict[str, Any], json: s
 
 def _history(models: list[str], file: str, options: dict[str, Any], json: str | None, report: str | None) -> None:
     """Measure tasks over stages and print their matrix."""
+    from noiseless.cli.denoise import say_left_out
     from noiseless.evaluation.history import measure_history, read_tasks
     from noiseless.evaluation.history_page import write_history
     from noiseless.evaluation.report import text_table
+    from noiseless.io.finding import left_out
 
     tasks = read_tasks(file)
+    say_left_out(left_out([path for task in tasks for path in (*task.clean, *task.pairs)], recursive=True))
     with progress("Measuring", len(tasks) * len(models)) as step:
         counts: dict[str, int] = {}
 

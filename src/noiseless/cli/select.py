@@ -49,7 +49,9 @@ def select(
             check_writable(path)
     choice.check_count(count)
     denoiser = load(model)
-    views = [item.views[0] for item in NoisyImages.find(noisy).items]
+    source = NoisyImages.find(noisy)
+    print(source.report())
+    views = [item.views[0] for item in source.items]
     with progress("Looking", len(views)) as step:
         chosen = choice.select(
             views, denoiser, count, data_range=data_range(rare.data_range), watch=lambda name: step(1, note=name)

@@ -22,11 +22,14 @@ def suggest(
 
     Looks at the images and the machine, takes a few training steps to see what they cost, and says why.
     """
+    from noiseless.cli.denoise import say_left_out
+    from noiseless.io.finding import left_out
     from noiseless.workflows import suggest as advice
     from noiseless.workflows.survey import look_at_images, look_at_machine
 
     advice.check_target(output)
     advice.check_priority(priority)
+    say_left_out(left_out([noisy, *([clean] if clean else [])], recursive=True))
     suggestion = advice.suggest(look_at_images(noisy, clean), look_at_machine(), priority)
     advice.write_recipe(suggestion, output)
     print("\n".join([*advice.lines(suggestion), f"Run it: {suggestion.command(output)}"]))

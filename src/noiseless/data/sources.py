@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 from noiseless.data.gather import View, gather
 from noiseless.data.pairing import Matching, match, name_some
 from noiseless.errors import DataError
+from noiseless.io.finding import left_out, line_of
 
 Inputs = str | Path | Sequence[str | Path]
 
@@ -33,10 +34,12 @@ class Source:
     Attributes:
         items: the scenes, in a fixed order.
         data_range: values (low, high) that map to 0 and 1; without it integers span their dtype and floats [0, 1].
+        unread: files beside the images that look like images and are none; see `noiseless.io.finding.left_out`.
     """
 
     items: tuple[Item, ...]
     data_range: tuple[float, float] | None = None
+    unread: tuple[Path, ...] = ()
     roles: ClassVar[tuple[str, ...]] = ()
 
     def __len__(self) -> int:
@@ -48,7 +51,10 @@ class Source:
 
     def report(self) -> str:
         """One line: how many images there are, and what was left out."""
-        return f"{len(self)} {_count_noun(len(self), 'image')}"
+        return "; ".join([*self._found(), *([line_of(self.unread)] if self.unread else [])])
+
+    def _found(self) -> list[str]:
+        return [f"{len(self)} {_count_noun(len(self), 'image')}"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class CleanImages(Source):
             DataError: no image there.
             ImageError: a file that is missing or no image.
         """
-        return cls(_singles(inputs), data_range)
+        return cls(_singles(inputs), data_range, _unread(inputs))
 
 
 @dataclass(frozen=True)
@@ -77,21 +83,21 @@ class NoisyImages(Source):
     @classmethod
     def find(cls, inputs: Inputs, *, data_range: tuple[float, float] | None = None) -> NoisyImages:
         """Find images, as `CleanImages.find`."""
-        return cls(_singles(inputs), data_range)
+        return cls(_singles(inputs), data_range, _unread(inputs))
 
 
 @dataclass(frozen=True)
 class _TwoSided(Source):
     unmatched: tuple[tuple[View, ...], tuple[View, ...]] = ((), ())
 
-    def report(self) -> str:
-        """One line: how many pairs, and which images have no partner."""
+    def _found(self) -> list[str]:
+        """How many pairs, and which images have no partner."""
         parts = [f"{len(self)} {_count_noun(len(self), 'pair')}"]
         for views, other in zip(self.unmatched, reversed(self.roles), strict=True):
             if views:
                 noun = _count_noun(len(views), "image")
                 parts.append(f"no {other} partner for {len(views)} {noun} ({name_some(views)})")
-        return "; ".join(parts)
+        return parts
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class Pairs(_TwoSided):
             DataError: no images, or no pairs; the message names some of each side.
         """
         matching = _matched(noisy, clean, cls.roles)
-        return cls(_items(matching), data_range, (matching.first, matching.second))
+        return cls(_items(matching), data_range, _unread(noisy, clean), (matching.first, matching.second))
 
 
 @dataclass(frozen=True)
@@ -134,11 +140,15 @@ class NoisyPairs(_TwoSided):
     def find(cls, first: Inputs, second: Inputs, *, data_range: tuple[float, float] | None = None) -> NoisyPairs:
         """Find both sides and pair them by name, as `Pairs.find`."""
         matching = _matched(first, second, cls.roles)
-        return cls(_items(matching), data_range, (matching.first, matching.second))
+        return cls(_items(matching), data_range, _unread(first, second), (matching.first, matching.second))
 
 
 def _singles(inputs: Inputs) -> tuple[Item, ...]:
     return tuple(Item((view,)) for view in gather(_listed(inputs)))
+
+
+def _unread(*sides: Inputs) -> tuple[Path, ...]:
+    return tuple(left_out([given for inputs in sides for given in _listed(inputs)], recursive=True))
 
 
 def _items(matching: Matching) -> tuple[Item, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from noiseless.data.gather import View
@@ -152,7 +152,7 @@ def _read_side(folder: Path, data_range: tuple[float, float] | None) -> Source:
 
 
 def _side(source: Source, items: Sequence[Item] | None) -> Source | None:
-    return source.select(items) if items else None
+    return replace(source.select(items), unread=()) if items else None  # the training side tells what is unread
 
 
 def _marks(item: Item, group: str | None) -> set[Hashable]:

@@ -15,6 +15,9 @@ from pathlib import Path
 from noiseless.errors import DataError, ImageError
 from noiseless.io import formats
 
+NAMED = 3
+"""As many files are named of those that were left out."""
+
 
 def find_images(inputs: Sequence[str | Path], *, recursive: bool = False) -> list[Path]:
     """The image files that files, folders and patterns stand for.
@@ -33,7 +36,7 @@ def find_images(inputs: Sequence[str | Path], *, recursive: bool = False) -> lis
     """
     found: dict[Path, None] = {}
     for given in inputs:
-        found.update(dict.fromkeys(_found(given, recursive)))
+        found.update(dict.fromkeys(_found(given, recursive)[0]))
     if not found:
         raise DataError("no input given", expected="image files, folders or patterns")
     return list(found)
@@ -48,10 +51,15 @@ def left_out(inputs: Sequence[str | Path], *, recursive: bool = False) -> list[P
     """
     unread: dict[Path, None] = {}
     for given in inputs:
-        with contextlib.suppress(DataError):  # which `find_images` says
-            images, others = _sorted_out(_candidates(given, recursive))
-            unread.update(dict.fromkeys(file for file in others if _is_alike(file)) if images else {})
+        with contextlib.suppress(DataError, ImageError):  # which `find_images` says
+            unread.update(dict.fromkeys(file for file in _found(given, recursive)[1] if _is_alike(file)))
     return list(unread)
+
+
+def line_of(files: Sequence[Path]) -> str:
+    """What to say of files that were left out."""
+    named = ", ".join(map(str, files[:NAMED])) + (", ..." if len(files) > NAMED else "")
+    return f"left out, as no image that is read from a folder: {described(files)}: {named}"
 
 
 def is_named_image(file: Path) -> bool:
@@ -83,20 +91,21 @@ def described(files: Iterable[Path]) -> str:
     return f"{len(heads)} {'file' if len(heads) == 1 else 'files'}{known}"
 
 
-def _found(given: str | Path, recursive: bool) -> list[Path]:
+def _found(given: str | Path, recursive: bool) -> tuple[list[Path], list[Path]]:
+    """The images that one input stands for, and the files beside them that are none."""
     path = Path(given)
     if path.is_dir() and not is_image(path):
         return _in_folder(path, recursive)
     if path.exists():
-        return [path]
+        return [path], []
     check_there(given)
     matches = _matches(given)
-    images = [match for match in matches if is_image(match)]
-    for folder in (match for match in matches if match.is_dir() and recursive and match not in images):
-        images += (image for image in _files(folder, recursive) if is_image(image))
+    folders = {match for match in matches if match.is_dir() and not formats.is_folder_image(match)}
+    inside = (file for folder in folders if recursive for file in _files(folder, recursive))
+    images, others = _sorted_out({*matches, *inside} - folders)
     if not images:
-        raise DataError(f"no image matches {given}", got=described(matches))
-    return sorted(images)
+        raise DataError(f"no image matches {given}", got=described(others))
+    return images, others
 
 
 def _matches(pattern: str | Path) -> list[Path]:
@@ -111,10 +120,10 @@ def _outside_of_images(paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if images.isdisjoint(path.parents)]
 
 
-def _in_folder(folder: Path, recursive: bool) -> list[Path]:
-    images, others = _sorted_out(sorted(_files(folder, recursive)))
+def _in_folder(folder: Path, recursive: bool) -> tuple[list[Path], list[Path]]:
+    images, others = _sorted_out(set(_files(folder, recursive)))
     if images:
-        return images
+        return images, others
     deeper = not recursive and any(entry.is_dir() for entry in folder.iterdir())
     raise DataError(
         f"no image in the folder {folder}",
@@ -123,17 +132,10 @@ def _in_folder(folder: Path, recursive: bool) -> list[Path]:
     )
 
 
-def _sorted_out(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Those that are images, and the others."""
-    images = [file for file in files if is_image(file)]
-    return images, sorted(set(files) - set(images))
-
-
-def _candidates(given: str | Path, recursive: bool) -> list[Path]:
-    """The files among which a folder or a pattern finds images; none where an input names a file."""
-    if formats.is_folder(given):
-        return [] if is_image(Path(given)) else sorted(_files(Path(given), recursive))
-    return [] if os.path.exists(given) else [match for match in _matches(given) if not match.is_dir()]  # noqa: PTH110
+def _sorted_out(files: set[Path]) -> tuple[list[Path], list[Path]]:
+    """Those that are images, and the others, each sorted."""
+    images = {file for file in files if is_image(file)}
+    return sorted(images), sorted(files - images)
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:
