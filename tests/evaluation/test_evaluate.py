@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from PIL import Image as Pillow
 
 import tiny_runs
-from noiseless.errors import ConfigError, DataError, UnknownNameError
+from noiseless.data import Pairs
+from noiseless.errors import ConfigError, DataError, SpecError, UnknownNameError
 from noiseless.evaluation import evaluate
 from noiseless.evaluation.evaluate import WARM_UP_SIDE
 from noiseless.evaluation.html import liveliest, write_report
@@ -53,6 +55,32 @@ class Halfway:
         if array.shape[-1] > WARM_UP_SIDE:
             self.told.append(options["noise"])
         return ((array.astype(np.float32) + 0.5) / 2).astype(array.dtype)
+
+
+def test_pairs_in_a_range_of_their_own_are_not_taken_for_8_bits(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for side, level in (("clean", 0), ("noisy", 80)):
+        (tmp_path / side).mkdir()
+        ramp = np.linspace(500, 3500, 64 * 64, dtype=np.float32).reshape(64, 64)
+        np.save(tmp_path / side / "a.npy", ramp + level * generator.standard_normal((64, 64), np.float32))
+    source = Pairs.find(tmp_path / "noisy", tmp_path / "clean", data_range=(0.0, 4000.0))
+    report = evaluate("identity", source)
+    assert report.protocol.quantisation == "none"
+    assert report["identity"].interval("psnr").mean == pytest.approx(-20 * math.log10(80 / 4000), abs=0.3)
+
+
+@pytest.mark.parametrize("noise", [25, ["gaussian:25"]])
+def test_noise_that_is_no_noise_is_one_line(clean: Path, noise: object) -> None:
+    with pytest.raises(SpecError, match="no text"):
+        evaluate("identity", clean=clean, noise=noise)  # type: ignore[arg-type]
+
+
+def test_folders_of_one_name_give_images_names_of_their_own(clean: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again" / "photos"
+    shutil.copytree(clean, again)
+    report = evaluate("identity", clean=[clean, again], noise="gaussian:10")
+    names = [score.name for score in report["identity"].images]
+    assert names == [path.as_posix() for folder in (clean, again) for path in sorted(folder.iterdir())]
 
 
 def test_identity_has_the_psnr_of_its_noise(clean: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,13 @@ def test_the_page_draws_every_task(tmp_path: Path) -> None:
     assert "first <&>" not in page
     assert "stage-2" in page
     assert history_plot(History((report(30.0),), ("only",))).count("<circle") == 1
+
+
+def test_numbers_that_json_does_not_have_are_null(tmp_path: Path) -> None:
+    made = History((report(math.inf, math.nan),), ("only",))
+    made.to_json(tmp_path / "n.json")
+    plain = json.loads((tmp_path / "n.json").read_text("utf-8"), parse_constant=pytest.fail)
+    assert plain["values"] == {"only": [None, None]}
 
 
 def test_tasks_are_read(tmp_path: Path) -> None:

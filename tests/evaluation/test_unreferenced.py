@@ -205,6 +205,18 @@ def test_the_noise_of_an_image_is_measured_once(tmp_path: Path, monkeypatch: pyt
     assert len(measured) == len({*measured}) == 3
 
 
+def test_folders_of_one_name_may_hold_images_of_one_name(tmp_path: Path) -> None:
+    """Each image has the noise of its own: what was measured in one is not used for the other."""
+    for site, sigma in (("a", 5), ("b", 40)):
+        (tmp_path / site).mkdir()
+        save(tmp_path / site / "noisy", noisy_versions(crops(1, 192), f"gaussian:{sigma}"))
+    made = estimate("identity", NoisyImages.find([tmp_path / "a" / "noisy", tmp_path / "b" / "noisy"]))
+    weak, strong = made.models["identity"]
+    assert [weak.name, strong.name] == [(tmp_path / site / "noisy" / "0.tif").as_posix() for site in "ab"]
+    assert weak.noisy == pytest.approx(-20 * np.log10(5 / 255), abs=1)
+    assert strong.noisy == pytest.approx(-20 * np.log10(40 / 255), abs=1)
+
+
 def test_exposures_of_different_scenes_are_refused(tmp_path: Path) -> None:
     images = noisy_versions(crops(2), "gaussian:10")
     source = NoisyPairs.find(save(tmp_path / "a", images[:1]), save(tmp_path / "b", images[1:]))

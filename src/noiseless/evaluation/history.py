@@ -13,6 +13,7 @@ A file of tasks is TOML, a table for each in the order in which they were learne
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,12 +107,16 @@ class History:
         plain = {
             "metric": self.metric,
             "stages": self.stages,
-            "values": dict(zip(self.tasks, self.values, strict=True)),
-            "average": self.average,
-            "forgetting": self.forgetting,
+            "values": {task: _finite(values) for task, values in zip(self.tasks, self.values, strict=True)},
+            "average": _finite(self.average),
+            "forgetting": _finite(self.forgetting),
             "tasks": {task: report.to_dict() for task, report in zip(self.tasks, self.reports, strict=True)},
         }
-        write_text(path, json.dumps(plain, indent=1) + "\n")
+        write_text(path, json.dumps(plain, indent=1, allow_nan=False) + "\n")
+
+
+def _finite(values: Sequence[float]) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values]
 
 
 def measure_history(

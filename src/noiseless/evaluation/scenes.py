@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from noiseless.data.gather import View
 from noiseless.data.sources import CleanImages, Item, Pairs, Source
 from noiseless.data.split import group_of
 from noiseless.data.store import as_unit_float
@@ -59,7 +61,7 @@ def find_source(
     given = [item for item in (source, clean, pairs) if item is not None]
     if len(given) != 1:
         raise ConfigError("a measurement needs one source", got=len(given), expected="source, clean or pairs")
-    model = parse(noise) if isinstance(noise, str) else noise
+    model = noise if noise is None or isinstance(noise, Noise) else parse(noise)
     if pairs is not None:
         return Pairs.find(*pairs), model
     found = CleanImages.find(clean) if clean is not None else source
@@ -94,14 +96,14 @@ def scenes(
         DataError: sides of a pair that differ in size.
         ImageError: an image that cannot be read.
     """
-    for item in items:
+    for item, known in zip(items, names_of(items), strict=True):
         views = [[as_unit_float(plane) for plane in view.read(source.data_range)] for view in item.views]
         if len({len(planes) for planes in views}) > 1:
             got = " and ".join(str(len(planes)) for planes in views)
-            raise DataError(f"the sides of {item.name} differ in the number of planes", got=got)
+            raise DataError(f"the sides of {known} differ in the number of planes", got=got)
         named = group_of(item.name, group)
         for number, planes in enumerate(zip(*views, strict=True)):
-            name = item.name if len(views[0]) == 1 else f"{item.name}[{number}]"
+            name = known if len(views[0]) == 1 else f"{known}[{number}]"
             noisy, clean, added = _sides(planes, noise, seed, name)
             yield Scene(name, to_uint8(noisy) if quantise else noisy, clean, added, named)
 
@@ -129,7 +131,17 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
 
 def is_8_bit(source: Source, items: Sequence[Item]) -> bool:
     """Whether these are pairs whose first noisy image has 8 bits."""
-    return isinstance(source, Pairs) and bool(items) and items[0].views[0].read()[0].dtype == np.uint8
+    return isinstance(source, Pairs) and bool(items) and items[0].views[0].read(source.data_range)[0].dtype == np.uint8
+
+
+def names_of(items: Sequence[Item]) -> list[str]:
+    """A name for each image that no other has: its path, where folders of one name hold images of one name."""
+    counts = Counter(item.name for item in items)
+    return [item.name if counts[item.name] == 1 else _whole_path(item.views[0]) for item in items]
+
+
+def _whole_path(view: View) -> str:
+    return view.path.as_posix() if view.entry is None else f"{view.path.as_posix()}/{view.name}"
 
 
 def set_name(items: Sequence[Item]) -> str:

@@ -41,6 +41,7 @@ from noiseless.evaluation.risk import (
     reference,
     variance_of_views,
 )
+from noiseless.evaluation.scenes import names_of
 from noiseless.noise import Noise, parse
 from noiseless.noise.chain import Chain
 
@@ -56,6 +57,9 @@ SURE = 1.96
 """Half a 95% interval in standard deviations."""
 
 NO_TRAITS: Mapping[str, str | bool] = {}
+
+Range = tuple[float, float] | None
+"""Values (low, high) that map to 0 and 1, as of a source."""
 
 
 @dataclass(frozen=True)
@@ -136,15 +140,17 @@ def estimate(
         WorkError: a model returned another shape, or NaN or infinite values.
     """
     chosen = resolve(models)
-    given = parse(noise) if isinstance(noise, str) and noise != "auto" else noise
-    single = source if isinstance(source, NoisyImages) else None
+    given = noise if isinstance(noise, Noise) or noise == "auto" else parse(noise)
+    single = isinstance(source, NoisyImages)
     check_numbers(seed, limit=limit)
-    _check(given, alone=single is not None)
+    _check(given, alone=single)
+    items = source.items[:limit]
+    named = dict(zip(names_of(items), items, strict=True))
     found: dict[str, list[Estimate]] = {model.name: [] for model in chosen}
     left_out: dict[str, InputError] = {}
-    measured = _calibrations(single, limit) if single is not None and given == "auto" else {}
+    measured = _calibrations(named, source.data_range) if single and given == "auto" else {}
     together = pool(list(measured.values()))
-    for name, scene in _all_scenes(source, limit, left_out):
+    for name, scene in _all_scenes(named, source.data_range, left_out):
         with _noted(left_out, name):
             known = _known(scene, given, name, seed, measured.get(name), together)
             for model, (each, restored) in zip(chosen, _of_all(chosen, scene.planes, known, name, seed), strict=True):
@@ -192,35 +198,33 @@ def _noted(left_out: dict[str, InputError], name: str) -> Iterator[None]:
 
 
 def _all_scenes(
-    source: NoisyImages | NoisyPairs, limit: int | None, left_out: dict[str, InputError]
+    named: Mapping[str, Item], data_range: Range, left_out: dict[str, InputError]
 ) -> Iterator[tuple[str, Seen]]:
-    """Each plane of the first images, with its name; what cannot be read is noted."""
-    for item in source.items[:limit]:
+    """Each plane of the images, with its name; what cannot be read is noted."""
+    for name, item in named.items():
         scenes: dict[str, Seen] = {}
-        with _noted(left_out, item.name):
-            scenes = _scenes(item, source.data_range)
+        with _noted(left_out, name):
+            scenes = _scenes(name, item, data_range)
         yield from scenes.items()
 
 
-def _scenes(item: Item, data_range: tuple[float, float] | None) -> dict[str, Seen]:
+def _scenes(name: str, item: Item, data_range: Range) -> dict[str, Seen]:
     """Each plane of an image, by its name."""
     read, traits = zip(*(view.read_with_traits(data_range) for view in item.views), strict=True)
     views = [[as_unit_float(plane) for plane in planes] for planes in read]
     if len({tuple(plane.shape for plane in planes) for planes in views}) > 1:
-        raise DataError(f"the two images of {item.name} differ in size")
+        raise DataError(f"the two images of {name} differ in size")
     scenes = [Seen(list(each), traits[0]) for each in zip(*views, strict=True)]
-    return {item.name if len(scenes) == 1 else f"{item.name}[{number}]": each for number, each in enumerate(scenes)}
+    return {name if len(scenes) == 1 else f"{name}[{number}]": each for number, each in enumerate(scenes)}
 
 
-def _calibrations(source: NoisyImages, limit: int | None) -> dict[str, Calibration]:
+def _calibrations(named: Mapping[str, Item], data_range: Range) -> dict[str, Calibration]:
     """What is found in each plane that can be measured, by its name."""
     found: dict[str, Calibration] = {}
-    for item in source.items[:limit]:
+    for name, item in named.items():
         with suppress(InputError):  # said of it later
-            found |= {
-                name: examine_planes(scene.planes, told=False)
-                for name, scene in _scenes(item, source.data_range).items()
-            }
+            scenes = _scenes(name, item, data_range)
+            found |= {plane: examine_planes(scene.planes, told=False) for plane, scene in scenes.items()}
     return found
 
 
