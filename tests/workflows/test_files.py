@@ -96,6 +96,8 @@ def test_a_folder_that_cannot_be_is_told_before_any_work(here: Path, monkeypatch
     monkeypatch.setattr("os.access", lambda path, mode: str(path) != "in")
     with pytest.raises(OutputError, match="got no permission to write into in"):
         plan_jobs(["a.png"], "in/new/x.png")
+    with pytest.raises(OutputError, match="got no permission to write into in"):  # once, and not for each image
+        plan_jobs(["a.png", "in"], "in/new")
     assert not Path("in/new").exists()
 
 

@@ -73,6 +73,13 @@ def test_pairs_are_told_from_other_scenes_and_from_noisy_images_alone(grey: tupl
     assert "6 noisy images" in alone.line()
 
 
+def test_pairs_that_do_not_fit_are_one_line(grey: tuple[Path, Path]) -> None:
+    noisy, clean = grey
+    noiseless.write(clean / "3.png", noiseless.Image.from_array(np.zeros((96, 96, 3), np.uint8)))
+    with pytest.raises(DataError, match=r"the sides of noisy/3.png differ: got \(1, 96, 96\) and \(3, 96, 96\)"):
+        look_at_images(str(noisy), str(clean))
+
+
 def test_a_single_pair_is_too_few(grey: tuple[Path, Path]) -> None:
     noisy, clean = grey
     with pytest.raises(DataError, match="cannot be split"):

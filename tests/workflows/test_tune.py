@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,6 +51,26 @@ def tuning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tuning:
     """A search whose runs are pretended."""
     monkeypatch.setattr(tune, "_run", pretended())
     return Tuning(CONFIG, None, tmp_path / "search", 16)
+
+
+def test_a_search_that_is_stopped_stops_its_other_processes(tuning: Tuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    class Other:
+        def __init__(self, **how: Any) -> None:
+            pass
+
+        def __getattr__(self, name: str) -> Callable[[], None]:
+            return lambda: done.append(name)
+
+    def stopped(*_: Any) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr(tune.multiprocessing, "get_context", lambda kind: SimpleNamespace(Process=Other))
+    monkeypatch.setattr(tune, "_work", stopped)
+    with pytest.raises(SystemExit):
+        tune.tune(tuning, processes=2)
+    assert done == ["start", "terminate", "join"]
 
 
 def test_a_search_improves_on_the_recipe_and_gives_up_early(tuning: Tuning) -> None:

@@ -95,6 +95,7 @@ def _piped(inputs: Sequence[str], output: str) -> Job:
 
 
 def _into_folder(inputs: Sequence[str], folder: Path, recursive: bool) -> tuple[list[Job], list[Failure]]:
+    check_reachable(folder)  # said once, and not of every image
     jobs: dict[Path, Job] = {}
     failures: list[Failure] = []
     for given in inputs:

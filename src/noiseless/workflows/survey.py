@@ -122,7 +122,8 @@ def look_at_images(noisy: str, clean: str | None = None) -> Survey:
         clean: the same of clean images, of the same scenes (matched by name) or of others.
 
     Raises:
-        DataError: no image found, or a single pair or clean image, of which none could be kept to validate on.
+        DataError: no image found, or a single pair or clean image, of which none could be kept to validate on; sides
+            of a pair that differ in size or channels.
         ImageError: a file that is no image.
         ValueRangeError: float values far outside [0, 1].
     """
@@ -134,6 +135,9 @@ def look_at_images(noisy: str, clean: str | None = None) -> Survey:
     sides = views if kind == "pairs" else views[:1]
     seen = [[side[number].read_with_traits() for number in chosen] for side in sides]
     planes, known = [[array[0] for array, _ in side] for side in seen], [traits for _, traits in seen[0]]
+    for number, *shapes in zip(chosen, *([plane.shape for plane in side] for side in planes), strict=True):
+        if len(set(shapes)) > 1:
+            raise DataError(f"the sides of {views[0][number].name} differ", got=" and ".join(map(str, shapes)))
     levels = measure_noise(planes[0], planes[1] if kind == "pairs" else None)
     learned = planes[-1] if kind == "pairs" else [views[-1][0].read()[0], *planes[0]]
     sizes = sorted((array.shape[-2:] for array in planes[0]), key=lambda shape: shape[0] * shape[1])

@@ -101,9 +101,15 @@ def tune(tuning: Tuning, *, processes: int = 1, say: Callable[[str], None] = lam
     others = [context.Process(target=_work_beside, args=(tuning, processes, number)) for number in range(1, processes)]
     for other in others:
         other.start()
-    _work(study, tuning, processes, say)
-    for other in others:
-        other.join()
+    try:
+        _work(study, tuning, processes, say)
+    except BaseException:  # Ctrl-C and SIGTERM among them: the others would go on to the end of the search
+        for other in others:
+            other.terminate()
+        raise
+    finally:
+        for other in others:
+            other.join()
     if not any(each.ending == "complete" for each in tried(study, tuning.config)):
         raise WorkError("no trial came to its end", fix="Lower training.lr in the recipe, or give trials more steps.")
     write_best(study, tuning)
