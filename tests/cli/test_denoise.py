@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,6 +71,17 @@ def test_a_pipe(model: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         assert main(["denoise", "-", "-o", "-", "--sigma", "25", *model]) == 0
     expected = load(model[1])(noiseless.read("a.png").array, noise="gaussian:25")
     assert np.array_equal(noiseless.read(io.BytesIO(out.buffer.getvalue())).array, expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+def test_a_pipe_with_a_name(model: list[str]) -> None:
+    """As the shell makes one of ``<(command)``: whoever looks what it begins like takes that from it."""
+    os.mkfifo("named")
+    writer = threading.Thread(target=Path("named").write_bytes, args=(Path("a.png").read_bytes(),), daemon=True)
+    writer.start()
+    assert main(["denoise", "named", "-o", "out.png", "--sigma", "25", *model]) == 0
+    assert main(["denoise", "a.png", "-o", "expected.png", "--sigma", "25", *model]) == 0
+    assert np.array_equal(noiseless.read("out.png").array, noiseless.read("expected.png").array)
 
 
 @pytest.mark.parametrize("given", ["scans", "scans/*"])

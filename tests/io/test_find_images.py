@@ -94,8 +94,19 @@ def test_nothing_found_says_what_there_is(folder: Path) -> None:
 def test_links_that_go_round_end(folder: Path) -> None:
     (folder / "deep" / "round").symlink_to(folder, target_is_directory=True)
     (folder / "linked.tif").symlink_to(folder / "a.tif")
+    (folder / "broken.tif").symlink_to("nowhere")
+    (folder / "itself.tif").symlink_to("itself.tif")
     expected = ["a.tif", "deep/c.jpg", "deep/deeper/d.webp", "linked.tif", "no-suffix"]
     assert names(find_images([folder], recursive=True), folder) == expected
+    assert described(left_out([f"{folder}/*.tif"])) == "2 files, 2 of them a link to nothing"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+def test_nobody_waits_for_a_pipe(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.tif")
+    for given in (folder, f"{folder}/*.tif"):
+        assert folder / "a.tif" in find_images([given])
+        assert folder / "pipe.tif" not in [*find_images([given]), *left_out([given])]
 
 
 def test_what_may_not_be_read_is_said(tmp_path: Path) -> None:

@@ -143,6 +143,8 @@ def _alike(values: np.ndarray) -> float:
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    if not one.size:  # nothing is beside a single row
+        return 0.0
     one, other = one - one.mean(dtype=np.float64), other - other.mean(dtype=np.float64)
     size = float(np.sqrt((one**2).sum() * (other**2).sum()))
     return float((one * other).sum()) / size if size else 0.0

@@ -109,8 +109,9 @@ def _found(given: str | Path, recursive: bool) -> tuple[list[Path], list[Path]]:
 
 
 def _matches(pattern: str | Path) -> list[Path]:
-    """The files and folders that a pattern matches, sorted."""
-    return _outside_of_images([Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))])  # noqa: PTH207
+    """The files and folders that a pattern matches, and links to nothing; no pipes, which none may wait for."""
+    matches = map(Path, glob.glob(str(pattern), recursive=True))  # noqa: PTH207
+    return _outside_of_images([match for match in matches if not formats.is_special(match)])
 
 
 def _outside_of_images(paths: Sequence[Path]) -> list[Path]:
@@ -160,7 +161,7 @@ def _files(folder: Path, recursive: bool) -> Iterator[Path]:
 def _unread_kind(file: Path) -> str | None:
     if os.access(file, os.R_OK):
         return formats.unsupported_kind(_head(file))
-    return "without permission to read"
+    return "without permission to read" if os.path.exists(file) else "a link to nothing"  # noqa: PTH110 (as above)
 
 
 def _head(path: Path) -> bytes:

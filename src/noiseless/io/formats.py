@@ -206,7 +206,8 @@ def recognise(head: bytes) -> str | None:
 
 
 def recognise_path(path: Path) -> str | None:
-    """The key of the format of a file, by its first bytes, or of a folder, by what lies in it; ``None`` where none is.
+    """The key of the format of a file, by its first bytes, or of a folder, by what lies in it; ``None`` where none is,
+    and for pipes and devices.
 
     A folder without the files of its format still counts where it has the suffix, so that it can be said what it lacks.
     """
@@ -214,6 +215,8 @@ def recognise_path(path: Path) -> str | None:
         table = {key: format_ for key, format_ in all_formats().items() if format_.folder}
         inside = (key for key, format_ in table.items() if any(_is_file(path / name) for name in format_.markers))
         return next(inside, None) or _with_suffix(path.name.lower().lstrip("."), table)
+    if is_special(path):
+        return None
     try:
         with path.open("rb") as file:
             return recognise(file.read(HEAD))
@@ -229,6 +232,11 @@ def is_folder_image(path: Path) -> bool:
 def is_folder(path: str | Path) -> bool:
     """Whether there is a folder of this name, whatever the name."""
     return os.path.isdir(path)  # noqa: PTH112 (the method of a path fails on names that are too long)
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is a pipe or a device of this name: what is read from it is gone for who reads it after."""
+    return os.path.exists(path) and not (_is_file(path) or is_folder(path))  # noqa: PTH110 (as `is_folder`)
 
 
 def _is_file(path: Path) -> bool:

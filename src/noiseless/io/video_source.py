@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from noiseless.errors import ImageError
+from noiseless.io.formats import is_special
 
 SIGNATURES = (
     (4, b"ftyp"),
@@ -29,7 +30,9 @@ HEAD = 3 * PACKET
 
 
 def is_film(path: Path) -> bool:
-    """Whether a file begins like a film."""
+    """Whether a file begins like a film; a pipe is never taken for one."""
+    if is_special(path):
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)

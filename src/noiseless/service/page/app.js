@@ -124,7 +124,7 @@ function showFacts(result, report) {
     const estimated = report.estimated ?? (report.noise === "auto" && report.told);
     if (estimated) rows.push([word("estimated"), levels(estimated)]);
     if (report.told && report.noise !== "auto") rows.push([word("told"), levels(report.told)]);
-    if (report.removed !== undefined) rows.push([word("taken"), report.removed.toFixed(1)]);
+    if (report.removed != null) rows.push([word("taken"), report.removed.toFixed(1)]);
     rows.push([word("seconds"), `${report.seconds.toFixed(1)} s`]);
     const [low, high] = result.before?.window ?? [];
     if (report.image.dtype !== "uint8" && low !== undefined) {
