@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -309,7 +309,7 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
 @pytest.fixture
 def shipped(
     conditioned_bundle: Bundle, blind_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., None]:
+) -> Iterator[Callable[..., None]]:
     """Pretends that models of these names are shipped."""
     monkeypatch.setattr(bundle, "SHIPPED", tmp_path / "weights")
     denoiser._load_shipped.cache_clear()
@@ -319,7 +319,8 @@ def shipped(
             source = conditioned_bundle if name.startswith("gray") else blind_bundle
             shutil.copytree(source.path, tmp_path / "weights" / name)
 
-    return ship
+    yield ship
+    denoiser._load_shipped.cache_clear()
 
 
 def test_auto_takes_the_model_for_the_kind_of_image(shipped: Callable[..., None]) -> None:
