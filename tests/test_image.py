@@ -113,6 +113,15 @@ def test_an_empty_data_range_is_an_error(data_range: object) -> None:
         Image.from_array(np.zeros((3, 3)), data_range=data_range)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("data_range", [1e-30, 1e-300, 5e-324, (-1e300, 1e300), (0, 1e38)])
+def test_a_data_range_that_float32_cannot_measure_the_values_by_is_an_error(data_range: object) -> None:
+    for array in (np.array([[0, 7], [3, 255]], np.uint8), np.array([[0.0, 0.5], [0.3, 1]], np.float32)):
+        with pytest.raises(ValueRangeError, match="the values do not fit the data range"):
+            Image.from_array(array, data_range=data_range)  # type: ignore[arg-type]
+    with pytest.raises(ValueRangeError, match="the values do not fit the data range"):
+        Image.from_array(np.where(np.eye(200) * np.eye(200)[0] > 0, 1e30, 0.5))
+
+
 def test_values_beyond_the_data_range_survive_and_none_are_invented() -> None:
     array = np.array([[0, 4000, 5000]], np.uint16)
     image = Image.from_array(array, data_range=4095)

@@ -24,6 +24,12 @@ PERCENTILES = (0.1, 99.9)
 UNIT_LIMITS = (-1.0, 2.0)
 """A float image without a data range whose `PERCENTILES` leave these limits is refused."""
 
+REACH = 1e16
+"""Values farther from black, in data ranges, are refused: squares of such distances are lost in float32."""
+
+SIZES = (1e-30, 1e30)
+"""A data range that is smaller or larger is refused: it is lost in float32."""
+
 MIRRORED = 48
 """Pixels from the edge of what is hidden into which `Image.planes` mirrors what is shown."""
 
@@ -111,12 +117,16 @@ class Image:
 
         Raises:
             ImageError: NaN or infinite values; 64-bit integers without a data range.
-            ValueRangeError: float values far outside [0, 1] and no data range; a data range that is empty.
+            ValueRangeError: float values far outside [0, 1] and no data range; a data range that is empty, or that
+                float32 cannot measure the values by.
         """
         shown = self.array if self.hidden is None else self.array[~self.hidden]
         _check_finite(shown)
+        spanned = self.data_range if data_range is None else pair_of(data_range)
+        if shown.size and (data_range is not None or self.array.dtype.kind == "f"):
+            _check_reach(shown, *spanned)
         if data_range is not None:
-            return replace(self, data_range=pair_of(data_range))
+            return replace(self, data_range=spanned)
         if self.array.dtype.kind in "iu" and self.array.dtype.itemsize == 8:
             raise ImageError(
                 "64-bit integers span no range that an image uses",
@@ -353,6 +363,17 @@ def _check_finite(array: npt.NDArray[Any]) -> None:
         got=f"{nan} NaN and {finite.size - int(finite.sum()) - nan} infinite of {finite.size}",
         fix="Replace them first, for example with numpy.nan_to_num.",
     )
+
+
+def _check_reach(values: npt.NDArray[Any], low: float, high: float) -> None:
+    least, most = float(values.min()), float(values.max())
+    farthest = max(abs(least - low), abs(most - low)) / (high - low)
+    if farthest > REACH or not SIZES[0] <= high - low <= SIZES[1]:
+        raise ValueRangeError(
+            "the values do not fit the data range",
+            got=f"{least:.4g} to {most:.4g}, {low:.4g} for black and {high:.4g} for white",
+            fix="Give data_range=(low, high) (--set data_range=low,high): the values that mean black and white.",
+        )
 
 
 def _continue_into(planes: npt.NDArray[np.float32], hidden: npt.NDArray[np.bool_]) -> None:

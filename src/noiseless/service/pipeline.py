@@ -161,10 +161,13 @@ def decode(data: bytes, most_pixels: int, data_range: DataRange | None = None) -
 
     Raises:
         ImageError: no image, a damaged or enormous one, or values of which it is not known which are black and white.
+        ValueRangeError: values that do not fit the range given.
     """
     try:
         return read(BytesIO(data), data_range=data_range, max_pixels=most_pixels)
     except ValueRangeError as error:
+        if data_range is not None:
+            raise
         raise ImageError(
             "the upload holds floats far outside [0, 1]",
             expected="floats that are 0 for black and 1 for white, or integers",
