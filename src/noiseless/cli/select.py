@@ -36,7 +36,7 @@ def select(
 
     Those that stand for most images on which the model falls short. Rare controls go through --set: data_range.
     """
-    from noiseless.cli.denoise import data_range
+    from noiseless.cli.denoise import data_range, say_left_out
     from noiseless.data import NoisyImages
     from noiseless.denoiser import load
     from noiseless.evaluation.report import text_table
@@ -50,7 +50,7 @@ def select(
     choice.check_count(count)
     denoiser = load(model)
     source = NoisyImages.find(noisy)
-    print(source.report())
+    say_left_out(source.unread)
     views = [item.views[0] for item in source.items]
     with progress("Looking", len(views)) as step:
         chosen = choice.select(
