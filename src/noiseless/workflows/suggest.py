@@ -163,7 +163,7 @@ def _quality(survey: Survey, machine: Machine) -> Choice:
 
 def _speed(survey: Survey, machine: Machine) -> Choice:
     model = "gray-nano" if survey.channels == 1 else "color-nano"
-    reason = f"{model} restores an image with 0.38 times the multiply-adds of the larger models, at some loss."
+    reason = f"{model} restores an image with a quarter of the multiply-adds of {model.split("-")[0]}-small, at some loss."
     return replace(choice := _adapted(survey, model, "l1"), reasons=(reason, *choice.reasons))
 
 
