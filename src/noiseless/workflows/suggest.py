@@ -162,8 +162,8 @@ def _quality(survey: Survey, machine: Machine) -> Choice:
 
 
 def _speed(survey: Survey, machine: Machine) -> Choice:
-    model = "gray-nano" if survey.channels == 1 else "color-nano"
-    reason = f"{model} restores an image with a quarter of the multiply-adds of {model.split("-")[0]}-small, at some loss."
+    model, larger = ("gray-nano", "gray-small") if survey.channels == 1 else ("color-nano", "color-small")
+    reason = f"{model} restores an image with a quarter of the multiply-adds of {larger}, at some loss."
     return replace(choice := _adapted(survey, model, "l1"), reasons=(reason, *choice.reasons))
 
 
