@@ -27,7 +27,7 @@ from noiseless.runtime.onnxruntime import OnnxRuntimeEngine
 from noiseless.service import jobs as job_module
 from noiseless.service import pipeline, queue, routes
 from noiseless.service.app import create_app
-from noiseless.service.engine import Restored, Work
+from noiseless.service.engine import Restored, TooLongError, Work
 from noiseless.service.logs import Log
 from noiseless.service.options import Options
 from noiseless.service.settings import ServiceSettings
@@ -315,6 +315,9 @@ def test_small_images_between_the_tiles_of_a_large_one_take_none_of_its_time(tmp
         engine = client.app.state.parts.engine  # type: ignore[attr-defined]
         others = engine._others(lambda: time.sleep(0.6) or [])
         for _ in range(3):
+            others()
+        time.sleep(1.1)  # of its own
+        with pytest.raises(TooLongError):
             others()
 
 
