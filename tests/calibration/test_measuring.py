@@ -256,6 +256,17 @@ def test_a_constant_image_says_that_nothing_can_be_said(value: float) -> None:
     json.dumps(found.to_dict(), allow_nan=False)
 
 
+def test_where_nothing_is_left_between_the_ends_nothing_is_said() -> None:
+    """Clipped all over, and black frames that are alike without being copies."""
+    clipped = (np.random.default_rng(0).random((60, 60)) < 0.5).astype(np.float32)
+    for found in (examine(clipped), examine([np.zeros((60, 60))] * 3, exposures=True)):
+        assert found.kind == "none"
+        assert any("nothing can be said" in warning for warning in found.warnings)
+    few = np.zeros((60, 60), bool)
+    few[3, 3] = True
+    assert any("masked all over" in warning for warning in examine(noisy("gaussian:10", size=60), mask=few).warnings)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 50), (7, 7), (16, 16), (2, 20, 20)])
 def test_small_images_warn_and_never_raise(shape: tuple[int, ...]) -> None:
     found = examine(np.random.default_rng(0).random(shape))
@@ -269,6 +280,8 @@ def test_bad_input() -> None:
         calibrate([one, other], exposures=True)
     with pytest.raises(DataError, match="at least two"):
         calibrate(one, exposures=True)
+    with pytest.raises(DataError, match="the same in every value"):
+        calibrate([one, noisy("gaussian:10", size=96, seed=1), one.copy()], exposures=True)
     with pytest.raises(DataError, match="one size"):
         calibrate([one, one[:50]], exposures=True)
     with pytest.raises(DataError, match="no image"):

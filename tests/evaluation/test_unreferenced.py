@@ -222,6 +222,9 @@ def test_exposures_of_different_scenes_are_refused(tmp_path: Path) -> None:
     source = NoisyPairs.find(save(tmp_path / "a", images[:1]), save(tmp_path / "b", images[1:]))
     with pytest.raises(DataError, match="not of one scene"):
         estimate("color-nano", source)
+    copies = NoisyPairs.find(tmp_path / "a", save(tmp_path / "copies", images[:1]))
+    with pytest.raises(DataError, match="the same in every value"):
+        estimate("color-nano", copies)
     smaller = NoisyPairs.find(tmp_path / "a", save(tmp_path / "c", [images[0][:, :64]]))
     with pytest.raises(DataError, match="differ in size"):
         estimate("color-nano", smaller)

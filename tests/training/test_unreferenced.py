@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -131,6 +132,11 @@ def test_it_learns_from_two_noisy_views(tmp_path: Path) -> None:
     assert gain_on_unseen(through(tmp_path / "run"), CORRELATED) > 1
 
 
+def stored_again(folder: Path, store: str) -> str:
+    """A copy, as of somebody who has one exposure and gives it twice."""
+    return str(shutil.copytree(store, folder / "copy"))
+
+
 def test_pairs_that_are_not_of_one_scene(tmp_path: Path) -> None:
     scenes, others = tiny_runs.pictures(6, seed=1), tiny_runs.pictures(6, seed=2)
     noise, generator = parse(WHITE), np.random.default_rng(0)
@@ -147,7 +153,10 @@ def test_pairs_that_are_not_of_one_scene(tmp_path: Path) -> None:
     kept = tuple(stored(name, tiny_runs.pictures(2, seed=3)) for name in ("kept", "kept-again"))
     data = DataConfig(noisy_pairs=(first, stored("some", [*scenes[:-1], others[-1]])), validation=kept)
     _, said = run(tmp_path / "b", settings(data, "auto", steps=1))
-    assert "warning: 1 of 6 pairs that were looked at are not of one scene" in said
+    assert "warning: 1 of 6 pairs that were looked at are not two exposures of one scene" in said
+    again = DataConfig(noisy_pairs=(first, stored_again(tmp_path, first)))
+    with pytest.raises(DataError, match="the same in every value"):
+        run(tmp_path / "c", settings(again, "auto", steps=1))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])

@@ -6,6 +6,8 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from noiseless.calibration.curve import Fit, fit_of, points_of
@@ -47,6 +49,21 @@ def fit_exposures(
     points = _points(mean[inside], variance[inside] - step**2 / 12, np.flatnonzero(inside) * TILES // inside.size)
     span = float(mean[inside].min()), float(mean[inside].max())
     return fit_of(points, fit_line(points), span, int(inside.sum()))
+
+
+def check_no_copies(planes: Sequence[np.ndarray]) -> None:
+    """Raise DataError where one exposure is another once more: where nothing differs, nothing is said of noise.
+
+    Args:
+        planes: (C, H, W) each; constant ones, which are alike without being copies, do not count.
+    """
+    shown = [hash(plane.tobytes()) for plane in planes if plane.min() < plane.max()]
+    if len(set(shown)) < len(shown):
+        raise DataError(
+            "two of these exposures are the same in every value",
+            expected="the same picture, with other noise",
+            fix="Give each shot once: nothing can be told from copies.",
+        )
 
 
 def check_one_scene(frames: np.ndarray) -> None:

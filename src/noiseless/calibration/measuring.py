@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noiseless.calibration.channels import Measured, measure_channel, measure_exposures
+from noiseless.calibration.exposures import check_no_copies
 from noiseless.calibration.patches import median
 from noiseless.calibration.report import Calibration
 from noiseless.calibration.traces import enlargement, jpeg_grid
@@ -90,8 +91,8 @@ def calibrate(
     Raises:
         ImageError: no image, or NaN or infinite values.
         ValueRangeError: float values far outside [0, 1] and no data range.
-        DataError: no image, images of different channels, exposures that are not of one scene, a mask that leaves
-            nothing.
+        DataError: no image, images of different channels, exposures that are not of one scene or the same in every
+            value, a mask that leaves nothing.
     """
     return examine(images, exposures=exposures, mask=mask, channel_axis=channel_axis, data_range=data_range).noise
 
@@ -180,6 +181,8 @@ def _check_planes(planes: Sequence[np.ndarray], exposures: bool) -> None:
         raise DataError("exposures of one scene have one size", got=sizes)
     if exposures and len(planes) < 2:
         raise DataError("repeated exposures need at least two images of one scene", got=len(planes))
+    if exposures:
+        check_no_copies(planes)
 
 
 def _checked_mask(mask: npt.ArrayLike, planes: Sequence[np.ndarray]) -> np.ndarray:
@@ -256,7 +259,7 @@ def _value(numbers: Sequence[float]) -> Value:
 def _warnings(channels: Sequence[Measured], kind: str) -> list[str]:
     found = []
     if any(not each.told for each in channels):
-        found.append("a channel is constant, drawn or wholly clipped: nothing can be said of its noise")
+        found.append("a channel is constant, drawn, or clipped or masked all over: nothing can be said of its noise")
     if any(each.told and each.channel.flat < FEW_FLAT for each in channels):
         found.append("too little flat area to tell the noise well: give more images (of the same sensor)")
     if kind in ("gaussian", "correlated") and any(_is_wide(each, "sigma") for each in channels):

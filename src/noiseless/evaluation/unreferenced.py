@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from noiseless.calibration import Calibration, examine_planes
 from noiseless.calibration.channels import EIGHT_BITS
-from noiseless.calibration.exposures import check_one_scene
+from noiseless.calibration.exposures import check_no_copies, check_one_scene
 from noiseless.calibration.measuring import FAINT
 from noiseless.calibration.patches import rounding_step
 from noiseless.calibration.whiteness import WHITE, has_independent_noise
@@ -380,9 +380,10 @@ def between(model: Model, pair: Sequence[np.ndarray], known: Sequence[Known]) ->
     """The error of a model on two exposures of one scene, (C, H, W) in [0, 1] units, each a target for the other.
 
     Raises:
-        DataError: they are not of one scene.
+        DataError: they are not of one scene, or the same in every value.
     """
     first, second = pair
+    check_no_copies(pair)
     for both in zip(first, second, strict=True):
         check_one_scene(np.stack(both))
     variance = variance_of_views(first, second)

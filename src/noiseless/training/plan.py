@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from noiseless import bundle
-from noiseless.calibration.exposures import check_one_scene
+from noiseless.calibration.exposures import check_no_copies, check_one_scene
 from noiseless.data.decode import Arrays
 from noiseless.data.parts import spread
 from noiseless.data.store import as_unit_float
@@ -120,7 +120,7 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
 
 
 def _strangers(images: TrainingImages) -> list[str]:
-    """A warning where some of the pairs of noisy views are not of one scene.
+    """A warning where some of the pairs of noisy views are not two exposures of one scene.
 
     Raises:
         DataError: most are not.
@@ -130,14 +130,16 @@ def _strangers(images: TrainingImages) -> list[str]:
     first, second = images.train.values()
     numbers, found = spread(len(first), PAIRS), []
     for number in numbers:
+        views = [as_unit_float(side[number]) for side in (first, second)]
         try:
-            for both in zip(as_unit_float(first[number]), as_unit_float(second[number]), strict=True):
+            check_no_copies(views)
+            for both in zip(*views, strict=True):
                 check_one_scene(np.stack(both))
         except DataError as error:
             found.append(error)
     if 2 * len(found) > len(numbers):
         raise found[0]
-    return [f"{len(found)} of {len(numbers)} pairs that were looked at are not of one scene"] if found else []
+    return [f"{len(found)} of {len(numbers)} pairs that were looked at are not two exposures of one scene"] if found else []
 
 
 def _estimated(images: TrainingImages) -> list[str]:
