@@ -49,7 +49,7 @@ def _lines(plane: np.ndarray) -> np.ndarray:
 
 def _grid_strength(lines: np.ndarray) -> float:
     """Steps at the phase of largest steps over the median of the others, in both halves of the image."""
-    if lines.shape[1] < 8 * BLOCK:
+    if len(lines) < 2 or lines.shape[1] < 8 * BLOCK:  # there are no two halves
         return 0.0
     bend = np.abs(
         lines[:, 1:-2] - lines[:, :-3] - (lines[:, 2:-1] - lines[:, 1:-2]) * 2 + lines[:, 3:] - lines[:, 2:-1]
