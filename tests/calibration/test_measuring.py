@@ -267,6 +267,17 @@ def test_where_nothing_is_left_between_the_ends_nothing_is_said() -> None:
     assert any("masked all over" in warning for warning in examine(noisy("gaussian:10", size=60), mask=few).warnings)
 
 
+@pytest.mark.parametrize("side", [20, 90])
+@pytest.mark.parametrize("value", [1e9, 9e15, -9e15])
+def test_values_that_are_no_picture_are_said_and_do_not_raise(side: int, value: float) -> None:
+    """Of 12 values 9e15 times the range away, squares overflowed: eigenvalues did not converge."""
+    for image in (noisy("gaussian:10", size=side), np.tile(np.linspace(0.2, 0.8, side, dtype=np.float32), (side, 1))):
+        image.flat[np.random.default_rng(0).choice(image.size, 12, replace=False)] = value
+        found = examine(image, data_range=1.0)
+        assert found.warnings[0] == measuring.FAR
+        json.dumps(found.to_dict(), allow_nan=False)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 50), (7, 7), (16, 16), (2, 20, 20)])
 def test_small_images_warn_and_never_raise(shape: tuple[int, ...]) -> None:
     found = examine(np.random.default_rng(0).random(shape))

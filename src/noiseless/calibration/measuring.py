@@ -57,6 +57,12 @@ FAINT = "the noise is faint in flat areas, as in developed photographs; fine tex
 LOWERED = "part of the noise may be texture, and its level is told low: see its interval"
 """A warning: what is told is less than what is seen."""
 
+FARTHEST = 1e6
+"""Values farther from 0, in [0, 1] units, are held to this: squares of what lies farther are lost in float32."""
+
+FAR = f"some values lie {FARTHEST:,.0f} times the range away or more, as those of no picture: is data_range right?"
+"""A warning."""
+
 WIDE = 0.35
 """Half of an interval, over what it is of, from which that counts as uncertain."""
 
@@ -137,7 +143,7 @@ def examine_planes(
         exposures=exposures,
         jpeg=jpeg_grid(middle),
         enlarged=enlargement(middle),
-        warnings=tuple(dict.fromkeys(_warnings(channels, kind))),
+        warnings=(*([FAR] if any(map(_reaches_far, planes)) else []), *_warnings(channels, kind)),
     )
 
 
@@ -148,12 +154,17 @@ def find_noise(planes: Sequence[np.ndarray]) -> tuple[str, Noise]:
 
 def _measure(planes: Sequence[np.ndarray], mask: np.ndarray | None, *, exposures: bool) -> list[Measured]:
     """Each channel of all planes; where most have white noise, so have all."""
+    planes = [plane.clip(-FARTHEST, FARTHEST) if _reaches_far(plane) else plane for plane in planes]
     channels = ([plane[number] for plane in planes] for number in range(len(planes[0])))
     if exposures:
         found = [measure_exposures(np.stack(each), mask) for each in channels]
     else:
         found = [measure_channel(each, mask) for each in channels]
     return found if _kind(found) == "correlated" else [each.as_white() for each in found]
+
+
+def _reaches_far(plane: np.ndarray) -> bool:
+    return max(-float(plane.min()), float(plane.max())) > FARTHEST
 
 
 def _listed(images: Pictures) -> list[object]:
