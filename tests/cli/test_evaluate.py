@@ -12,6 +12,8 @@ from PIL import Image as Pillow
 
 import tiny_runs
 from noiseless.__main__ import main
+from noiseless.cli.options import noise_spec
+from noiseless.noise import parse
 
 
 @pytest.fixture
@@ -163,6 +165,34 @@ def test_two_exposures(exposures: list[Path], tmp_path: Path, capsys: pytest.Cap
     assert "  first/1.png: these exposures are not of one scene" in capsys.readouterr().err
 
 
+def test_values_in_a_range_of_their_own(exposures: list[Path], tmp_path: Path) -> None:
+    """Counts of a microscope: the message that asks for data_range was of no use here, which had no such setting."""
+    for folder in exposures:
+        for file in sorted(folder.iterdir()):
+            np.save(tmp_path / folder.name / f"{file.stem}.npy", 100 + 15.0 * np.asarray(Pillow.open(file)))
+            file.unlink()
+    first, second = map(str, exposures)
+    ranged = ["--set", "data_range=[100, 3925]", "--json", str(tmp_path / "n.json")]
+    for source in (["--noisy", first, "--noise", "gaussian:15"], ["--noisy-pairs", first, second]):
+        assert main(["evaluate", "identity", *source]) == 2
+        assert main(["evaluate", "identity", *source, *ranged]) == 0
+        estimated = numbers(tmp_path / "n.json")["results"][0]["estimated_psnr"]["mean"]
+        assert estimated == pytest.approx(20 * np.log10(255 / 15), abs=0.5)
+    for source in (["--clean", first, "--noise", "gaussian:25"], ["--pairs", first, second]):
+        assert main(["evaluate", "identity", *source]) == 2
+        assert main(["evaluate", "identity", *source, *ranged]) == 0
+    assert numbers(tmp_path / "n.json")["results"][0]["psnr"]["mean"] == pytest.approx(21.6, abs=0.5)
+
+
+def test_what_calibrate_wrote_is_the_noise(clean: Path, tmp_path: Path) -> None:
+    noise = parse("poisson-gaussian:gain=0.01,read=0.02")
+    (tmp_path / "noise.json").write_text(json.dumps({"noise": noise.to_dict()}))
+    options = ["--noise", str(tmp_path / "noise.json"), "--json", str(tmp_path / "n.json")]
+    assert main(["evaluate", "identity", "--clean", str(clean), *options]) == 0
+    assert numbers(tmp_path / "n.json")["protocol"]["noise"] == noise.spec
+    assert noise_spec(str(tmp_path / "noise.json")) == noise.spec
+
+
 def test_settings(clean: Path, tmp_path: Path) -> None:
     settings = ["--set", "border=4", "--set", "metrics=ssim,mae", "--set", "told=auto"]
     options = ["--clean", str(clean), "--noise", "gaussian:10", "--json", str(tmp_path / "n.json")]
@@ -197,6 +227,8 @@ def test_settings(clean: Path, tmp_path: Path) -> None:
         (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--set", "metrics=[]"], "no metric to measure"),
         (["median", "--clean", "{clean}", "--noise", "gaussian:25", "--seed", "-1"], "seed does not fit: got -1"),
         (["median", "--history", "{clean}/none.toml"], "none.toml: got No such file"),
+        (["median", "--history", "t.toml", "--set", "data_range=9"], "is measured: got --set data_range"),
+        (["median", "--clean", "{clean}", "--noise", "none.json"], "cannot read the noise model none.json"),
         (["median", "--history", "tasks.toml", "--clean", "{clean}"], "--history say what is measured: got --clean"),
         (["{clean}", "--clean", "{clean}", "--noise", "gaussian:25"], "bundle"),
     ],

@@ -38,6 +38,7 @@ NOISE = ["--noise", "gaussian:25"]
     ("arguments", "says"),
     [
         (["--clean", "clean", "--steps", "2"], "clean images need a noise model. Add --noise"),
+        (["--clean", "clean", "--noise", "no.json", "--steps", "2"], "cannot read the noise model no.json"),
         (["--steps", "2"], "a run needs one source of images: got none"),
         (["--clean", "gone", *NOISE, "--steps", "2"], "gone does not exist"),
         (["--clean", "clean", *NOISE, "--steps", "2", "--set", "start=gray-smal"], "Did you mean gray-small"),

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from noiseless.cli.options import NO_SETTINGS, NONE, Pairs, Settings, apply_settings
+from noiseless.cli.options import NO_SETTINGS, NONE, Pairs, Settings, apply_settings, noise_spec
 from noiseless.cli.progress import progress
 from noiseless.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from noiseless.data.sources import Source
+    from noiseless.data.sources import NoisyImages, NoisyPairs, Source
     from noiseless.evaluation.estimates import Estimate, Estimates
     from noiseless.evaluation.history import History
     from noiseless.evaluation.report import Report
@@ -26,13 +26,27 @@ PAGE = "report.html"
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What `--set` knows here; see `noiseless.evaluate`."""
+    """What `--set` knows here; see `noiseless.evaluate`.
+
+    Attributes:
+        data_range: the values that mean black and white; one number stands for 0 to that.
+    """
 
     seed: int = 0
     border: int = 0
     metrics: tuple[str, ...] = ("psnr", "ssim", "ms_ssim")
     quantise: bool | None = None
     told: str = "noise model"
+    data_range: tuple[float, ...] = ()
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """The values of files that map to 0 and 1, where they are said."""
+        from noiseless.cli.denoise import data_range
+        from noiseless.image import pair_of
+
+        said = data_range(self.data_range)
+        return None if said is None else pair_of(said)
 
 
 def evaluate(
@@ -44,7 +58,8 @@ def evaluate(
     noise: Annotated[
         str | None,
         typer.Option(
-            metavar="SPEC", help="As gaussian:25: what is added to --clean, or what the others have; else estimated."
+            metavar="SPEC|FILE.json",
+            help="As gaussian:25, or what calibrate wrote: added to --clean, or what the others have; else estimated.",
         ),
     ] = None,
     pairs: Pairs = None,
@@ -76,7 +91,7 @@ def evaluate(
 
     On noisy images alone PSNR is estimated, and what was removed is audited: noise, or structure?
 
-    Rare controls go through --set: border, metrics, quantise, told.
+    Rare controls go through --set: border, metrics, quantise, told, data_range.
     """
     from noiseless.evaluation.models import check as check_models
     from noiseless.io.atomic import check_writable
@@ -88,19 +103,22 @@ def evaluate(
     chosen = apply_settings(EvaluationSettings() if seed is None else EvaluationSettings(seed), settings)
     if noisy or noisy_pairs:
         measured = {"--clean": clean, "--pairs": pairs, "--group": group, "--attack": attack, "--history": history}
-        others = {**measured, "--set": settings}
+        others = {**measured, "--set": [each for each in settings if not each.startswith("data_range")]}
         _check_alone([option for option, given in others.items() if given], both=bool(noisy and noisy_pairs))
         told = {"noise": noise, "limit": limit, "seed": chosen.seed}
-        return _estimate(models, noisy, noisy_pairs, told, json, report)
+        return _estimate(models, _noisy(noisy, noisy_pairs, chosen.span), told, json, report)
     options = asdict(chosen) | {"group": group, "limit": limit}
+    del options["data_range"]
     if history:
         others = {"--clean": clean, "--pairs": pairs, "--noise": noise, "--attack": attack}
+        others["--set data_range"] = chosen.data_range
         if any(others.values()):
             got = ", ".join(option for option, given in others.items() if given)
             raise ConfigError("the tasks of --history say what is measured", got=got, expected="none of that beside it")
         _history(models, history, options, json, report)
         return 0
-    _measure(models, _source(clean, pairs), options | {"noise": noise, "attack": attack}, json, report)
+    options |= {"noise": noise_spec(noise), "attack": attack}
+    _measure(models, _source(clean, pairs, chosen.span), options, json, report)
     return 0
 
 
@@ -162,27 +180,24 @@ def _check_alone(others: list[str], *, both: bool) -> None:
     if both:
         raise ConfigError("a measurement needs one source of images", got="both", expected="--noisy or --noisy-pairs")
     if others:
-        known = "--noise, --limit, --seed, --json and --report"
+        known = "--noise, --limit, --seed, --json, --report and --set data_range"
         raise ConfigError(f"not for noisy images alone: {', '.join(others)}", fix=f"Beside them go {known}.")
 
 
 def _estimate(
     models: list[str],
-    noisy: list[str],
-    pairs: tuple[str, str] | None,
+    source: NoisyImages | NoisyPairs,
     options: dict[str, Any],
     json: str | None,
     report: str | None,
 ) -> int:
     """Estimate PSNR without clean images, audit what was removed, and print both."""
     from noiseless.cli.denoise import noise_level
-    from noiseless.data import NoisyImages, NoisyPairs
     from noiseless.evaluation import estimate
     from noiseless.evaluation.report import text_table
     from noiseless.evaluation.residual_page import ResidualPictures
 
     options["noise"] = noise_level(options["noise"], None)
-    source = NoisyImages.find(noisy) if pairs is None else NoisyPairs.find(*pairs)
     print(source.report())
     pictures = ResidualPictures()
     with progress("Measuring", min(len(source), options["limit"] or len(source)) * len(models)) as step:
@@ -210,7 +225,7 @@ def _leave_out(made: Estimates) -> int:
     return max((error.exit_code for error in made.left_out.values()), default=0)
 
 
-def _source(clean: list[str], pairs: tuple[str, str] | None) -> Source:
+def _source(clean: list[str], pairs: tuple[str, str] | None, span: tuple[float, float] | None) -> Source:
     from noiseless.data import CleanImages
     from noiseless.data import Pairs as PairsOfImages
 
@@ -219,7 +234,15 @@ def _source(clean: list[str], pairs: tuple[str, str] | None) -> Source:
         raise ConfigError(
             "a measurement needs one source of images", got=got, expected="--clean or --pairs (or --noisy)"
         )
-    return CleanImages.find(clean) if pairs is None else PairsOfImages.find(*pairs)
+    return CleanImages.find(clean, data_range=span) if pairs is None else PairsOfImages.find(*pairs, data_range=span)
+
+
+def _noisy(
+    noisy: list[str], pairs: tuple[str, str] | None, span: tuple[float, float] | None
+) -> NoisyImages | NoisyPairs:
+    from noiseless.data import NoisyImages, NoisyPairs
+
+    return NoisyImages.find(noisy, data_range=span) if pairs is None else NoisyPairs.find(*pairs, data_range=span)
 
 
 def _to_json(made: Report | History | Estimates, json: str | None) -> None:

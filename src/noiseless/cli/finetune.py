@@ -29,6 +29,7 @@ from noiseless.cli.options import (
     StopAfter,
     Validation,
     apply_settings,
+    noise_spec,
 )
 from noiseless.cli.progress import progress
 from noiseless.cli.train import EXIT_CODES, NOTHING, ending, listener
@@ -96,7 +97,7 @@ def finetune(
             "validation": validation,
         },
         budget={"minutes": minutes, "steps": steps, "epochs": epochs},
-        others={"noise": noise, "objective": objective, "loss": loss, "adversarial": adversarial},
+        others={"noise": noise_spec(noise), "objective": objective, "loss": loss, "adversarial": adversarial},
     )
     plain = given.over(load_recipe(recipe) if recipe else {})
     if given.unreferenced:

@@ -28,7 +28,10 @@ Output = Annotated[str, typer.Option("--output", "-o", metavar="RUN", help="The 
 Clean = Annotated[list[str], typer.Option(metavar="DIR...", help="Clean images: folders, files, globs, packed stores.")]
 NoiseOption = Annotated[
     str | None,
-    typer.Option(metavar="SPEC", help="What is added to them, as gaussian:0-55; with --noisy, what those have."),
+    typer.Option(
+        metavar="SPEC|FILE.json",
+        help="Added to clean ones, as gaussian:0-55 or what calibrate wrote; with --noisy, what those have.",
+    ),
 ]
 Pairs = Annotated[
     tuple[str, str] | None, typer.Option(metavar="NOISY CLEAN", help="Two folders or globs, paired by name.")
@@ -99,6 +102,20 @@ def over_budget(recipe: Mapping[str, Any], budget: Mapping[str, float | None]) -
     if all(value is None for value in budget.values()):
         return dict(recipe)
     return {key: value for key, value in recipe.items() if key not in budget} | dict(budget)
+
+
+def noise_spec(noise: str | None) -> str | None:
+    """What `--noise` says as an expression, also where it names a file that calibrate wrote.
+
+    Raises:
+        SpecError: a file that holds no noise model.
+    """
+    if noise is None or not noise.endswith(".json"):
+        return noise
+    from noiseless.cli.denoise import noise_level
+
+    level = noise_level(noise, None)
+    return level if isinstance(level, str) else level.spec
 
 
 def apply_settings(config: Config, settings: Sequence[str]) -> Config:

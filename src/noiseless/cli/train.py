@@ -31,6 +31,7 @@ from noiseless.cli.options import (
     Test,
     Validation,
     apply_settings,
+    noise_spec,
 )
 from noiseless.cli.progress import Step, clock, progress, reaching
 from noiseless.training.beforehand import check_run
@@ -85,7 +86,13 @@ def train(
             "test": test,
         },
         budget={"minutes": minutes, "steps": steps, "epochs": epochs},
-        others={"network": network, "noise": noise, "objective": objective, "loss": loss, "adversarial": adversarial},
+        others={
+            "network": network,
+            "noise": noise_spec(noise),
+            "objective": objective,
+            "loss": loss,
+            "adversarial": adversarial,
+        },
     )
     plain = given.over(load_recipe(recipe) if recipe else {})
     if given.unreferenced:
