@@ -1,11 +1,11 @@
 """How alike synthetic and real camera noise are: prints one table for pairs of photographs and for `noise.Camera`.
 
     python scripts/camera_statistics.py --pairs 'polyu100/Canon*_real.JPG' '_real' '_mean' --clean STORE
-    python scripts/camera_statistics.py --pairs ... --clean STORE --set level=0.01 --picture sheet.png
+    python scripts/camera_statistics.py --pairs ... --clean STORE --noise level=0.01 --picture sheet.png
 
 Noise is the noisy picture minus the clean one, on the 0-255 scale; each figure is that of a patch of 128 x 128 pixels,
 of which the 10th, 50th and 90th percentile are given. STORE is a packed store of clean pictures, or one that
-`noiseless data synthesise` made (then its own pairs are measured).
+`scripts/synthesise_pairs.py` made (then its own pairs are measured).
 """
 
 from __future__ import annotations
