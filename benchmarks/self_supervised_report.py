@@ -23,6 +23,25 @@ WORSE, BETTER = 0.05, 1.0
 """The goals, in dB."""
 
 
+OBJECTIVES = """\
+## The objectives
+
+`auto` takes `noise2noise` where there are second views, `noise2void` where the noise is far from normal, and else
+`recorrupted`; the run says why. If the noise does not suit the objective, a warning comes before anything is learned.
+
+- `noise2noise` learns one noisy view from another: `--noisy-pairs A B`, or the next plane or frame of a stack (Lehtinen
+  et al., 2018). Correlated noise does no harm.
+- `noise2void` (Krull, Buchholz and Jug, 2019; Hoeck et al., 2022) and `noise2self` (Batson and Royer, 2019) learn
+  hidden pixels from those around them. In correlated noise what is hidden takes its shape (Broaddus et al., 2020).
+- `neighbor2neighbor` (Huang et al., 2021) and, for a single image, `zero-shot` (Mansour and Heckel, 2023) learn one
+  image of half the size from another. In correlated noise both come of pixels farther apart (pixel-shuffle
+  downsampling: Zhou et al., 2020; Lee, Son and Lee, 2022).
+- `sure` minimises Stein's estimate of the error (Stein, 1981; Ramani, Blu and Unser, 2008; Soltanayev and Chun, 2018;
+  Le Montagner, Angelini and Olivo-Marin, 2014). `recorrupted` learns the image with some noise taken off from the image
+  with more (Pang et al., 2021). Both rely on the measured noise, correlated noise included.
+"""
+
+
 def report(cells: Cells, columns: Mapping[str, Any], methods: Iterable[str], options: argparse.Namespace) -> list[str]:
     """Lines of Markdown."""
     shown = [name for name in columns if name in cells]
@@ -31,6 +50,8 @@ def report(cells: Cells, columns: Mapping[str, Any], methods: Iterable[str], opt
     head = ["PSNR, dB", *(columns[name].title for name in shown)]
     return [
         *answer(cells, shown, columns, options),
+        *OBJECTIVES.splitlines(),
+        "",
         *introduction(options),
         "## Results",
         "",
