@@ -43,6 +43,17 @@ class Half:
         return self.clean + 0.4 * (array - self.clean)
 
 
+@dataclass(frozen=True)
+class Painter:
+    """A model that makes of every image the same picture."""
+
+    picture: np.ndarray
+    name: str = "painter"
+
+    def __call__(self, array: Any, **options: Any) -> Any:
+        return self.picture
+
+
 def photographs() -> list[np.ndarray]:
     found = []
     for path in samples("test"):
@@ -85,8 +96,11 @@ def test_too_smooth_a_model_is_caught(spec: str) -> None:
         assert found.edges > -0.1
 
 
-def test_the_map_points_at_what_was_eaten() -> None:
-    found = audited(Blur(), half_striped(), "gaussian:10")
+@pytest.mark.parametrize("invented", [False, True])
+def test_the_map_points_at_what_was_eaten_or_invented(invented: bool) -> None:
+    flat = np.full((1, SIDE, SIDE), 0.4, np.float32)
+    given = (Painter(half_striped()), flat) if invented else (Blur(), half_striped())
+    found = audited(*given, "gaussian:10")
     assert found.windows.shape == (15, 15)
     assert found.too_much_windows[:, 9:].all()
     assert not found.too_much_windows[:, :6].any()

@@ -110,10 +110,9 @@ def evaluate(
     options = asdict(chosen) | {"group": group, "limit": limit}
     del options["data_range"]
     if history:
-        others = {"--clean": clean, "--pairs": pairs, "--noise": noise, "--attack": attack}
-        others["--set data_range"] = chosen.data_range
-        if any(others.values()):
-            got = ", ".join(option for option, given in others.items() if given)
+        beside = {"--clean": clean, "--pairs": pairs, "--noise": noise, "--attack": attack}
+        got = ", ".join(option for option, given in (beside | {"--set data_range": chosen.data_range}).items() if given)
+        if got:
             raise ConfigError("the tasks of --history say what is measured", got=got, expected="none of that beside it")
         _history(models, history, options, json, report)
         return 0

@@ -1,8 +1,9 @@
 """What a model took out of an image: noise, or some of the picture?
 
 What is removed, noisy minus restored, should look like the noise: of its variance everywhere, as alike from pixel to
-pixel, and no stronger where the picture has edges. Structure that was eaten adds to it; noise that was left is missing
-from it. A good model leaves some noise where the picture is rich, for it cannot tell the two apart there.
+pixel, and no stronger where the picture has edges. Structure that was eaten adds to it, and so does what was invented;
+noise that was left is missing from it. A good model leaves some noise where the picture is rich, for it cannot tell the
+two apart there.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """``nothing removed``, ``structure removed``, ``noise left`` or ``looks like noise``."""
+        """``nothing removed``, ``structure removed`` (or invented), ``noise left`` or ``looks like noise``."""
         if self.ratio < NOTHING:
             return "nothing removed"
         if self.too_much > FEW or self.ratio > self.limit or self.neighbours - self.expected > ALIKE:

@@ -1,4 +1,4 @@
-"""Estimates and audits as one HTML file, with maps of where structure was eaten or noise left, also as PNG files."""
+"""Estimates and audits as one HTML file, with maps of structure that was eaten or invented and of noise left."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ class ResidualPictures:
             f"<h2>Numbers</h2>{table(head, body)}",
             bullets([*made.lines(), *(f"{name} left out: {error}" for name, error in made.left_out.items())]),
             f"<h2>What was removed</h2>{bullets(made.verdicts())}",
-            "<p>In the maps red windows lost more than noise, so structure; blue ones kept at least half of it.</p>",
+            "<p>In the maps red windows were changed by more than noise: structure was lost there, or invented; blue "
+            "ones kept at least half of the noise.</p>",
             STYLE,
             *(self._shown(*each) for each in self._kept),
         ]
