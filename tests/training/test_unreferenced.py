@@ -204,6 +204,37 @@ def test_planes_of_a_stack_are_views_of_one_scene(tmp_path: Path) -> None:
     assert outcome.psnr > outcome.noisy_psnr + 2
 
 
+@pytest.mark.parametrize(("channels", "bits"), [(2, 8), (5, 16), (4, 32)])
+def test_any_number_of_channels_and_any_depth(channels: int, bits: int, tmp_path: Path) -> None:
+    """No model ships for such channels: a network for them starts from random weights."""
+    generator, most = np.random.default_rng(channels), 2**bits - 1
+    dtype = {8: np.uint8, 16: np.uint16, 32: np.float32}[bits]
+    for number, scene in enumerate(tiny_runs.pictures(3, seed=1)):
+        planes = parse(WHITE).sample(np.repeat(unit(scene), channels, axis=0), generator).clip(0, 1)
+        stored = planes if bits == 32 else np.rint(planes * most)
+        write_store(tmp_path / f"{number}", [("image", stored.astype(dtype), {})])
+    data = DataConfig(noisy=tuple(str(tmp_path / f"{number}") for number in range(3)))
+    changes = {"arguments": {**tiny_runs.TINY_NETWORK, "channels": channels}, "steps": 2}
+    outcome, said = run(tmp_path, settings(data, "auto", **changes))
+    assert outcome.step == 2
+    assert noiseless.load(outcome.folder, engine="torch", device="cpu").bundle.spec.channels == channels
+    assert any(line.startswith("noise: ") and "measured" in line for line in said)
+
+
+def test_stacks_that_are_too_short_for_their_planes_to_be_views(tmp_path: Path) -> None:
+    """One plane has no neighbour; two are enough."""
+    planes = np.repeat(unit(tiny_runs.pictures(1, seed=1)[0]), 2, axis=0)
+    planes = parse(WHITE).sample(planes[:, None], np.random.default_rng(0))[:, 0].clip(0, 1)
+    for count in (1, 2):
+        stored = np.rint(planes[:count] * 65535).astype(np.uint16)
+        noiseless.write(tmp_path / f"{count}.tif", noiseless.Image.from_array(stored))
+    short = DataConfig(noisy=(str(tmp_path / "1.tif"),))
+    with pytest.raises(ConfigError, match="or stacks with planes"):
+        run(tmp_path / "a", settings(short, "noise2noise", steps=1))
+    outcome, _ = run(tmp_path / "b", settings(DataConfig(noisy=(str(tmp_path / "2.tif"),)), "noise2noise", steps=1))
+    assert outcome.step == 1
+
+
 def test_a_few_pairs_and_many_noisy_images(tmp_path: Path) -> None:
     noise, generator = parse(WHITE), np.random.default_rng(3)
     scenes = [unit(scene) for scene in tiny_runs.pictures(4, seed=3)]

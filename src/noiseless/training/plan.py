@@ -139,7 +139,8 @@ def _strangers(images: TrainingImages) -> list[str]:
             found.append(error)
     if 2 * len(found) > len(numbers):
         raise found[0]
-    return [f"{len(found)} of {len(numbers)} pairs that were looked at are not two exposures of one scene"] if found else []
+    share = f"{len(found)} of {len(numbers)} pairs that were looked at"
+    return [f"{share} are not two exposures of one scene"] if found else []
 
 
 def _estimated(images: TrainingImages) -> list[str]:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from noiseless.noise import Noise
+from noiseless.noise.chain import Chain
+from noiseless.noise.rician import Rician
+from noiseless.noise.salt_and_pepper import SaltAndPepper
+from noiseless.noise.values import mean
 from noiseless.training.known import KnownNoise
 from noiseless.training.objectives.apart import LARGEST
 
@@ -12,6 +20,9 @@ SAME_SCENE = 1.3
 
 HEAVY_TAILS = 1.0
 """Excess kurtosis beyond which noise is not taken for normal."""
+
+LEAST_SHIFT = 1 / 255
+"""Up to so much, noise is taken to leave the mean where it is."""
 
 BLIND_SPOTS = ("noise2void", "noise2self")
 HALVES = ("neighbor2neighbor", "zero-shot")
@@ -76,4 +87,20 @@ def warnings(name: str, situation: Situation) -> list[str]:
             f"neighbouring planes differ {situation.frames:.1f} times more than their noise does: what moves or "
             "changes between them will be blurred. Better: --objective auto"
         )
+    if (shift := _shift(situation.noise.noise)) > LEAST_SHIFT:
+        lines.append(
+            f"the noise moves the mean by up to {255 * shift:.0f} of 255, which no objective sees without clean "
+            "images: what is learned keeps that. Clean images of some scenes show it: --pairs NOISY CLEAN"
+        )
     return lines
+
+
+def _shift(noise: Noise) -> float:
+    """How far noise moves the mean, where it does most, in [0, 1] units: in black, of lost values in white too."""
+    found = 0.0
+    for part in noise.parts if isinstance(noise, Chain) else (noise,):
+        if isinstance(part, Rician):
+            found += float(np.max(mean(part.sigma))) * math.sqrt(math.pi / 2)
+        elif isinstance(part, SaltAndPepper):
+            found += float(np.max(mean(part.amount))) / 2
+    return found
