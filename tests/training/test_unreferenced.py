@@ -221,6 +221,17 @@ def test_any_number_of_channels_and_any_depth(channels: int, bits: int, tmp_path
     assert any(line.startswith("noise: ") and "measured" in line for line in said)
 
 
+def test_counts_in_a_range_of_their_own(tmp_path: Path) -> None:
+    """White alone may be said, as everywhere else."""
+    for number, scene in enumerate(tiny_runs.pictures(3, seed=1)):
+        np.save(tmp_path / f"{number}.npy", 4095 * parse(WHITE).sample(unit(scene), np.random.default_rng(number))[0])
+    data = DataConfig(noisy=(str(tmp_path / "*.npy"),), data_range=(4095.0,))
+    _, said = run(tmp_path, settings(data, "auto", steps=1))
+    (noise,) = [line for line in said if line.startswith("noise: gaussian:")]
+    found = parse(noise.removeprefix("noise: ").partition(" ")[0])
+    assert 255 * found.to_dict()["sigma"] == pytest.approx(30, rel=0.1)
+
+
 def test_stacks_that_are_too_short_for_their_planes_to_be_views(tmp_path: Path) -> None:
     """One plane has no neighbour; two are enough."""
     planes = np.repeat(unit(tiny_runs.pictures(1, seed=1)[0]), 2, axis=0)

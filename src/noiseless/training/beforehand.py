@@ -15,7 +15,7 @@ from noiseless.io.finding import check_there
 from noiseless.noise import parse
 from noiseless.training.adversarial import check_adversarial
 from noiseless.training.config import MEASURED, SCRATCH, DataConfig, RunConfig
-from noiseless.training.images import source_of
+from noiseless.training.images import range_of, source_of
 from noiseless.training.objectives import OBJECTIVES
 from noiseless.training.optimizer import OPTIMIZERS
 from noiseless.training.schedule import SCHEDULES
@@ -52,6 +52,7 @@ def check_settings(config: RunConfig) -> None:
         BundleError: weights to start from that are not there or damaged.
         UnknownNameError: a network, objective, loss, noise, optimizer, schedule or shipped model that there is not.
         SpecError: a noise, a loss or an attack that does not parse.
+        ValueRangeError: a data range that is none.
     """
     for kind, name, known, beside in (
         ("network", config.network, networks.names(), networks.READ),
@@ -69,6 +70,7 @@ def check_settings(config: RunConfig) -> None:
     if config.start not in (None, SCRATCH):
         check_model(config.start)
     _check_budget(config)
+    range_of(config.data)
     if source_of(config.data) == "clean" and not config.noise:
         raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
 

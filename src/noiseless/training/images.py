@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from noiseless.data.sources import CleanImages, NoisyImages, NoisyPairs, Pairs, 
 from noiseless.data.split import Split, data_folder, split
 from noiseless.data.synthesis import is_pair_store, open_pairs
 from noiseless.errors import ConfigError, DataError
+from noiseless.image import pair_of
 from noiseless.training.config import DataConfig
 
 PAIRS_TO_VALIDATE = 128
@@ -90,7 +90,7 @@ def open_images(config: DataConfig, folder: Path, say: Callable[[str], None]) ->
         raise ConfigError("training and validation images must be of one kind: clean, noisy or pairs")
     decoded = decode_split(sides, folder / "store")
     if config.pairs and config.noisy:
-        beside = NoisyImages.find(config.noisy, data_range=_range(config))
+        beside = NoisyImages.find(config.noisy, data_range=range_of(config))
         say(f"train, without clean images: {beside.report()}")
         decoded["unpaired"] = decode(beside, folder / "store" / "unpaired", side="unpaired")
     manifest = sum((side.manifest for side in decoded.values()), Manifest(()))
@@ -143,7 +143,7 @@ def find_sides(config: DataConfig) -> Split:
         ConfigError: no source of images, or several.
         DataError: no image found, or too few to split.
     """
-    kind, data_range = source_of(config), _range(config)
+    kind, data_range = source_of(config), range_of(config)
     if config.data:
         return data_folder(config.data, data_range=data_range, group=config.group)
     validation, test = (_find(kind, side, data_range) if side else None for side in (config.validation, config.test))
@@ -170,10 +170,17 @@ _TWO_SIDED: dict[str, tuple[type[Pairs | NoisyPairs], str]] = {
 }
 
 
-def _range(config: DataConfig) -> Range:
-    if len(config.data_range) not in (0, 2):
-        raise ConfigError("data.data_range is two values", got=config.data_range, expected="[low, high]")
-    return cast("tuple[float, float]", config.data_range) if config.data_range else None
+def range_of(config: DataConfig) -> Range:
+    """The values of files that map to 0 and 1, where they are said.
+
+    Raises:
+        ConfigError: more than two values.
+        ValueRangeError: they are no range.
+    """
+    said = config.data_range
+    if len(said) > 2:
+        raise ConfigError("data.data_range does not fit", got=list(said), expected="one number or two")
+    return pair_of(said[0] if len(said) == 1 else said) if said else None
 
 
 def _channels(images: Sequence[np.ndarray]) -> int:
