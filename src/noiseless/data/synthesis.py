@@ -101,10 +101,16 @@ def synthesise(
     return open_pairs(folder)
 
 
+def origin_of(folder: str | Path) -> dict[str, Any]:
+    """How a store of pairs was made: how many, by which seed and noise, of which clean pictures."""
+    index: dict[str, Any] = json.loads((Path(folder) / "index.json").read_text())
+    return index
+
+
 def is_pair_store(folder: str | Path) -> bool:
     """Whether a folder is a store of pairs, going by its index."""
     try:
-        index = json.loads((Path(folder) / "index.json").read_text())
+        index = origin_of(folder)
     except (OSError, ValueError):
         return False
     return isinstance(index, dict) and index.get("format") == FORMAT
@@ -121,7 +127,7 @@ def open_pairs(folder: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """
     folder = Path(folder)
     try:
-        index = json.loads((folder / "index.json").read_text())
+        index = origin_of(folder)
         noisy, clean = (np.load(folder / f"{side}.npy", mmap_mode="r") for side in ("noisy", "clean"))
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} is not a store of pairs", fix="Make one with noiseless.data.synthesis.") from error

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from noiseless._version import __version__
+from noiseless.data.synthesis import is_pair_store, origin_of
 from noiseless.noise import parse
 from noiseless.training.config import MEASURED, RunConfig, to_mapping
 from noiseless.training.images import TrainingImages
@@ -42,10 +43,7 @@ def describe(
         "seed": config.seed,
         "versions": versions(),
         "commit": git_commit(),
-        "data": {
-            "images": [f"{entry.path} {entry.sha256[:16]}" for entry in images.manifest.entries],
-            "licences": images.manifest.licences(),
-        },
+        "data": _data(config, images),
         "steps": run.progress.step,
         "seconds": round(run.progress.seconds, 1),
         "best_psnr": run.progress.best if math.isfinite(run.progress.best) else None,
@@ -65,6 +63,14 @@ def describe(
         "card": _card(config, run, images, noise),
         "train": record,
     }
+
+
+def _data(config: RunConfig, images: TrainingImages) -> dict[str, Any]:
+    """The images with their hashes, how many stand under each licence, and how pairs were made that were made ahead."""
+    names = [f"{entry.path} {entry.sha256[:16]}" for entry in images.manifest.entries]
+    data: dict[str, Any] = {"images": names, "licences": images.manifest.licences()}
+    made = config.data.data if config.data.data and is_pair_store(config.data.data) else None
+    return data | ({"pairs": origin_of(made)} if made else {})
 
 
 def _shows_what_clipping_hid(config: RunConfig, images: TrainingImages) -> bool:
