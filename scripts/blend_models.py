@@ -4,7 +4,7 @@
 
 Of two trainings, one after the other on different pairs, the blend keeps of the first what the second forgets
 (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022). Its train.json is that of the second, and names the
-share and the recipe of the first.
+share and the recipe of the first, and under `first` and `second` how either was blended itself.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main() -> None:
     }
     network.load_state_dict(with_share)
     of_first, of_second = (json.loads((model.path / bundle.TRAIN).read_text("utf-8")) for model in (first, second))
+    before = {side: of["blended"] for side, of in (("first", of_first), ("second", of_second)) if "blended" in of}
     save_bundle(
         network,
         arguments.output,
@@ -43,7 +44,7 @@ def main() -> None:
         arguments=second.arguments,
         noise=second.noise,
         card=(second.path / bundle.CARD).read_text("utf-8"),
-        train=of_second | {"blended": {"share": arguments.share, "with": of_first["recipe"]}},
+        train=of_second | {"blended": {"share": arguments.share, "with": of_first["recipe"]} | before},
     )
 
 

@@ -7,6 +7,7 @@ the limits. Numbers on test sets come from files that `noiseless evaluate --json
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +67,12 @@ CARD = """\
 
 {data}
 
-Licences of the training images: CC0, CC BY-SA 4.0, Unsplash, Pexels, public domain. The images themselves are not part
-of this package.
+Sources and licences: wallpapers of Budgie (CC0), of elementary OS (CC0, Unsplash, Pexels) and of Pop!_OS (Unsplash,
+public domain), and CID22 by Cloudinary (CC BY-SA 4.0). Only some of Budgie's ship with this package, as samples.
 
 ## Recipe
 
-`noiseless train --recipe {name}` with the images above; the resolved recipe, the versions, the list of images with
-their hashes and the training curve are in `train.json`. {steps:,} steps; {hours:.1f} hours in all on {machine},
-bf16 mixed precision{start}.
+{recipe}
 
 ## Numbers
 
@@ -87,6 +86,11 @@ bf16 mixed precision{start}.
 
 {limits}
 """
+
+RECIPE = """\
+`noiseless train --recipe {name}` trains such a model, in one run. These weights had {hours:.1f} hours in all, from \
+random ones on, on {machine}, bf16 mixed precision{start}. {blend}`train.json` describes {run} ({steps:,} steps, \
+{minutes:.0f} minutes): its settings, versions, {images}training curve{others}."""
 
 WHAT = {
     "sigma": "A plain-convolution U-Net for {kind} images with white Gaussian noise, told the noise level; one set of "
@@ -124,10 +128,7 @@ def write_card(name: str, folder: Path, hours: float, machine: str, start: str, 
         what=WHAT[spec.conditioning].format(kind="grey" if spec.channels == 1 else "colour"),
         use=USE[spec.conditioning],
         data=_data(train),
-        steps=train["steps"],
-        hours=hours,
-        machine=machine,
-        start=f", started from {start}" if start else "",
+        recipe=_recipe(name, train, hours, machine, start),
         numbers=_tables(numbers, name) or "Measured in the report of the project's `docs/`.",
         first=first,
         second=second,
@@ -186,10 +187,48 @@ def _wrong_levels(denoiser: noiseless.Denoiser) -> str:
 
 
 def _data(train: dict[str, Any]) -> str:
-    count = len(train["data"]["images"])
-    if not count:
-        return "Pairs made ahead by `noiseless.data.synthesis` with the noise model `camera` from clean photographs."
-    return f"{count} photographs and crops (training and validation), downscaled where they were JPEG files."
+    names = [line.rpartition(" ")[0] for line in train["data"]["images"]]
+    if not names:
+        return (
+            "Pairs made ahead by `noiseless.data.synthesis` with the noise model `camera` from clean photographs that\n"
+            "`train.json` does not list. Recipes were chosen on the Canon crops of PolyU; nothing was trained on them."
+        )
+    crops = [name for name in names if "@" in name]
+    photographs = {name.partition("@")[0] for name in crops}
+    return (
+        f"{len(crops)} crops of {len(photographs)} photographs, downscaled where they were JPEG files; to validate on, "
+        f"{len(names) - len(crops)}\ncrops of photographs of CLIC 2025 (Unsplash)."
+    )
+
+
+def _recipe(name: str, train: dict[str, Any], hours: float, machine: str, start: str) -> str:
+    """How the weights came about, in lines of 118 characters."""
+    shares = parts(train["recipe"], train.get("blended"))
+    of_each = [f"{share:.3g} of one of {recipe['minutes']:g} minutes" for share, recipe in shares]
+    blended = len(shares) > 1
+    blend = f"They are a blend of the weights of {len(shares)} runs: {', '.join(of_each[:-1])} and {of_each[-1]}. "
+    text = RECIPE.format(
+        name=name,
+        hours=hours,
+        machine=machine,
+        start=f", started from {start}" if start else "",
+        blend=blend if blended else "",
+        run="the first of these" if blended else "the last run",
+        steps=train["steps"],
+        minutes=train["seconds"] / 60,
+        images="images with their hashes, " if train["data"]["images"] else "",
+        others="; and the settings of the others" if blended else "",
+    )
+    return textwrap.fill(text, 118, break_on_hyphens=False, break_long_words=False)
+
+
+def parts(recipe: dict[str, Any], blended: dict[str, Any] | None) -> list[tuple[float, dict[str, Any]]]:
+    """The shares of a model's weights that came from each run, with its settings; see scripts/blend_models.py."""
+    if blended is None:
+        return [(1.0, recipe)]
+    share = blended["share"]
+    second, first = parts(recipe, blended.get("second")), parts(blended["with"], blended.get("first"))
+    return [(share * part, of) for part, of in second] + [((1 - share) * part, of) for part, of in first]
 
 
 def _tables(files: list[Path], name: str) -> str:

@@ -9,7 +9,9 @@ the same arguments make the same store. Train on it with: noiseless train --data
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from noiseless.data.store import PackedStore
 from noiseless.data.synthesis import synthesise
@@ -36,11 +38,17 @@ def main() -> None:
         arguments.patch,
         arguments.seed,
         arguments.output,
-        provenance={"stores": [{"folder": store.folder.name, "sha256": store.content_hash} for store in stores]},
+        provenance={"stores": [_origin(store) for store in stores]},
         workers=arguments.workers,
         progress=lambda done, count: print(f"{done} of {count}", flush=True) if done % 2000 == 0 else None,
     )
     print(f"{arguments.count} pairs in {arguments.output}")
+
+
+def _origin(store: PackedStore) -> dict[str, Any]:
+    """What the pairs keep of a store: its hash, and how many images stand under each licence."""
+    licences = Counter(str(entry.info.get("licence") or "unknown") for entry in store.entries)
+    return {"folder": store.folder.name, "sha256": store.content_hash, "licences": dict(licences)}
 
 
 if __name__ == "__main__":
