@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 import noiseless
 from noiseless import bundle
@@ -12,12 +13,17 @@ from noiseless.data.augment import to_channels
 from noiseless.data.store import as_unit_float
 from noiseless.io import read_pixels
 from noiseless.metrics import psnr
-from noiseless.noise import Gaussian
+from noiseless.networks import create
+from noiseless.networks.spec import multiply_adds, parameters
+from noiseless.noise import Camera, Gaussian
 
 SHIPPED = sorted(bundle.shipped())
 CONDITIONED = [name for name in SHIPPED if bundle.read(bundle.shipped()[name]).spec.conditioning == "sigma"]
 FLOORS = {15: 30.5, 25: 28.0, 50: 25.0}
 """PSNR in dB at each noise level, mean over the shipped test photographs, that every conditioned model exceeds."""
+
+CAMERA_FLOORS = {5: 33.0, 14: 26.0}
+"""PSNR in dB at each level of a camera's noise, mean over the photographs, that a blind model exceeds."""
 
 UNTOUCHED = 45.0
 """PSNR in dB, mean over the photographs, of a clean image told to be clean."""
@@ -81,6 +87,24 @@ def test_a_blind_model_leaves_clean_8_bit_images_alone(name: str) -> None:
     assert np.mean(kept) >= BLIND_UNTOUCHED
 
 
+@pytest.mark.parametrize("name", sorted(set(SHIPPED) - set(CONDITIONED)))
+@pytest.mark.parametrize("level", CAMERA_FLOORS)
+def test_a_blind_model_is_above_its_floor_on_photographs(name: str, level: int) -> None:
+    denoiser, camera = noiseless.load(name), Camera(level=level / 255, untouched=0.0)
+    values = []
+    for clean in photographs(denoiser.spec.channels):
+        image = camera.sample(np.moveaxis(clean, -1, 0), np.random.default_rng(0))
+        restored = denoiser(np.moveaxis(image, 0, -1))
+        values.append(psnr(restored.clip(0, 1), clean))
+    assert np.mean(values) > CAMERA_FLOORS[level]
+
+
+def test_a_clean_8_bit_photograph_without_any_option_comes_back() -> None:
+    for clean in photographs(3):
+        image = np.rint(clean * 255).astype(np.uint8)
+        assert psnr(noiseless.denoise(image) / 255, image / 255) >= BLIND_UNTOUCHED
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 @pytest.mark.parametrize("level", [0.06, 0.25, 0.5, 0.75])
 def test_the_brightness_of_flat_images_is_kept(name: str, level: float) -> None:
@@ -107,10 +131,38 @@ def test_the_brightness_of_dark_photographs_is_kept(name: str) -> None:
 def test_a_bundle_is_complete_and_its_card_says_what_matters(name: str) -> None:
     folder = bundle.shipped()[name]
     files = {"config.json", "model.safetensors", "model.onnx", "model.int8.onnx", "README.md", "train.json"}
-    assert files <= {path.name for path in folder.iterdir()}
-    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert files | {"limits.webp"} <= {path.name for path in folder.iterdir()}
+    card = " ".join((folder / "README.md").read_text(encoding="utf-8").split())
     for heading in ("Intended use", "Data", "Recipe", "Numbers", "Limits"):
         assert f"## {heading}" in card
+    said = ["icences", f"train --recipe {name}", "hours in all", "processor", "PSNR in dB, mean over", "(limits.webp)"]
+    for words in [*said, *(["a level told 20% too low costs"] if name in CONDITIONED else [])]:
+        assert words in card
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_weights_are_half_floats_and_lie_beside_the_graphs(name: str) -> None:
+    folder = bundle.shipped()[name]
+    weights = folder / "model.safetensors"
+    with safe_open(weights, framework="numpy") as tensors:
+        stored = {tensors.get_slice(key).get_dtype() for key in list(tensors.keys())}
+    assert stored == {"F16"}
+    for graph in ("model.onnx", "model.int8.onnx"):
+        assert (folder / graph).stat().st_size < 0.05 * weights.stat().st_size
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_networks_keep_to_their_budgets(name: str) -> None:
+    read = bundle.read(bundle.shipped()[name])
+    network = create(read.network, **read.arguments)
+    operations, weights = (14e9, 7.5e6) if name.endswith("small") else (3.5e9, 2e6)
+    assert multiply_adds(network) <= operations
+    assert parameters(network) <= weights
+
+
+def test_the_package_is_small_enough() -> None:
+    files = (path for path in bundle.SHIPPED.parent.rglob("*") if "__pycache__" not in path.parts and path.is_file())
+    assert sum(path.stat().st_size for path in files) < 60e6  # before the wheel packs them
 
 
 def most_lost(level: float) -> float:

@@ -91,6 +91,12 @@ def test_the_noise_of_a_file_is_measured_while_the_last_one_is_denoised(
         assert result.sigma is not None
 
 
+def test_the_model_that_is_taken_is_said_once_with_the_reason(tmp_path: Path, task: Task, said: list[str]) -> None:
+    files = [save(tmp_path / f"{number}.png", colour=number > 1) for number in range(4)]
+    work([Job(each, tmp_path / "out" / each.name) for each in files], replace(task, model="auto"), said)
+    assert said == ["model gray-small: a grey image", "model color-small: a colour image"]
+
+
 def test_denoising_again_warns(tmp_path: Path, task: Task, said: list[str]) -> None:
     source = save(tmp_path / "a.png")
     work([Job(source, tmp_path / "b.png")], task, said)
