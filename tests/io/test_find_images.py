@@ -98,6 +98,8 @@ def test_links_that_go_round_end(folder: Path) -> None:
     (folder / "itself.tif").symlink_to("itself.tif")
     expected = ["a.tif", "deep/c.jpg", "deep/deeper/d.webp", "linked.tif", "no-suffix"]
     assert names(find_images([folder], recursive=True), folder) == expected
+    for recursive in (False, True):  # each came once for every turn
+        assert names(find_images([f"{folder}/**/*"], recursive=recursive), folder) == expected
     assert described(left_out([f"{folder}/*.tif"])) == "2 files, 2 of them a link to nothing"
 
 

@@ -126,6 +126,22 @@ def test_labels_and_consolidated_metadata_stay(tmp_path: Path) -> None:
     assert "noiseless" in zarr.open_consolidated(tmp_path / "b.zarr").attrs
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX links")
+def test_links_are_followed_but_not_round_in_a_circle(tmp_path: Path) -> None:
+    """A link to the folder that it lies in was copied, pixels and all, forty times into itself."""
+    source = ome_zarr(tmp_path / "a.zarr", np.arange(64, dtype=np.uint8).reshape(8, 8), "YX")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "who.txt").write_text("me")
+    for name, to in (("round", source), ("itself", source / "itself"), ("nowhere", tmp_path / "no"), ("notes", None)):
+        (source / name).symlink_to(to or tmp_path / name)
+    (tmp_path / "notes" / "back").symlink_to(source)
+    write(tmp_path / "b.zarr", read(source))
+    copied = {path.relative_to(tmp_path / "b.zarr").as_posix() for path in (tmp_path / "b.zarr").rglob("*")}
+    assert {"0/.zarray", "notes/who.txt"} <= copied
+    assert not {"round", "itself", "nowhere", "notes/back"} & copied
+    assert np.array_equal(pixels_of(tmp_path / "b.zarr"), pixels_of(source))
+
+
 def test_values_span_what_the_settings_name(tmp_path: Path) -> None:
     twelve = read(ome_zarr(tmp_path / "a.zarr", noise(9, 9), "YX", omero=OMERO))
     assert (twelve.bits, twelve.data_range) == (12, (0, 4095))

@@ -102,7 +102,7 @@ def _found(given: str | Path, recursive: bool) -> tuple[list[Path], list[Path]]:
     matches = _matches(given)
     folders = {match for match in matches if match.is_dir() and not formats.is_folder_image(match)}
     inside = (file for folder in folders if recursive for file in _files(folder, recursive))
-    images, others = _sorted_out({*matches, *inside} - folders)
+    images, others = _sorted_out(_once({*matches, *inside} - folders))
     if not images:
         raise DataError(f"no image matches {given}", got=described(others))
     return images, others
@@ -112,6 +112,13 @@ def _matches(pattern: str | Path) -> list[Path]:
     """The files and folders that a pattern matches, and links to nothing; no pipes, which none may wait for."""
     matches = map(Path, glob.glob(str(pattern), recursive=True))  # noqa: PTH207
     return _outside_of_images([match for match in matches if not formats.is_special(match)])
+
+
+def _once(files: set[Path]) -> set[Path]:
+    """Each file once, by its shortest path: patterns go round and round where a link leads back to a folder above."""
+    places = {folder: folder.resolve() for folder in {file.parent for file in files}}
+    by_length = sorted(files, key=lambda file: (-len(file.parts), file))
+    return set({(places[file.parent], file.name): file for file in by_length}.values())
 
 
 def _outside_of_images(paths: Sequence[Path]) -> list[Path]:

@@ -208,12 +208,16 @@ def _codecs(described: Any) -> list[str]:
     return [name for value in described for name in _codecs(value)] if isinstance(described, list) else []
 
 
-def _copy(source: Path, target: Path, levels: frozenset[Path]) -> None:
-    """Copy a folder into an empty one, of the levels only what is no pixels; links are followed."""
+def _copy(source: Path, target: Path, levels: frozenset[Path], above: frozenset[Path] = frozenset()) -> None:
+    """Copy a folder into an empty one, of the levels only what is no pixels.
+
+    Links are followed, but for those that lead back to a folder that they lie in: such a copy has no end.
+    """
+    above |= {source.resolve()}
     for entry in source.iterdir():
         copy = target / entry.name
         if entry.is_file() and (source not in levels or entry.name in METADATA):
             shutil.copyfile(entry, copy)
-        elif entry.is_dir() and source not in levels:
+        elif entry.is_dir() and source not in levels and entry.resolve() not in above:
             copy.mkdir()
-            _copy(entry, copy, levels)
+            _copy(entry, copy, levels, above)
