@@ -36,16 +36,20 @@ def check_reachable(folder: str | Path, what: str | None = None) -> None:
 
 
 def check_writable(path: str | Path) -> None:
-    """See that a file can be written, before the work; its folder need not be there yet.
+    """See that a text file can be written, before the work; its folder need not be there yet.
 
     Raises:
-        OutputError: it cannot.
+        OutputError: it cannot, or would take the place of an image, as that of ``--json *.png`` would.
     """
+    from noiseless.io.formats import recognise_path
+
     if _is_stream(Path(path)):
         return
     check_reachable(Path(path).parent, f"cannot write {path}")
     if Path(path).is_dir():
         raise OutputError(f"cannot write {path}", got="a folder", expected="a file name")
+    if recognise_path(Path(path)) is not None:
+        raise OutputError(f"the image {path} would be overwritten", fix="Name another file.")
 
 
 def _is_stream(path: Path) -> bool:
@@ -83,7 +87,7 @@ def write_text(path: str | Path, text: str) -> None:
         return
     make_folder(Path(path).parent)
     with replacing(Path(path)) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="surrogateescape"))  # names of files may be no text
 
 
 def _send(stream: Path, text: str) -> None:
