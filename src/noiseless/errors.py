@@ -21,7 +21,8 @@ NoiselessError                 one clear line: what, got, expected, fix
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 
 class NoiselessError(Exception):
@@ -175,6 +176,39 @@ def missing_extra(purpose: str, error: ModuleNotFoundError) -> MissingExtraError
     """
     extra = EXTRAS.get((error.name or "").partition(".")[0])
     return MissingExtraError(purpose, extra) if extra else None
+
+
+@contextmanager
+def noting(failures: dict[str, InputError], name: str) -> Iterator[None]:
+    """What is wrong with one of many is kept beside its name, and work goes on with the others.
+
+    Args:
+        failures: what is kept.
+        name: of the one in hand.
+    """
+    try:
+        yield
+    except InputError as error:
+        failures[name] = error
+
+
+def check_some(count: int, failures: Mapping[str, InputError]) -> None:
+    """See that something could be done with at least one of many images.
+
+    Args:
+        count: of those with which it could.
+        failures: what is wrong with the others, as of `noting`.
+
+    Raises:
+        InputError: what is wrong with the only one.
+        DataError: nothing could be done with any of several.
+    """
+    if count or not failures:
+        return
+    name, error = next(iter(failures.items()))
+    if len(failures) == 1:
+        raise error
+    raise DataError(f"nothing can be said of any of the {len(failures)} images", got=f"of {name}: {error}")
 
 
 class WorkError(NoiselessError):

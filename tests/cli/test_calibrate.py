@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -102,6 +103,47 @@ def test_a_constant_image_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixt
     Pillow.fromarray(np.full((50, 50), 90, np.uint8)).save(tmp_path / "grey.png")
     assert main(["calibrate", str(tmp_path / "grey.png")]) == 0
     assert "nothing can be said" in capsys.readouterr().out
+
+
+def test_a_truncated_image_is_named_and_the_others_are_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ended the measurement of all."""
+    images, file = [save(tmp_path / f"{seed}.png", "gaussian:10", seed) for seed in range(3)], tmp_path / "noise.json"
+    Path(images[1]).write_bytes(Path(images[1]).read_bytes()[:3000])
+    assert main(["calibrate", str(tmp_path), "--json", str(file)]) == 2
+    printed = capsys.readouterr()
+    assert "2 images together" in printed.out
+    assert json.loads(file.read_text("utf-8"))["images"] == 2
+    assert printed.err.startswith(f"1 of 3 could not be read:\n  cannot read {images[1]}: ")
+    assert main(["calibrate", images[1]]) == 2
+    assert capsys.readouterr().err.startswith(f"noiseless: cannot read {images[1]}: ")
+
+
+def test_a_range_says_what_floats_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Floats that need one were refused with the advice to give it, given or not."""
+    tifffile.imwrite(tmp_path / "counts.tif", (1000 * scene(120)[0]).astype(np.float32))
+    assert main(["calibrate", str(tmp_path / "counts.tif")]) == 2
+    assert "--set data_range=" in capsys.readouterr().err
+    assert main(["calibrate", str(tmp_path / "counts.tif"), "--set", "data_range=1000"]) == 0
+
+
+def test_an_image_is_no_place_for_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the shell made of ``--json *.png`` was overwritten."""
+    images = [save(tmp_path / f"{seed}.png", "gaussian:10", seed) for seed in range(2)]
+    before = Path(images[0]).read_bytes()
+    assert main(["calibrate", "--json", *images]) == 1
+    assert capsys.readouterr().err == f"noiseless: the image {images[0]} would be overwritten. Name another file.\n"
+    assert Path(images[0]).read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text")
+def test_names_that_are_no_text_are_printed_all_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """That was an internal error, as were names that the encoding of a terminal does not have."""
+    file = tmp_path / os.fsdecode(b"\xff.json")
+    assert main(["calibrate", save(tmp_path / "a.png", "gaussian:10"), "--json", str(file)]) == 0
+    assert f"Noise: {tmp_path}/\\udcff.json" in capsys.readouterr().out
+    assert file.is_file()
 
 
 def test_what_is_no_image_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -149,11 +149,26 @@ def test_a_stack_counts_by_its_middle_and_nan_is_refused(tmp_path: Path) -> None
     np.save(tmp_path / "nan.npy", np.full((32, 32), np.nan, np.float32))
     views = [item.views[0] for item in NoisyImages.find(tmp_path).items]
     with pytest.raises(ImageError, match="NaN"):
-        select(views, denoiser, 2)
+        select([view for view in views if "nan" in view.name], denoiser, 2)
     with pytest.raises(DataError, match="no image to choose from"):
         select([], denoiser, 2)
     with pytest.raises(ConfigError, match="1 or more"):
         select(views, denoiser, 0)
+
+
+def test_a_truncated_image_is_named_and_chosen_is_from_the_others(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ended the command, after all the work on those before it."""
+    for name, size in (("0", None), ("1", 900), ("2", None)):
+        (tmp_path / f"{name}.png").write_bytes((folder / f"usual-{name}.png").read_bytes()[:size])
+    numbers = tmp_path / "numbers.json"
+    assert main(["select", "--noisy", str(tmp_path), "--model", "gray-small", "--json", str(numbers)]) == 2
+    printed, plain = capsys.readouterr(), json.loads(numbers.read_text("utf-8"))
+    assert "There are only 2 images" in printed.out
+    assert f"1 of 3 could not be read:\n  cannot read {tmp_path / '1.png'}: " in printed.err
+    assert plain["images"] == len(plain["selected"]) == 2
+    assert [*plain["left_out"]] == [str(tmp_path / "1.png")]
 
 
 def at(distance: float) -> tuple[float, ...]:

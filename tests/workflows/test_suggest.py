@@ -236,6 +236,27 @@ def test_so_does_that_for_four_bands_of_noise_alone(
     assert noiseless.load(tmp_path / "runs" / "bands").spec.channels == 4
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("beside", ["nothing", "pairs", "others"])
+def test_a_truncated_image_is_named_and_the_others_are_looked_at(
+    beside: str, grey: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ended the command; training leaves such images out."""
+    noisy, clean = grey
+    damaged = (noisy if beside == "nothing" else clean) / "0.png"
+    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    if beside == "others":
+        for path in list(clean.iterdir()):
+            path.rename(path.with_name(f"{'abcdef'[int(path.stem)]}.png"))
+        damaged = clean / "a.png"
+    command = ["suggest", "--noisy", str(noisy), *([] if beside == "nothing" else ["--clean", str(clean)])]
+    assert main([*command, "-o", str(tmp_path / "x.toml")]) == 2
+    (first, line) = capsys.readouterr().err.splitlines()
+    assert first == "1 of 6 could not be read:"
+    assert f"cannot read {damaged}: " in line
+    assert (tmp_path / "x.toml").exists()
+
+
 def test_bad_input_is_one_line(grey: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["suggest", "--noisy", str(grey[0]), "-o"]
     assert main([*command, str(tmp_path / "x.yaml")]) == 2

@@ -175,7 +175,7 @@ def _opened(given: object, channel_axis: int | None, data_range: DataRange | Non
     if isinstance(given, str | Path):
         from noiseless.io import read
 
-        return read(given).checked(data_range)
+        return read(given, data_range=data_range)
     if isinstance(given, Image):
         return given.checked(data_range)
     return Image.from_array(given, channel_axis=channel_axis, data_range=data_range)  # type: ignore[arg-type]

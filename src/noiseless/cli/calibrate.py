@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,9 @@ from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from noiseless.errors import InputError
+    from noiseless.image import DataRange, Image
 
 PAGE = "calibration.html"
 
@@ -41,7 +45,7 @@ def calibrate(
     ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search folders to their depth.")] = False,
     settings: Settings = NO_SETTINGS,
-) -> None:
+) -> int:
     """Say what noise is in images.
 
     Its kind, level, gain, correlation, stripes and impulses, with how sure that is; and clipping, a black level, JPEG
@@ -49,12 +53,12 @@ def calibrate(
     --set: data_range.
     """
     from noiseless.calibration import examine
-    from noiseless.cli.denoise import data_range, say_left_out
+    from noiseless.cli.denoise import data_range, say_failures, say_left_out
     from noiseless.io import find_images
     from noiseless.io.atomic import check_writable
     from noiseless.io.finding import left_out
 
-    rare = apply_settings(CalibrationSettings(), settings)
+    span = data_range(apply_settings(CalibrationSettings(), settings).data_range)
     page = None if report is None else Path(report) / PAGE
     for path in (json, page):
         if path is not None:
@@ -62,7 +66,8 @@ def calibrate(
     files = find_images(images, recursive=recursive)
     say_left_out(left_out(images, recursive=recursive))
     where = None if mask is None else _mask(mask)
-    found = examine(list(files), exposures=exposures, mask=where, data_range=data_range(rare.data_range))
+    failures: dict[str, InputError] = {}
+    found = examine(_read(files, span, failures), exposures=exposures, mask=where, data_range=span)
     print("\n".join(found.lines()))
     if json:
         found.to_json(json)
@@ -72,6 +77,20 @@ def calibrate(
 
         write_page(found, page)
         print(f"Report: {page}")
+    return say_failures([*failures.items()], len(files), "read")
+
+
+def _read(files: Sequence[Path], span: DataRange | None, failures: dict[str, InputError]) -> list[Image]:
+    """The images that can be read; what is wrong with the others is noted."""
+    from noiseless.errors import check_some, noting
+    from noiseless.io import read
+
+    images = []
+    for file in files:
+        with noting(failures, str(file)):
+            images.append(read(file, data_range=span))
+    check_some(len(images), failures)
+    return images
 
 
 def _mask(path: Path) -> np.ndarray:

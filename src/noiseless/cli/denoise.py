@@ -19,6 +19,7 @@ from noiseless.cli.progress import progress, reaching
 from noiseless.errors import ConfigError, SpecError
 
 if TYPE_CHECKING:
+    from noiseless.errors import NoiselessError
     from noiseless.noise import Noise
     from noiseless.workflows.task import Summary, Task
 
@@ -149,15 +150,27 @@ def finish(summary: Summary, *, alone: bool) -> int:
     skipped = sum(result.skipped for result in summary.results)
     if skipped:
         print(f"{skipped} skipped: their results are there", file=sys.stderr)
-    if summary.failures:
-        count = len(summary.failures) + len(summary.results)
-        print(f"{len(summary.failures)} of {count} could not be denoised:", file=sys.stderr)
-        for failure in summary.failures:
-            line = str(failure.error)
-            print(f"  {line if failure.name in line else f'{failure.name}: {line}'}", file=sys.stderr)
+    failures = [(failure.name, failure.error) for failure in summary.failures]
+    code = say_failures(failures, len(failures) + len(summary.results), "denoised")
     if summary.interrupted:
         return TERMINATED if summary.terminated else INTERRUPTED
-    return max((failure.error.exit_code for failure in summary.failures), default=0)
+    return code
+
+
+def say_failures(failures: Sequence[tuple[str, NoiselessError]], count: int, done: str) -> int:
+    """Name each of many images that gave no result, with the reason; returns the exit code.
+
+    Args:
+        failures: name and reason.
+        count: of all images.
+        done: what could not be done with these, for example ``"denoised"``.
+    """
+    if failures:
+        print(f"{len(failures)} of {count} could not be {done}:", file=sys.stderr)
+    for name, error in failures:
+        line = str(error)
+        print(f"  {line if name in line else f'{name}: {line}'}", file=sys.stderr)
+    return max((error.exit_code for _, error in failures), default=0)
 
 
 def say_left_out(files: Sequence[Path]) -> None:

@@ -31,12 +31,12 @@ def select(
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the paths, one a line.")
     ] = None,
     settings: Settings = NO_SETTINGS,
-) -> None:
+) -> int:
     """List the noisy images whose clean reference would help a model most.
 
     Those that stand for most images on which the model falls short. Rare controls go through --set: data_range.
     """
-    from noiseless.cli.denoise import data_range, say_left_out
+    from noiseless.cli.denoise import data_range, say_failures, say_left_out
     from noiseless.data import NoisyImages
     from noiseless.denoiser import load
     from noiseless.evaluation.report import text_table
@@ -56,10 +56,11 @@ def select(
         chosen = choice.select(
             views, denoiser, count, data_range=data_range(rare.data_range), watch=lambda name: step(1, note=name)
         )
-    if count > len(views):
-        print(f"There are only {len(views)} images, and {count} were asked for: all are listed.")
+    if count > chosen.images:
+        print(f"There are only {chosen.images} images, and {count} were asked for: all are listed.")
     print("\n".join([*text_table(chosen.rows()), "", *choice.EXPLANATION]))
     for what, path, write in (("Numbers", json, chosen.to_json), ("List", output, chosen.to_list)):
         if path is not None:
             write(path)
             print(f"{what}: {path}")
+    return say_failures([*chosen.left_out.items()], len(views), "read")

@@ -17,12 +17,12 @@ def suggest(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE.toml", help="The recipe; must not be there yet.")
     ] = Path("suggested.toml"),
-) -> None:
+) -> int:
     """Suggest a network, weights, method and settings for images, as a recipe that runs.
 
     Looks at the images and the machine, takes a few training steps to see what they cost, and says why.
     """
-    from noiseless.cli.denoise import say_left_out
+    from noiseless.cli.denoise import say_failures, say_left_out
     from noiseless.io.finding import left_out
     from noiseless.workflows import suggest as advice
     from noiseless.workflows.survey import look_at_images, look_at_machine
@@ -30,6 +30,8 @@ def suggest(
     advice.check_target(output)
     advice.check_priority(priority)
     say_left_out(left_out([noisy, *([clean] if clean else [])], recursive=True))
-    suggestion = advice.suggest(look_at_images(noisy, clean), look_at_machine(), priority)
+    survey = look_at_images(noisy, clean)
+    suggestion = advice.suggest(survey, look_at_machine(), priority)
     advice.write_recipe(suggestion, output)
     print("\n".join([*advice.lines(suggestion), f"Run it: {suggestion.command(output)}"]))
+    return say_failures([*survey.left_out.items()], survey.images, "read")

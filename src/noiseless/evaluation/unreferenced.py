@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from noiseless.data.parts import middle
 from noiseless.data.sources import Item, NoisyImages, NoisyPairs
 from noiseless.data.store import as_unit_float
 from noiseless.denoiser import LOOKED_AT
-from noiseless.errors import ConfigError, DataError, InputError, WorkError
+from noiseless.errors import ConfigError, DataError, InputError, WorkError, check_some, noting
 from noiseless.evaluation.estimates import Estimate, Estimates, decibels
 from noiseless.evaluation.evaluate import check_numbers
 from noiseless.evaluation.models import Model, Named, resolve
@@ -151,14 +151,14 @@ def estimate(
     measured = _calibrations(named, source.data_range) if single and given == "auto" else {}
     together = pool(list(measured.values()))
     for name, scene in _all_scenes(named, source.data_range, left_out):
-        with _noted(left_out, name):
+        with noting(left_out, name):
             known = _known(scene, given, name, seed, measured.get(name), together)
             for model, (each, restored) in zip(chosen, _of_all(chosen, scene.planes, known, name, seed), strict=True):
                 found[model.name].append(each)
                 if watch is not None:
                     watch(model.name, each, scene.planes[0], restored)
     count = len(next(iter(found.values())))
-    _check_some(count, left_out)
+    check_some(count, left_out)
     protocol = {
         "method": "Stein" if single else "two exposures",
         "noise": given if isinstance(given, str) else given.spec,
@@ -178,32 +178,13 @@ def _check(noise: Noise | str, *, alone: bool) -> None:
         raise ConfigError("nothing is estimated for noise with a mean or without a formula", got=noise.spec, fix=fix)
 
 
-def _check_some(count: int, left_out: Mapping[str, InputError]) -> None:
-    """Raise where nothing can be said of any image; the error itself where there is one."""
-    if count or not left_out:
-        return
-    name, error = next(iter(left_out.items()))
-    if len(left_out) == 1:
-        raise error
-    raise DataError(f"nothing can be said of any of the {len(left_out)} images", got=f"of {name}: {error}")
-
-
-@contextmanager
-def _noted(left_out: dict[str, InputError], name: str) -> Iterator[None]:
-    """What is wrong with an image is kept beside its name; work goes on after it."""
-    try:
-        yield
-    except InputError as error:
-        left_out[name] = error
-
-
 def _all_scenes(
     named: Mapping[str, Item], data_range: Range, left_out: dict[str, InputError]
 ) -> Iterator[tuple[str, Seen]]:
     """Each plane of the images, with its name; what cannot be read is noted."""
     for name, item in named.items():
         scenes: dict[str, Seen] = {}
-        with _noted(left_out, name):
+        with noting(left_out, name):
             scenes = _scenes(name, item, data_range)
         yield from scenes.items()
 

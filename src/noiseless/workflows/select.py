@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from noiseless.data import View
 from noiseless.data.parts import middle
 from noiseless.data.store import as_unit_float
 from noiseless.denoiser import Denoiser
-from noiseless.errors import ConfigError, DataError
+from noiseless.errors import ConfigError, DataError, InputError, check_some, noting
 from noiseless.image import DataRange, pair_of
 from noiseless.io.atomic import write_text
 from noiseless.noise import Noise
@@ -120,11 +120,13 @@ class Selection:
         model: that falls short.
         images: how many there were to choose from.
         chosen: in the order in which they were chosen.
+        left_out: path of an image that cannot be read, to the error that says why.
     """
 
     model: str
     images: int
     chosen: tuple[Chosen, ...]
+    left_out: Mapping[str, InputError] = field(default_factory=dict)
 
     def rows(self) -> list[list[str]]:
         """A table, its head first."""
@@ -143,7 +145,8 @@ class Selection:
             | {"descriptor": dict(zip(DESCRIPTORS, each.candidate.descriptor, strict=True))}
             for rank, each in enumerate(self.chosen, 1)
         ]
-        plain = {"model": self.model, "images": self.images, "selected": selected}
+        left_out = {path: str(error) for path, error in self.left_out.items()}
+        plain = {"model": self.model, "images": self.images, "selected": selected, "left_out": left_out}
         write_text(path, json.dumps(plain, indent=1) + "\n")
 
     def to_list(self, path: str | Path) -> None:
@@ -195,15 +198,22 @@ def select(
     Raises:
         ConfigError: `count` is below 1.
         DataError: no image, or images of different channels.
-        ImageError: an image that cannot be read, or whose channels the model does not take.
+        ImageError: an image whose channels the model does not take.
+        InputError: no image can be read. Some of several that cannot are left out, and the result says why.
     """
     check_count(count)
     if not views:
         raise DataError("no image to choose from")
     candidates: list[Candidate] = []
     channels: dict[int, str] = {}
+    left_out: dict[str, InputError] = {}
+    span = None if data_range is None else pair_of(data_range)
     for view in views:
-        planes = view.read(None if data_range is None else pair_of(data_range))
+        planes: list[np.ndarray] = []
+        with noting(left_out, str(view.path)):
+            planes = view.read(span)
+        if not planes:
+            continue
         plane = as_unit_float(planes[len(planes) // 2])
         channels.setdefault(len(plane), view.name)
         if len(channels) > 1:
@@ -211,7 +221,8 @@ def select(
             raise DataError("the images differ in their channels", got=got, fix="Choose from one kind at a time.")
         candidates.append(look(plane, denoiser, view.name, str(view.path)))
         watch(view.name)
-    return Selection(denoiser.name, len(views), tuple(choose(candidates, count)))
+    check_some(len(candidates), left_out)
+    return Selection(denoiser.name, len(candidates), tuple(choose(candidates, count)), left_out)
 
 
 def look(plane: np.ndarray, denoiser: Denoiser, name: str, path: str) -> Candidate:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +14,14 @@ from noiseless.data import CleanImages, NoisyImages, Pairs, View, match
 from noiseless.data.parts import middle, spread
 from noiseless.data.store import as_unit_float
 from noiseless.denoiser import PHOTO
-from noiseless.errors import DataError
+from noiseless.errors import DataError, InputError, check_some, noting
 from noiseless.runtime.machine import free_memory, processors
 from noiseless.training.shipped import shipped_for
 
 Kind = Literal["pairs", "clean", "noisy"]
+
+Read = tuple[list[np.ndarray], dict[str, str | bool]]
+"""Planes of an image, and what is known of it; as of `View.read_with_traits`."""
 
 LOOKED_AT = 8
 """Images whose pixels are looked at; the others only count."""
@@ -45,6 +48,7 @@ class Survey:
         smallest: the shortest side of those that were looked at, in pixels.
         noise: standard deviation of the weakest and the strongest noise, on the scale of 0 to 255.
         developed: whether they are taken for developed photographs, by what ``denoise`` takes for most noisy images.
+        left_out: path of an image that was to be looked at and cannot be read, to the error that says why.
     """
 
     kind: Kind
@@ -56,6 +60,7 @@ class Survey:
     smallest: int
     noise: tuple[float, float]
     developed: bool = False
+    left_out: Mapping[str, InputError] = field(default_factory=dict)
 
     @property
     def noise_model(self) -> str:
@@ -125,21 +130,21 @@ def look_at_images(noisy: str, clean: str | None = None) -> Survey:
         DataError: no image found, or a single pair or clean image, of which none could be kept to validate on; sides
             of a pair that differ in size or channels.
         ImageError: a file that is no image.
-        ValueRangeError: float values far outside [0, 1].
+        InputError: none of those that are looked at can be read. Where some can, the result says which are left out.
     """
     found = [item.views[0] for item in NoisyImages.find(noisy).items]
     kind, views = _sides(noisy, clean, found)
     if len(views[-1]) < 2 and kind != "noisy":
         raise DataError(f"one image cannot be split into training and validation: {clean}", expected="two or more")
-    chosen = spread(len(views[0]), LOOKED_AT)
-    sides = views if kind == "pairs" else views[:1]
-    seen = [[side[number].read_with_traits() for number in chosen] for side in sides]
-    planes, known = [[array[0] for array, _ in side] for side in seen], [traits for _, traits in seen[0]]
-    for number, *shapes in zip(chosen, *([plane.shape for plane in side] for side in planes), strict=True):
-        if len(set(shapes)) > 1:
-            raise DataError(f"the sides of {views[0][number].name} differ", got=" and ".join(map(str, shapes)))
+    scenes = list(zip(*(views if kind == "pairs" else views[:1]), strict=True))
+    left_out: dict[str, InputError] = {}
+    seen = _seen([scenes[number] for number in spread(len(scenes), LOOKED_AT)], left_out)
+    planes, known = [[array[0] for array, _ in side] for side in zip(*seen, strict=True)], [each[0][1] for each in seen]
     levels = measure_noise(planes[0], planes[1] if kind == "pairs" else None)
-    learned = planes[-1] if kind == "pairs" else [views[-1][0].read()[0], *planes[0]]
+    learned = list(planes[-1])
+    if kind == "clean":
+        with noting(left_out, str(views[-1][0].path)):
+            learned.append(views[-1][0].read()[0])
     sizes = sorted((array.shape[-2:] for array in planes[0]), key=lambda shape: shape[0] * shape[1])
     channels = max(array.shape[0] for array in planes[0])
     return Survey(
@@ -152,7 +157,23 @@ def look_at_images(noisy: str, clean: str | None = None) -> Survey:
         smallest=min(min(array.shape[-2:]) for array in learned),
         noise=(min(levels), max(levels)),
         developed=channels == 3 and shipped_for(planes[0], known, channels)[0] == PHOTO,
+        left_out=left_out,
     )
+
+
+def _seen(scenes: Sequence[tuple[View, ...]], left_out: dict[str, InputError]) -> list[list[Read]]:
+    """Each side of the scenes that can be read; what is wrong with the others is noted."""
+    seen: list[list[Read]] = []
+    for scene in scenes:
+        sides: list[Read] = []
+        with noting(left_out, str(scene[0].path)):
+            sides = [view.read_with_traits() for view in scene]
+            seen.append(sides)
+        shapes = [planes[0].shape for planes, _ in sides]
+        if len(set(shapes)) > 1:
+            raise DataError(f"the sides of {scene[0].name} differ", got=" and ".join(map(str, shapes)))
+    check_some(len(seen), left_out)
+    return seen
 
 
 def _sides(noisy: str, clean: str | None, found: list[View]) -> tuple[Kind, list[list[View]]]:
