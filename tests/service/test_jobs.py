@@ -429,6 +429,23 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     store.close()
 
 
+def test_a_failure_is_noted_when_a_full_disk_has_space_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job was running for ever."""
+    monkeypatch.setattr(job_module, "PAUSE_SECONDS", 0.01)
+    with start(tmp_path) as client:
+        store = client.app.state.parts.store  # type: ignore[attr-defined]
+        end, full = store.end, [OutputError("cannot write the data base of jobs", got="full")] * 3
+
+        def ends(*arguments: object) -> bool:
+            if full:
+                raise full.pop()
+            return bool(end(*arguments))
+
+        monkeypatch.setattr(store, "end", ends)
+        job = finished(client, send(client, file_of(noisy()), model="color-small"))
+        assert (job["state"], full) == ("failed", [])
+
+
 def test_too_many_jobs_are_429(tmp_path: Path) -> None:
     with start(tmp_path, max_jobs=1) as client:
         store = client.app.state.parts.store  # type: ignore[attr-defined]

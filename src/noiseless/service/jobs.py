@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from noiseless.errors import Cancelled, ConfigError, NoiselessError
+from noiseless.errors import Cancelled, ConfigError, NoiselessError, OutputError
 from noiseless.image import Image
 from noiseless.inference import blended
 from noiseless.io import with_denoised_mark
@@ -233,7 +233,7 @@ class Jobs:
             self._store.put_back(job)
             raise
         except Exception:  # a fault of ours, or no space: its sender is told, and `_forever` notes what it was
-            await asyncio.to_thread(self._store.end, job.id, FAILED, "the service failed at this job; its log says why")
+            await self._end(job, "the service failed at this job; its log says why")
             if not running.cancelled.is_set():  # then its files are gone, and that is no fault
                 raise
         finally:
@@ -267,8 +267,17 @@ class Jobs:
         for path in (*(source.with_name(name) for name in archives.FOLDERS), source):
             said = said.replace(str(path), "the upload")
         said = said.replace(str(source.parent), "its folder")
-        if await asyncio.to_thread(self._store.end, job.id, FAILED, said):  # else it was cancelled meanwhile
+        if await self._end(job, said):  # else it was cancelled meanwhile
             self._log("job", job=job.id, state="failed", error=type(error).__name__)
+
+    async def _end(self, job: Job, said: str) -> bool:
+        """Note that a job failed, as soon as the disk has space for that; whether it was unfinished still."""
+        while True:
+            try:
+                return await asyncio.to_thread(self._store.end, job.id, FAILED, said)
+            except OutputError as error:  # given up, it would be running for ever
+                self._log("error", error=type(error).__name__, detail=str(error))
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _one_image(self, job: Job, running: Running) -> tuple[str, int]:
         options = Options(**job.options)
