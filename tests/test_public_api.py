@@ -18,6 +18,8 @@ import pytest
 import noiseless
 from noiseless import _lazy
 from noiseless.errors import EXTRAS, InputError, MissingExtraError, NoiselessError, UnknownNameError, missing_extra
+from noiseless.finetuning.config import default_config
+from noiseless.training.config import DataConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -142,10 +144,22 @@ def test_unknown_names_are_answered_with_the_closest() -> None:
     assert "Known: a, b." in str(UnknownNameError("thing", "zzz", ["b", "a"]))
 
 
+def run_on(clean: Any) -> noiseless.RunConfig:
+    return noiseless.RunConfig(data=DataConfig(clean=clean))
+
+
 PICTURE = np.zeros((8, 8), np.uint8)
 WRONG: dict[str, Callable[[Any], object]] = {
     "train: got dict, expected a RunConfig. Make one": lambda api: api.train({"steps": 3}, "run"),
     "finetune: got RunConfig, expected a FinetuningConfig": lambda api: api.finetune("gray-nano", api.RunConfig(), "r"),
+    "train: got int, expected a path": lambda api: api.train(api.RunConfig(), 3),
+    "train: data does not fit: got 'x', expected DataConfig": lambda api: api.train(api.RunConfig(data="x"), "run"),
+    "train: data.clean does not fit: got 'x', expected a list": lambda api: api.train(run_on("x"), "run"),
+    "train: noise does not fit: got .*sigma.*, expected text": lambda api: api.train(
+        api.RunConfig(noise=api.noise.Gaussian(0.1)), "run"
+    ),
+    "finetune: got NoneType, expected a path": lambda api: api.finetune("gray-nano", default_config(), None),
+    "finetune: got int, expected a name": lambda api: api.finetune(3, default_config(), "run"),
     "read: got ndarray, expected a path": lambda api: api.read(PICTURE),
     "read: got str, expected a path": lambda api: api.read(StringIO("text")),
     "load: got int, expected a name": lambda api: api.load(3),
@@ -157,6 +171,8 @@ WRONG: dict[str, Callable[[Any], object]] = {
     "evaluate: got int, expected a name": lambda api: api.evaluate(3, clean="x", noise="gaussian:3"),
     "evaluate: got ndarray, expected paths": lambda api: api.evaluate("identity", clean=[PICTURE], noise="clip"),
     "evaluate: got str, expected a noiseless.data source": lambda api: api.evaluate("identity", "folder"),
+    "evaluate: got 'both', expected .NOISY, CLEAN": lambda api: api.evaluate("identity", pairs="both"),
+    "evaluate: got 25, expected for example gaussian:25": lambda api: api.evaluate("identity", clean="x", noise=25),
 }
 
 

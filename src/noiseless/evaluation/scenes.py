@@ -63,6 +63,8 @@ def find_source(
         raise ConfigError("a measurement needs one source", got=len(given), expected="source, clean or pairs")
     model = noise if noise is None or isinstance(noise, Noise) else parse(noise)
     if pairs is not None:
+        if isinstance(pairs, str | Path) or len(pairs) != 2:
+            raise ConfigError("pairs have two sides", got=repr(pairs), expected="(NOISY, CLEAN)")
         return Pairs.find(*pairs), model
     found = CleanImages.find(clean) if clean is not None else source
     if not isinstance(found, Source):

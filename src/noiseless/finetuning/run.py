@@ -25,7 +25,7 @@ from noiseless.finetuning.keeping import check, kept, kept_noise, label_apart, r
 from noiseless.finetuning.layers import call_order, plain_name
 from noiseless.finetuning.lowrank import merged
 from noiseless.training.adaptation import Adaptation
-from noiseless.training.config import MEASURED, check_kind
+from noiseless.training.config import MEASURED, check_kind, run_folder
 from noiseless.training.objectives import Objective
 from noiseless.training.run import Outcome, run_training
 from noiseless.training.state import Listener
@@ -119,7 +119,7 @@ def run_finetuning(
 ) -> FinetuningOutcome:
     """As `finetune`, but returns how it ended instead of a denoiser."""
     check_kind(config, FinetuningConfig, 'noiseless.finetuning.default_config("lora")')
-    listener = listener or Listener()
+    folder, listener = run_folder(output), listener or Listener()
     base = find_base(model)
     check(base, config)
     config = start_from(base, config)
@@ -130,12 +130,12 @@ def run_finetuning(
     have, want = base.bundle.spec.channels, config.arguments.get("channels")
     if want not in (None, have):
         listener.say(f"Channels {have} -> {want}: the first and the last layer take the weights of the others' mean")
-    work = Work(base, config, Path(output), listener.say)
+    work = Work(base, config, folder, listener.say)
     work.check()
     run = run_training(
-        config, output, resume=resume, stop_after=stop_after, listener=listener, adaptation=work.adaptation()
+        config, folder, resume=resume, stop_after=stop_after, listener=listener, adaptation=work.adaptation()
     )
-    adapter = Path(output) / ADAPTER
+    adapter = folder / ADAPTER
     saved = adapter if adapter.is_file() else None
     return FinetuningOutcome(run, base, config.method.name, work.trainable, work.parameters, saved)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import tomllib
 import types
 import typing
@@ -263,7 +264,7 @@ UNREFERENCED_TRAINING = {
 
 
 def check_kind(config: object, kind: type, made_by: str) -> None:
-    """See that settings are of the class that they have to be.
+    """See that settings are of the class that they have to be, and each of them of its own kind.
 
     Raises:
         ConfigError: they are not.
@@ -271,6 +272,18 @@ def check_kind(config: object, kind: type, made_by: str) -> None:
     if not isinstance(config, kind):
         got, expected = type(config).__name__, f"a {kind.__name__}"
         raise ConfigError("these are no settings of a run", got=got, expected=expected, fix=f"Make one: {made_by}.")
+    from_mapping(type(config), to_mapping(config))
+
+
+def run_folder(output: object) -> Path:
+    """The folder that a run shall leave.
+
+    Raises:
+        ConfigError: it is no path.
+    """
+    if isinstance(output, str | os.PathLike):
+        return Path(output)
+    raise ConfigError("no folder for the run", got=type(output).__name__, expected="a path")
 
 
 def over_defaults(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -338,7 +351,7 @@ def _plain(value: Any, kind: Any, where: str) -> Any:
         return float(value)
     if isinstance(plain, type) and isinstance(value, plain) and not (plain is int and isinstance(value, bool)):
         return value
-    expected = " or ".join(map(str, inner)) if origin is Literal else WORDS.get(plain, str(kind))
+    expected = " or ".join(map(str, inner)) if origin is Literal else WORDS.get(plain, getattr(plain, "__name__", kind))
     raise ConfigError(f"setting {where} does not fit", got=repr(value), expected=expected)
 
 

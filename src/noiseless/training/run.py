@@ -30,6 +30,7 @@ from noiseless.training.config import (
     check_kind,
     from_mapping,
     read_recipe,
+    run_folder,
     to_mapping,
     write_toml,
 )
@@ -123,7 +124,7 @@ def run_training(
 ) -> Outcome:
     """As `train`, but returns how the run ended instead of a denoiser; fine-tuning brings its `adaptation`."""
     check_kind(config, RunConfig, "noiseless.RunConfig(steps=..., data=...)")
-    folder, listener, config = Path(output), listener or Listener(), like_its_start(config)
+    folder, listener, config = run_folder(output), listener or Listener(), like_its_start(config)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # known before the processes meet
     if first:
         check_run(config, folder, resume=resume, stop_after=stop_after)
