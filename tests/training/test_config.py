@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from noiseless.errors import ConfigError, UnknownNameError
@@ -13,6 +15,7 @@ from noiseless.training.config import (
     RunConfig,
     Stage,
     TrainingConfig,
+    check_kind,
     from_mapping,
     read_recipe,
     to_mapping,
@@ -74,3 +77,39 @@ def test_a_recipe_that_is_missing_or_not_toml_is_one_line(tmp_path: Path) -> Non
     bad.write_text("a = = 1")
     with pytest.raises(ConfigError, match="not TOML"):
         read_recipe(bad)
+
+
+def test_python_may_give_paths_lists_and_what_numpy_has() -> None:
+    """They were refused, or written into a config.toml that no resumed run could read."""
+    folder: Any = Path("photos")
+    data: dict[str, Any] = {"clean": [folder], "validation": (folder, "b"), "data": folder, "data_range": [0, 4095]}
+    training: dict[str, Any] = {
+        "lr": np.float32(0.5),
+        "patch_size": np.int64(32),
+        "clip_norm": 1,
+        "decay_at": np.array([0.25, 0.5]),
+        "stages": [[0, 64, 16], Stage(0.5, 128, 4)],
+        "wandb": np.bool_(False),
+    }
+    arguments = {"channels": np.int64(1), "widths": (8, 16), "skip": None}
+    given = RunConfig("dncnn", arguments, start=folder, data=DataConfig(**data), training=TrainingConfig(**training))
+    settled = check_kind(given, RunConfig, "")
+    assert settled == RunConfig(
+        "dncnn",
+        {"channels": 1, "widths": (8, 16), "skip": None},
+        start="photos",
+        data=DataConfig(clean=("photos",), validation=("photos", "b"), data="photos", data_range=(0.0, 4095.0)),
+        training=TrainingConfig(
+            lr=0.5,
+            patch_size=32,
+            clip_norm=1.0,
+            decay_at=(0.25, 0.5),
+            stages=(Stage(0.0, 64, 16), Stage(0.5, 128, 4)),
+        ),
+    )
+    written = tomllib.loads(write_toml(to_mapping(settled)))
+    assert written["arguments"] == {"channels": 1, "widths": [8, 16]}
+    assert from_mapping(RunConfig, written).training == settled.training
+    assert check_kind(RunConfig(data=data), RunConfig, "").data == settled.data  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"training\.batch_size .*expected a whole number"):
+        check_kind(RunConfig(training=TrainingConfig(batch_size=2.5)), RunConfig, "")  # type: ignore[arg-type]

@@ -118,7 +118,7 @@ def run_finetuning(
     listener: Listener | None = None,
 ) -> FinetuningOutcome:
     """As `finetune`, but returns how it ended instead of a denoiser."""
-    check_kind(config, FinetuningConfig, 'noiseless.finetuning.default_config("lora")')
+    config = check_kind(config, FinetuningConfig, 'noiseless.finetuning.default_config("lora")')
     folder, listener = run_folder(output), listener or Listener()
     base = find_base(model)
     check(base, config)

@@ -263,8 +263,8 @@ UNREFERENCED_TRAINING = {
 """A third of the budget without gain ends a run; docs/self_supervised.md says why not less."""
 
 
-def check_kind(config: object, kind: type, made_by: str) -> None:
-    """See that settings are of the class that they have to be, and each of them of its own kind.
+def check_kind(config: object, kind: type[Config], made_by: str) -> Config:
+    """Settings, each as its type has it, of the class that they have to be; see `convert`.
 
     Raises:
         ConfigError: they are not.
@@ -272,7 +272,7 @@ def check_kind(config: object, kind: type, made_by: str) -> None:
     if not isinstance(config, kind):
         got, expected = type(config).__name__, f"a {kind.__name__}"
         raise ConfigError("these are no settings of a run", got=got, expected=expected, fix=f"Make one: {made_by}.")
-    from_mapping(type(config), to_mapping(config))
+    return from_mapping(type(config), dataclasses.asdict(config))  # type: ignore[call-overload]
 
 
 def run_folder(output: object) -> Path:
@@ -326,7 +326,8 @@ WORDS: dict[Any, str] = {
 
 
 def convert(value: Any, kind: Any, where: str) -> Any:
-    """`value` as a field of type `kind` wants it; see `from_mapping`."""
+    """`value` as a field of type `kind` wants it, from Python also a path or of NumPy; see `from_mapping`."""
+    value = _python(value)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if isinstance(value, Sequence) and not isinstance(value, str):
             value = dict(zip((f.name for f in dataclasses.fields(kind)), value, strict=False))
@@ -342,6 +343,15 @@ def convert(value: Any, kind: Any, where: str) -> Any:
             return None
         return convert(value, next(option for option in inner if option is not type(None)), where)
     return _plain(value, kind, where)
+
+
+def _python(value: Any) -> Any:
+    """Numbers and arrays of NumPy as Python's, a path as text: what TOML and JSON can say."""
+    if isinstance(value, Mapping):
+        return {key: _python(item) for key, item in value.items()}
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _plain(value: Any, kind: Any, where: str) -> Any:

@@ -123,8 +123,8 @@ def run_training(
     adaptation: Adaptation = NO_ADAPTATION,
 ) -> Outcome:
     """As `train`, but returns how the run ended instead of a denoiser; fine-tuning brings its `adaptation`."""
-    check_kind(config, RunConfig, "noiseless.RunConfig(steps=..., data=...)")
-    folder, listener, config = run_folder(output), listener or Listener(), like_its_start(config)
+    config = like_its_start(check_kind(config, RunConfig, "noiseless.RunConfig(steps=..., data=...)"))
+    folder, listener = run_folder(output), listener or Listener()
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # known before the processes meet
     if first:
         check_run(config, folder, resume=resume, stop_after=stop_after)
