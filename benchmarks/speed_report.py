@@ -66,17 +66,22 @@ def without_numbers(cell: Cell) -> str:
 def methods_table(cells: list[Cell], megapixels: float) -> list[str]:
     """The rows of one size."""
     found = [cell for cell in cells if cell.table == "methods" and cell.megapixels == megapixels]
-    times = {cell.row: cell.values["seconds"] for cell in found if not cell.failed}
+    paces = {cell.row: times_as_fast(cell.values) for cell in found if not cell.failed}
 
     def row(cell: Cell) -> list[str]:
         seconds, quality = cell.values["seconds"], cell.values["psnr"]
-        against = [f"{times[base] / seconds:.2f}" if base in times else "" for base in (BASE, DNCNN)]
+        against = [f"{paces[cell.row] / paces[base]:.2f}" if base in paces else "" for base in (BASE, DNCNN)]
         psnr = "" if quality is None else f"{quality:.2f}"
         return [cell.row, f"{seconds:.2f}", f"{seconds / megapixels:.2f}", *against, megabytes(cell), psnr]
 
     columns = f"method|seconds|seconds a megapixel|times as fast as {BASE}|than DnCNN|peak MB|PSNR"
     rows = [[without_numbers(cell)] if cell.failed else row(cell) for cell in found]
     return section(f"{megapixels:g} megapixels", "", columns, rows)
+
+
+def times_as_fast(values: dict[str, Any]) -> float:
+    """How many times as fast as the base a method is, in turns with it."""
+    return float(values["base"] / values["seconds"])
 
 
 def megabytes(cell: Cell) -> str:
@@ -148,7 +153,7 @@ def answer(cells: list[Cell]) -> list[str]:
 
     def against(row: str) -> tuple[str, str]:
         there = [(size[BASE], size[row]) for size in by_size.values() if {BASE, row} <= size.keys()]
-        speed = [base["seconds"] / own["seconds"] for base, own in there]
+        speed = [times_as_fast(own) for _, own in there]
         better = [own["psnr"] - base["psnr"] for base, own in there]
         return f"{min(speed):.2f} to {max(speed):.2f}", f"{min(better):.1f} to {max(better):.1f}"
 
@@ -178,6 +183,7 @@ def page(cells: list[Cell]) -> str:
         f"8-bit colour photographs, tiled to each size, with Gaussian noise of sigma {SIGMA}, which each method is "
         f"told but DnCNN, Open Image Denoise and {ESTIMATING}; that is made for the noise of cameras, not for this. "
         "Every method runs in a process of its own; peak memory is that of the process, with the image and Python. "
+        f"Then it takes turns with {BASE}: the best time of each gives the ratio, two ratios the one to DnCNN. "
         "Only ratios within this page mean anything on another machine.",
         "",
     ]
