@@ -52,8 +52,8 @@ WARM = 64
 """Side of the image that warms a method up."""
 
 TURNS, TIME = 9, 10.0
-"""Of each method and OpenCV, one after the other, as many as fit into these seconds; the best time of each counts.
-What takes longer runs once, and OpenCV after it."""
+"""Of each method and OpenCV, one after the other: as many as fit into these seconds, and one at least; the best time of
+each counts."""
 
 PAUSE = 0.2
 """Seconds between turns, in which threads that wait for more work give up."""
@@ -219,7 +219,7 @@ def measure(method: Method, megapixels: float) -> dict[str, Any]:
     restore(np.ascontiguousarray(noisy[:WARM, :WARM]))
     restored, first = timed(restore, noisy)
     memory = peak_memory()
-    base, own = in_turns(of_opencv(), restore, noisy, min(round(TIME / first), TURNS), first)
+    base, own = in_turns(of_opencv(), restore, noisy, min(max(round(TIME / first), 1), TURNS))
     return {
         "seconds": own,
         "base": base,
@@ -235,17 +235,14 @@ def timed(restore: Restore, noisy: Pixels) -> tuple[Pixels, float]:
     return restored, time.perf_counter() - began
 
 
-def in_turns(base: Restore, restore: Restore, noisy: Pixels, turns: int, first: float) -> tuple[float, float]:
-    """The best time of each, one after the other; without turns, that of the base, and the first of the method."""
+def in_turns(base: Restore, restore: Restore, noisy: Pixels, turns: int) -> tuple[float, float]:
+    """The best time of each, one after the other."""
     base(np.ascontiguousarray(noisy[:WARM, :WARM]))
-    of_base, own = [], [] if turns else [first]
-    for turn in range(max(turns, 1)):
+    seconds: tuple[list[float], list[float]] = [], []
+    for turn in range(2 * turns):
         time.sleep(PAUSE)
-        of_base.append(timed(base, noisy)[1])
-        if turn < turns:
-            time.sleep(PAUSE)
-            own.append(timed(restore, noisy)[1])
-    return min(of_base), min(own)
+        seconds[turn % 2].append(timed((base, restore)[turn % 2], noisy)[1])
+    return min(seconds[0]), min(seconds[1])
 
 
 def measure_command(model: str, precision: str, megapixels: float) -> dict[str, Any]:
