@@ -70,7 +70,8 @@ def methods_table(cells: list[Cell], megapixels: float) -> list[str]:
 
     def row(cell: Cell) -> list[str]:
         seconds, quality = cell.values["seconds"], cell.values["psnr"]
-        against = [f"{paces[cell.row] / paces[base]:.2f}" if base in paces else "" for base in (BASE, DNCNN)]
+        own = paces[cell.row]
+        against = [f"{own:.2f}", f"{own / paces[DNCNN]:.2f}" if DNCNN in paces else ""]
         psnr = "" if quality is None else f"{quality:.2f}"
         return [cell.row, f"{seconds:.2f}", f"{seconds / megapixels:.2f}", *against, megabytes(cell), psnr]
 
