@@ -87,9 +87,12 @@ def _unclip(noisy: Array, restored: Array, sigma: Array, limit: float, inwards: 
         expected[_blocks(part)] = share[_means(entries(part)).astype(np.intp)]
 
     def take_off(part: Part) -> None:
-        found = excess.take(entries(part).astype(np.intp))
+        found = excess.take(entries(part).astype(np.int32))
         found *= inwards * level(part)
-        found *= trust[_blocks(part)].repeat(BLOCK, 0)[: len(found)].repeat(BLOCK, 1)[:, : found.shape[1]]
+        across = trust[_blocks(part)].repeat(BLOCK, 1)[:, : found.shape[1]]
+        for row in range(BLOCK):
+            rows = found[row::BLOCK]
+            rows *= across[: len(rows)]
         restored[part] -= found
 
     def entries(part: Part) -> Array:
@@ -133,12 +136,10 @@ def _trust(seen: Array, expected: Array) -> Array:
 
 def _around(values: Array) -> Array:
     """Sums over squares of blocks around each; scipy, which has them, takes longer to import than this to compute."""
-    for axis in (0, 1):
-        beyond = [(AROUND // 2, AROUND // 2) if each == axis else (0, 0) for each in (0, 1)]
-        padded = np.moveaxis(np.pad(values, beyond, mode="edge"), axis, 0)
-        length = values.shape[axis]
-        values = np.moveaxis(np.add.reduce([padded[start : start + length] for start in range(AROUND)]), 0, axis)
-    return values
+    height, width = values.shape
+    padded = np.pad(values, AROUND // 2, mode="edge")
+    rows = _sum([padded[start : start + height] for start in range(AROUND)])
+    return _sum([rows[:, start : start + width] for start in range(AROUND)])
 
 
 def _means(values: Array) -> Array:
@@ -146,9 +147,16 @@ def _means(values: Array) -> Array:
     missing = [(0, -side % BLOCK) for side in values.shape]
     if any(after for _, after in missing):
         values = np.pad(values, missing, mode="edge")
-    rows = values.reshape(-1, BLOCK, values.shape[1]).sum(axis=1)
-    found: Array = np.add.reduce([rows[:, start::BLOCK] for start in range(BLOCK)]) * np.float32(1 / BLOCK**2)
-    return found
+    rows = _sum([values[start::BLOCK] for start in range(BLOCK)])
+    return _sum([rows[:, start::BLOCK] for start in range(BLOCK)]) * np.float32(1 / BLOCK**2)
+
+
+def _sum(arrays: list[Array]) -> Array:
+    """Of arrays of one shape, without a copy of all of them, which `numpy.sum` would make."""
+    total = arrays[0] + arrays[1]
+    for array in arrays[2:]:
+        total += array
+    return total
 
 
 @functools.cache
