@@ -261,8 +261,8 @@ def measure_growth(model: str, precision: str, megapixels: float) -> dict[str, A
 
     with tempfile.TemporaryDirectory() as folder:
         options = argparse.Namespace(model=model, precision=precision)
-        pixels, whole = throughput.growth(options, Path(folder), megapixels)
-    return {"seconds": whole.seconds, "memory": whole.memory, "pixels": pixels}
+        pixels, windows, whole = throughput.growth(options, Path(folder), megapixels)
+    return {"seconds": whole.seconds, "memory": whole.memory, "pixels": pixels, "windows": windows}
 
 
 def measure_engines(model: str) -> dict[str, Any]:

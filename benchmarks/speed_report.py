@@ -111,16 +111,21 @@ def growth_table(cells: list[Cell]) -> list[str]:
     first = next((cell.values for cell in cells if not cell.failed), {})
 
     def row(cell: Cell) -> list[str]:
-        pace, memory = cell.values["seconds"] / cell.values["pixels"], cell.values["memory"]
-        growth = pace / (first["seconds"] / first["pixels"]), memory / first["memory"]
-        numbers = [f"{pace:.3f}", f"{growth[0]:.2f}", megabytes(cell), f"{growth[1]:.2f}"]
-        return [cell.row, f"{cell.values['pixels']:.1f}", *numbers]
+        now = cell.values
+        paces = [(each["seconds"] / each["pixels"], each["seconds"] / each["windows"]) for each in (now, first)]
+        growth = [f"{own / base:.2f}" for own, base in zip(*paces, strict=True)]
+        memory = [megabytes(cell), f"{now['memory'] / first['memory']:.2f}"]
+        return [cell.row, f"{now['pixels']:.1f}", f"{now['windows']:.1f}", f"{paces[0][0]:.3f}", *growth, *memory]
 
     settings = " and ".join(f"`--set {setting}`" for setting in GROWTH_SET)
     words = (
-        f"`noiseless denoise` of a tiled TIFF, with {settings}: windows of one size, and no other engine for much work."
+        f"`noiseless denoise` of a tiled TIFF, with {settings}: windows of one size, and no other engine for much "
+        "work. Inside an image windows overlap on all sides, at its ends they do not: the larger the image, the more "
+        "of its pixels are computed twice."
     )
-    columns = "model|megapixels|seconds a megapixel|of the first|peak MB|of the first"
+    columns = (
+        "model|megapixels|of windows|seconds a megapixel|of the first|one of windows, of the first|peak MB|of the first"
+    )
     rows = [[without_numbers(cell), f"{cell.megapixels:g}"] if cell.failed else row(cell) for cell in cells]
     return section("Growth with the image", words, columns, rows)
 

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,10 @@ import numpy as np
 import tifffile
 
 import noiseless
+from noiseless.bundle import NetworkSpec
 from noiseless.inference import LARGEST_CORE
 from noiseless.runtime import prepare
-from noiseless.tiling import tiles
+from noiseless.tiling import round_up, tiles
 
 TILE = 512
 """Side of the tiles of the files that are written here."""
@@ -37,7 +39,8 @@ TILE = 512
 GROWTH = (4, 12, 25, 50, 100)
 """Megapixels."""
 
-GROWTH_SET = ("tile=640", "engine=onnxruntime")
+GROWTH_CORE = 640
+GROWTH_SET = (f"tile={GROWTH_CORE}", "engine=onnxruntime")
 """Windows of one size, 757 to 826 pixels a side, whatever the image's; and one engine, since the one that is chosen for
 much work takes more memory."""
 
@@ -87,12 +90,14 @@ def write_large(path: Path, side: int, channels: int) -> None:
 def engine_seconds(model: noiseless.Denoiser, sides: list[int], tile: int) -> float:
     """Seconds of the engine alone on the tiles of square images, warm; each size of window is run once or twice."""
     spec = model.spec
-    windows: dict[tuple[int, int], int] = {}
-    for side in sides:
-        length = -(-side // spec.multiple_of) * spec.multiple_of
-        for piece in tiles(length, length, tile, spec.halo or 0, spec.multiple_of):
-            windows[piece.window_shape] = windows.get(piece.window_shape, 0) + 1
+    windows = Counter(shape for side in sides for shape in window_shapes(side, tile, spec))
     return sum(count * _run_seconds(model, shape, min(count, 3)) for shape, count in windows.items())
+
+
+def window_shapes(side: int, tile: int, spec: NetworkSpec) -> list[tuple[int, int]]:
+    """Height and width of all windows that a square image is cut into."""
+    length = round_up(side, spec.multiple_of)
+    return [piece.window_shape for piece in tiles(length, length, tile, spec.halo or 0, spec.multiple_of)]
 
 
 def _run_seconds(model: noiseless.Denoiser, shape: tuple[int, int], repeats: int) -> float:
@@ -145,21 +150,24 @@ def measure_folder(options: argparse.Namespace, folder: Path) -> None:
         )
 
 
-def growth(options: argparse.Namespace, folder: Path, megapixels: float) -> tuple[float, Measured]:
-    """The megapixels that there are, about those asked for, and what the command takes for them."""
+def growth(options: argparse.Namespace, folder: Path, megapixels: float) -> tuple[float, float, Measured]:
+    """The megapixels that there are, about those asked for; those of all windows, which overlap; and the command."""
+    spec = noiseless.load(options.model).spec
     side = round((megapixels * 1e6) ** 0.5 / TILE) * TILE
-    write_large(folder / "a.tif", side, noiseless.load(options.model).spec.channels)
+    write_large(folder / "a.tif", side, spec.channels)
     settings = [part for setting in GROWTH_SET for part in ("--set", setting)]
-    return side**2 / 1e6, command(folder, "a.tif", "-o", "b.tif", *given(options), *settings)
+    windows = sum(height * width for height, width in window_shapes(side, GROWTH_CORE, spec))
+    return side**2 / 1e6, windows / 1e6, command(folder, "a.tif", "-o", "b.tif", *given(options), *settings)
 
 
 def measure_growth(options: argparse.Namespace, folder: Path) -> None:
     first: Measured | None = None
     for megapixels in [size for size in GROWTH if size <= options.megapixels]:
-        pixels, now = growth(options, folder, megapixels)
+        pixels, windows, now = growth(options, folder, megapixels)
         first = first or now
         print(
-            f"{pixels:6.1f} megapixels: {now.seconds / pixels:.3f} s a megapixel, peak {now.memory / 1e6:.0f} MB "
+            f"{pixels:6.1f} megapixels, {windows:6.1f} in windows: {now.seconds / pixels:.3f} s a megapixel, "
+            f"{now.seconds / windows:.3f} s one of windows, peak {now.memory / 1e6:.0f} MB "
             f"({now.memory / first.memory:.2f} of the first)",
             flush=True,
         )

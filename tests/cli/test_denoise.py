@@ -20,7 +20,8 @@ import noiseless
 import tiny_models
 from noiseless.__main__ import main
 from noiseless.bundle import Bundle
-from noiseless.cli.denoise import Rare, data_range, load_options, noise_level, size_in_bytes
+from noiseless.cli.denoise import Rare, load_options, noise_level, size_in_bytes
+from noiseless.cli.options import data_range
 from noiseless.denoiser import load
 from noiseless.errors import ConfigError, SpecError
 from noiseless.noise import Gaussian, Poisson

@@ -257,6 +257,21 @@ def test_a_truncated_image_is_named_and_the_others_are_looked_at(
     assert (tmp_path / "x.toml").exists()
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_data_range_is_looked_through_and_written_down(grey: tuple[Path, Path], tmp_path: Path) -> None:
+    counts = tmp_path / "counts"
+    counts.mkdir()
+    for path in grey[0].iterdir():
+        tifffile.imwrite(counts / f"{path.stem}.tif", 1000 + 3000 / 255 * noiseless.read(path).array.astype(np.float32))
+    with pytest.raises(DataError, match="--set data_range"):
+        look_at_images(str(counts))
+    survey = look_at_images(str(counts), data_range=(1000, 4000))
+    assert survey.noise == pytest.approx(look_at_images(str(grey[0])).noise, rel=0.01)
+    recipe = tmp_path / "x.toml"
+    assert main(["suggest", "--noisy", str(counts), "--set", "data_range=1000,4000", "-o", str(recipe)]) == 0
+    assert "data_range = [1000" in recipe.read_text()
+
+
 def test_bad_input_is_one_line(grey: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["suggest", "--noisy", str(grey[0]), "-o"]
     assert main([*command, str(tmp_path / "x.yaml")]) == 2

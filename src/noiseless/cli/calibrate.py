@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
+from noiseless.cli.options import NO_SETTINGS, Settings, said_range
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,17 +17,6 @@ if TYPE_CHECKING:
     from noiseless.image import DataRange, Image
 
 PAGE = "calibration.html"
-
-
-@dataclass(frozen=True)
-class CalibrationSettings:
-    """What `--set` knows here.
-
-    Attributes:
-        data_range: the values that mean black and white; one number stands for 0 to that.
-    """
-
-    data_range: tuple[float, ...] = ()
 
 
 def calibrate(
@@ -53,12 +41,12 @@ def calibrate(
     --set: data_range.
     """
     from noiseless.calibration import examine
-    from noiseless.cli.denoise import data_range, say_failures, say_left_out
+    from noiseless.cli.denoise import say_failures, say_left_out
     from noiseless.io import find_images
     from noiseless.io.atomic import check_writable
     from noiseless.io.finding import left_out
 
-    span = data_range(apply_settings(CalibrationSettings(), settings).data_range)
+    span = said_range(settings)
     page = None if report is None else Path(report) / PAGE
     for path in (json, page):
         if path is not None:

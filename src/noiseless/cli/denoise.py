@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from noiseless.cli import INTERRUPTED, TERMINATED
-from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
+from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings, data_range
 from noiseless.cli.progress import progress, reaching
 from noiseless.errors import ConfigError, SpecError
 
@@ -241,14 +241,3 @@ def size_in_bytes(text: str) -> int:
         return int(float(match[1]) * UNITS[match[2]])
     except (ValueError, KeyError):
         raise ConfigError("--max-memory does not fit", got=repr(text), expected="a size such as 2GB") from None
-
-
-def data_range(values: Sequence[float]) -> float | tuple[float, float] | None:
-    """One number or a pair.
-
-    Raises:
-        ConfigError: more than two.
-    """
-    if len(values) > 2:
-        raise ConfigError("data_range does not fit", got=list(values), expected="one number or two")
-    return (values[0], values[1]) if len(values) == 2 else values[0] if values else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from noiseless.cli.options import NO_SETTINGS, NONE, Pairs, Settings, apply_settings, noise_spec
+from noiseless.cli.options import NO_SETTINGS, NONE, Pairs, Settings, apply_settings, data_range, noise_spec
 from noiseless.cli.progress import progress
 from noiseless.errors import ConfigError
 
@@ -42,7 +42,6 @@ class EvaluationSettings:
     @property
     def span(self) -> tuple[float, float] | None:
         """The values of files that map to 0 and 1, where they are said."""
-        from noiseless.cli.denoise import data_range
         from noiseless.image import pair_of
 
         said = data_range(self.data_range)

@@ -139,6 +139,38 @@ def apply_settings(config: Config, settings: Sequence[str]) -> Config:
     return config
 
 
+@dataclass(frozen=True)
+class LookSettings:
+    """What `--set` knows where images are only looked at.
+
+    Attributes:
+        data_range: the values that mean black and white; one number stands for 0 to that.
+    """
+
+    data_range: tuple[float, ...] = ()
+
+
+def said_range(settings: Sequence[str]) -> float | tuple[float, float] | None:
+    """The data range that `LookSettings` say.
+
+    Raises:
+        UnknownNameError: another key.
+        ConfigError: more than two values.
+    """
+    return data_range(apply_settings(LookSettings(), settings).data_range)
+
+
+def data_range(values: Sequence[float]) -> float | tuple[float, float] | None:
+    """One number or a pair.
+
+    Raises:
+        ConfigError: more than two.
+    """
+    if len(values) > 2:
+        raise ConfigError("data_range does not fit", got=list(values), expected="one number or two")
+    return (values[0], values[1]) if len(values) == 2 else values[0] if values else None
+
+
 def setting_names(config: Any, prefix: str = "") -> Iterator[str]:
     """The dotted keys that `--set` knows for a dataclass."""
     for field in dataclasses.fields(config):

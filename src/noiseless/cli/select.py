@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from noiseless.cli.options import NO_SETTINGS, Settings, apply_settings
+from noiseless.cli.options import NO_SETTINGS, Settings, said_range
 from noiseless.cli.progress import progress
-
-
-@dataclass(frozen=True)
-class SelectionSettings:
-    """What `--set` knows here.
-
-    Attributes:
-        data_range: the values that mean black and white; one number stands for 0 to that.
-    """
-
-    data_range: tuple[float, ...] = ()
 
 
 def select(
@@ -36,14 +24,14 @@ def select(
 
     Those that stand for most images on which the model falls short. Rare controls go through --set: data_range.
     """
-    from noiseless.cli.denoise import data_range, say_failures, say_left_out
+    from noiseless.cli.denoise import say_failures, say_left_out
     from noiseless.data import NoisyImages
     from noiseless.denoiser import load
     from noiseless.evaluation.report import text_table
     from noiseless.io.atomic import check_writable
     from noiseless.workflows import select as choice
 
-    rare = apply_settings(SelectionSettings(), settings)
+    span = said_range(settings)
     for path in (json, output):
         if path is not None:
             check_writable(path)
@@ -53,9 +41,7 @@ def select(
     say_left_out(source.unread)
     views = [item.views[0] for item in source.items]
     with progress("Looking", len(views)) as step:
-        chosen = choice.select(
-            views, denoiser, count, data_range=data_range(rare.data_range), watch=lambda name: step(1, note=name)
-        )
+        chosen = choice.select(views, denoiser, count, data_range=span, watch=lambda name: step(1, note=name))
     if count > chosen.images:
         print(f"There are only {chosen.images} images, and {count} were asked for: all are listed.")
     print("\n".join([*text_table(chosen.rows()), "", *choice.EXPLANATION]))

@@ -256,9 +256,10 @@ def recipe(suggestion: Suggestion) -> dict[str, Any]:
 
 def _data(survey: Survey) -> dict[str, Any]:
     """Pairs, clean images or noisy ones, as they are."""
+    said = {"data_range": list(survey.data_range)} if survey.data_range else {}
     if survey.kind == "pairs":
-        return {"pairs": [survey.noisy, survey.clean]}
-    return {survey.kind: [survey.noisy if survey.kind == "noisy" else survey.clean]}
+        return {"pairs": [survey.noisy, survey.clean], **said}
+    return {survey.kind: [survey.noisy if survey.kind == "noisy" else survey.clean], **said}
 
 
 def write_recipe(suggestion: Suggestion, path: Path) -> None:

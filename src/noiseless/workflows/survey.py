@@ -15,6 +15,7 @@ from noiseless.data.parts import middle, spread
 from noiseless.data.store import as_unit_float
 from noiseless.denoiser import PHOTO
 from noiseless.errors import DataError, InputError, check_some, noting
+from noiseless.image import DataRange, pair_of
 from noiseless.runtime.machine import free_memory, processors
 from noiseless.training.shipped import shipped_for
 
@@ -47,6 +48,7 @@ class Survey:
         size: height and width of the middle one by area, in pixels.
         smallest: the shortest side of those that were looked at, in pixels.
         noise: standard deviation of the weakest and the strongest noise, on the scale of 0 to 255.
+        data_range: the values that mean black and white, where they were said; else empty.
         developed: whether they are taken for developed photographs, by what ``denoise`` takes for most noisy images.
         left_out: path of an image that was to be looked at and cannot be read, to the error that says why.
     """
@@ -59,6 +61,7 @@ class Survey:
     size: tuple[int, int]
     smallest: int
     noise: tuple[float, float]
+    data_range: tuple[float, ...] = ()
     developed: bool = False
     left_out: Mapping[str, InputError] = field(default_factory=dict)
 
@@ -119,32 +122,35 @@ def look_at_machine() -> Machine:
     return Machine(processors(), free_memory(), device.name, device.total_memory)
 
 
-def look_at_images(noisy: str, clean: str | None = None) -> Survey:
+def look_at_images(noisy: str, clean: str | None = None, *, data_range: DataRange | None = None) -> Survey:
     """Count the images, pair them where names match, and measure some.
 
     Args:
         noisy: folder, file or glob of noisy images.
         clean: the same of clean images, of the same scenes (matched by name) or of others.
+        data_range: values that mean 0 and 1, as of `View.read`; those of the files' dtype where ``None``.
 
     Raises:
+        ValueRangeError: a data range that is empty.
         DataError: no image found, or a single pair or clean image, of which none could be kept to validate on; sides
             of a pair that differ in size or channels.
         ImageError: a file that is no image.
         InputError: none of those that are looked at can be read. Where some can, the result says which are left out.
     """
+    span = None if data_range is None else pair_of(data_range)
     found = [item.views[0] for item in NoisyImages.find(noisy).items]
     kind, views = _sides(noisy, clean, found)
     if len(views[-1]) < 2 and kind != "noisy":
         raise DataError(f"one image cannot be split into training and validation: {clean}", expected="two or more")
     scenes = list(zip(*(views if kind == "pairs" else views[:1]), strict=True))
     left_out: dict[str, InputError] = {}
-    seen = _seen([scenes[number] for number in spread(len(scenes), LOOKED_AT)], left_out)
+    seen = _seen([scenes[number] for number in spread(len(scenes), LOOKED_AT)], span, left_out)
     planes, known = [[array[0] for array, _ in side] for side in zip(*seen, strict=True)], [each[0][1] for each in seen]
     levels = measure_noise(planes[0], planes[1] if kind == "pairs" else None)
     learned = list(planes[-1])
     if kind == "clean":
         with noting(left_out, str(views[-1][0].path)):
-            learned.append(views[-1][0].read()[0])
+            learned.append(views[-1][0].read(span)[0])
     sizes = sorted((array.shape[-2:] for array in planes[0]), key=lambda shape: shape[0] * shape[1])
     channels = max(array.shape[0] for array in planes[0])
     return Survey(
@@ -156,18 +162,21 @@ def look_at_images(noisy: str, clean: str | None = None) -> Survey:
         size=sizes[len(sizes) // 2],
         smallest=min(min(array.shape[-2:]) for array in learned),
         noise=(min(levels), max(levels)),
+        data_range=span or (),
         developed=channels == 3 and shipped_for(planes[0], known, channels)[0] == PHOTO,
         left_out=left_out,
     )
 
 
-def _seen(scenes: Sequence[tuple[View, ...]], left_out: dict[str, InputError]) -> list[list[Read]]:
+def _seen(
+    scenes: Sequence[tuple[View, ...]], span: tuple[float, float] | None, left_out: dict[str, InputError]
+) -> list[list[Read]]:
     """Each side of the scenes that can be read; what is wrong with the others is noted."""
     seen: list[list[Read]] = []
     for scene in scenes:
         sides: list[Read] = []
         with noting(left_out, str(scene[0].path)):
-            sides = [view.read_with_traits() for view in scene]
+            sides = [view.read_with_traits(span) for view in scene]
             seen.append(sides)
         shapes = [planes[0].shape for planes, _ in sides]
         if len(set(shapes)) > 1:
