@@ -166,7 +166,9 @@ LIMITS = """\
   0.036. Judged at 0.0228 alone, weights that remove more looked better, and `auto` ended at 27.30 dB, below where it
   started. That is why both ends of the interval count.
 - **Time.** A run that ends early and keeps the shipped weights takes 6.6 of the 20 processor seconds (`auto` on Set12,
-  Gaussian and Poisson-Gaussian, and on microscopy), and keeps the same weights as one that goes on.
+  Gaussian and Poisson-Gaussian, and on microscopy), and keeps the same weights as one that goes on. On a photograph of
+  512x512, `train --noisy FILE --objective zero-shot --minutes 3` took 72 seconds of two cores with white noise and 78
+  with correlated noise, and kept the shipped weights.
 """
 
 

@@ -113,3 +113,8 @@ def test_python_may_give_paths_lists_and_what_numpy_has() -> None:
     assert check_kind(RunConfig(data=data), RunConfig, "").data == settled.data  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"training\.batch_size .*expected a whole number"):
         check_kind(RunConfig(training=TrainingConfig(batch_size=2.5)), RunConfig, "")  # type: ignore[arg-type]
+
+
+def test_text_for_a_number_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"lr does not fit: got fast, expected 0 or more"):
+        TrainingConfig(lr="fast")  # type: ignore[arg-type]

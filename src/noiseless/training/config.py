@@ -36,9 +36,16 @@ def check_ranges(config: Any, ranges: Mapping[str, tuple[float, float]], where: 
     """
     for name, (low, high) in ranges.items():
         value = getattr(config, name)
-        if value is not None and not (low <= value <= high and math.isfinite(value)):
+        if value is not None and not _lies_in(value, low, high):
             expected = f"{low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
             raise ConfigError(f"{where}{name} does not fit", got=value, expected=expected)
+
+
+def _lies_in(value: Any, low: float, high: float) -> bool:
+    try:
+        return low <= value <= high and math.isfinite(value)
+    except TypeError:  # text, for example
+        return False
 
 
 @dataclass(frozen=True)
