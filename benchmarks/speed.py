@@ -51,9 +51,9 @@ QUICK = (0.25, 1.0)
 WARM = 64
 """Side of the image that warms a method up."""
 
-TURNS, TIME = 9, 10.0
-"""Of each method and OpenCV, one after the other: as many as fit into these seconds, and one at least; the best time of
-each counts."""
+LEAST_TURNS, MOST_TURNS, TIME = 3, 9, 10.0
+"""Of each method and OpenCV, one after the other: as many as fit into these seconds, within these bounds; the best time
+of each counts."""
 
 PAUSE = 0.2
 """Seconds between turns, in which threads that wait for more work give up."""
@@ -219,7 +219,7 @@ def measure(method: Method, megapixels: float) -> dict[str, Any]:
     restore(np.ascontiguousarray(noisy[:WARM, :WARM]))
     restored, first = timed(restore, noisy)
     memory = peak_memory()
-    base, own = in_turns(of_opencv(), restore, noisy, min(max(round(TIME / first), 1), TURNS))
+    base, own = in_turns(of_opencv(), restore, noisy, min(max(round(TIME / first), LEAST_TURNS), MOST_TURNS))
     return {
         "seconds": own,
         "base": base,
