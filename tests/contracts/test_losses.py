@@ -40,7 +40,7 @@ class TestEveryLoss:
     def test_gradient_is_the_derivative(self, name: str) -> None:
         prediction, target = pair(name)
         function = find(name)
-        torch.autograd.gradcheck(
+        assert torch.autograd.gradcheck(
             lambda value: function(value, target), (prediction.requires_grad_(),), fast_mode=name in SIDE
         )
 

@@ -11,11 +11,14 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from noiseless.errors import ConfigError, UnknownNameError
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 Precision = Literal["auto", "float32", "bf16"]
 
 SHARE = (0.0, 1.0)
@@ -279,7 +282,7 @@ def check_kind(config: object, kind: type[Config], made_by: str) -> Config:
     if not isinstance(config, kind):
         got, expected = type(config).__name__, f"a {kind.__name__}"
         raise ConfigError("these are no settings of a run", got=got, expected=expected, fix=f"Make one: {made_by}.")
-    return from_mapping(type(config), dataclasses.asdict(config))  # type: ignore[call-overload]
+    return from_mapping(type(config), dataclasses.asdict(config))
 
 
 def run_folder(output: object) -> Path:
@@ -312,7 +315,7 @@ def from_mapping(cls: type[Config], mapping: Mapping[str, Any], where: str = "")
         ConfigError: a value that does not fit its field.
     """
     hints = typing.get_type_hints(cls)
-    known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    known = [f.name for f in dataclasses.fields(cls)]
     values = {}
     for key, value in mapping.items():
         dotted = f"{where}.{key}" if where else key
