@@ -53,3 +53,31 @@ def test_a_curve_is_less_sure_beyond_what_was_seen() -> None:
     assert all(low <= high for low, high in (point.interval for point in points))
     clipped = curve(fit, clipped=True)
     assert all(one.interval[1] > other.interval[1] for one, other in zip(clipped, points, strict=True))
+
+
+@pytest.mark.parametrize("side", [32, 96])
+def test_an_area_of_one_brightness_does_not_tell_gain_from_read_noise(side: int) -> None:
+    """Both could be all of the noise, or nothing of it; what they make together is known."""
+    even = np.full((1, side, side), 0.6, np.float32)
+    fit = fit_curve(
+        take_samples([parse("poisson-gaussian:gain=0.01,read=0.02").sample(even, np.random.default_rng(0))[0]])
+    )
+    assert fit is not None
+    gain, read = gain_interval(fit, clipped=False), read_interval(fit, clipped=False)
+    assert gain[0] <= 0.01 <= gain[1] < 0.025
+    assert read[0] <= 0.02 <= read[1] < 0.13
+    points = {round(point.value, 2): point.interval for point in curve(fit, clipped=False)}
+    assert points[0.6][0] <= np.sqrt(0.0064) <= points[0.6][1] < 0.09
+    assert points[0][0] <= 0.02 <= points[0][1]
+
+
+def test_a_product_on_white_in_8_bits_does_not_pretend_to_know_the_noise_of_its_dark_parts() -> None:
+    """What clipping leaves to look at is of a single brightness."""
+    picture = np.ones((1, 200, 200), np.float32)
+    picture[:, 60:100, 60:100] = 0.9
+    noisy = parse("poisson-gaussian:gain=0.003,read=0.01").sample(picture, np.random.default_rng(0))
+    found = examine_planes([(np.rint(noisy.clip(0, 1) * 255) / 255).astype(np.float32)])
+    (channel,) = found.channels
+    assert channel.gain_interval[0] <= 0.003 <= channel.gain_interval[1]
+    assert channel.read_interval[0] <= 0.01 <= channel.read_interval[1]
+    assert any("whether noise grows with brightness" in warning for warning in found.warnings)

@@ -49,21 +49,18 @@ def gain_interval(fit: Fit, *, clipped: bool) -> Interval:
 def read_interval(fit: Fit, *, clipped: bool) -> Interval:
     """Interval of the read noise, a standard deviation."""
     error = math.hypot(jackknife(fit.replicates[:, 1]), math.sqrt(_covariance(fit, clipped)[0, 0]))
-    low, high = _interval(fit.line.floor, error)
-    return math.sqrt(low), math.sqrt(high)
+    return _root_interval(fit.line.floor, error)
 
 
 def curve(fit: Fit, *, clipped: bool) -> tuple[CurvePoint, ...]:
     """The standard deviation at values from 0 to 1, each with its interval."""
-    sigma = np.sqrt(fit.line.variance(VALUES))
-    replicates = np.sqrt(np.maximum(fit.replicates[:, :1] * VALUES + fit.replicates[:, 1:], 0))
-    chance = [jackknife(column) for column in replicates.T]
+    variances = fit.line.variance(VALUES)
+    chance = [jackknife(column) for column in (fit.replicates[:, :1] * VALUES + fit.replicates[:, 1:]).T]
     rows = np.stack([np.ones_like(VALUES), VALUES], axis=1)
-    of_variance = np.sqrt(np.einsum("vi,ij,vj->v", rows, _covariance(fit, clipped), rows))
-    errors = np.hypot(chance, of_variance / (2 * sigma))
+    errors = np.hypot(chance, np.sqrt(np.einsum("vi,ij,vj->v", rows, _covariance(fit, clipped), rows)))
     return tuple(
-        CurvePoint(float(value), float(each), _interval(float(each), float(error)))
-        for value, each, error in zip(VALUES, sigma, errors, strict=True)
+        CurvePoint(float(value), math.sqrt(variance), _root_interval(float(variance), float(error)))
+        for value, variance, error in zip(VALUES, variances, errors, strict=True)
     )
 
 
@@ -75,6 +72,12 @@ def jackknife(replicates: np.ndarray) -> float:
 
 def _interval(value: float, error: float) -> Interval:
     return max(value - SURE * error, 0.0), value + SURE * error
+
+
+def _root_interval(variance: float, error: float) -> Interval:
+    """Of the standard deviation, which near 0 is not in proportion to the variance."""
+    low, high = _interval(variance, error)
+    return math.sqrt(low), math.sqrt(high)
 
 
 def _weights(fit: Fit) -> np.ndarray:
@@ -91,10 +94,16 @@ def _distance(fit: Fit, variances: np.ndarray, clipped: bool) -> float:
 
 
 def _covariance(fit: Fit, clipped: bool) -> np.ndarray:
-    """Of floor and gain, (2, 2), from the distance of the points."""
+    """Of floor and gain, (2, 2), from the distance of the points.
+
+    Where all points are of one brightness they tell only the sum of both. Neither is negative, though, so that neither
+    can be more than explains all of the variance: those are the ends of its interval then (each is held by half the
+    weight, for what the one gains the other loses).
+    """
     values = fit.points.values[:, -1]
     variances = fit.line.variance(values)
     rows = np.stack([np.ones_like(values), values], axis=1) / variances[:, None]
-    spread = np.linalg.pinv(rows.T @ (_weights(fit)[:, None] * rows))
-    covariance: np.ndarray = (2 * SHARE * _distance(fit, variances, clipped)) ** 2 * spread
+    told = rows.T @ (_weights(fit)[:, None] * rows) / (2 * SHARE * _distance(fit, variances, clipped)) ** 2
+    most = 1 / np.maximum(np.abs(rows).mean(axis=0), 1e-12)
+    covariance: np.ndarray = np.linalg.inv(told + np.diag((SURE / most) ** 2 / 2))
     return covariance

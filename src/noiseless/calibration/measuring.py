@@ -13,7 +13,7 @@ import numpy.typing as npt
 from noiseless.calibration.channels import Measured, measure_channel, measure_exposures
 from noiseless.calibration.exposures import check_no_copies
 from noiseless.calibration.patches import median
-from noiseless.calibration.report import Calibration
+from noiseless.calibration.report import Calibration, Interval
 from noiseless.calibration.traces import enlargement, jpeg_grid
 from noiseless.errors import DataError, InputError
 from noiseless.image import DataRange, Image
@@ -275,6 +275,8 @@ def _warnings(channels: Sequence[Measured], kind: str) -> list[str]:
         found.append("too little flat area to tell the noise well: give more images (of the same sensor)")
     if kind in ("gaussian", "correlated") and any(_is_wide(each, "sigma") for each in channels):
         found.append("the level is uncertain: see its interval")
+    if kind == "gaussian" and any(_is_wide_somewhere(each) for each in channels):
+        found.append("flat areas are too few or too alike to tell whether noise grows with brightness: see the curve")
     if kind == "poisson-gaussian" and any(_is_wide(each, "gain") for each in channels):
         found.append("the gain is uncertain, as where other noise hides it: see its interval")
     if kind == "poisson-gaussian" and any(_is_wide(each, "read") for each in channels):
@@ -292,5 +294,14 @@ def _warnings(channels: Sequence[Measured], kind: str) -> list[str]:
 
 def _is_wide(measured: Measured, name: str) -> bool:
     """Whether the interval of a number of a channel is wide for what it is of."""
-    low, high = getattr(measured.channel, f"{name}_interval")
-    return measured.told and math.isfinite(high) and high - low > 2 * WIDE * max(getattr(measured.channel, name), 1e-9)
+    return measured.told and _far_apart(getattr(measured.channel, f"{name}_interval"), getattr(measured.channel, name))
+
+
+def _is_wide_somewhere(measured: Measured) -> bool:
+    """Whether the interval of the curve of a channel is wide at some brightness."""
+    return measured.told and any(_far_apart(point.interval, point.sigma) for point in measured.channel.curve)
+
+
+def _far_apart(interval: Interval, middle: float) -> bool:
+    low, high = interval
+    return math.isfinite(high) and high - low > 2 * WIDE * max(middle, 1e-9)
