@@ -52,5 +52,5 @@ def test_objectives_warn_of_what_they_cannot_handle(spec: str, warned: list[str]
 
 
 def test_planes_that_differ_by_more_than_noise_are_no_views() -> None:
-    assert "planes differ 2.0 times" in warnings("noise2noise", situation(WHITE, frames=2.0))[0]
+    assert "planes or frames differ 2.0 times" in warnings("noise2noise", situation(WHITE, frames=2.0))[0]
     assert not warnings("noise2noise", situation(WHITE, frames=1.1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -200,8 +200,36 @@ def test_planes_of_a_stack_are_views_of_one_scene(tmp_path: Path) -> None:
         )
     data = DataConfig(noisy=tuple(str(tmp_path / f"{number}.tif") for number in range(3)))
     outcome, said = run(tmp_path, settings(data, "auto", steps=80))
-    assert any("noise2noise, since neighbouring planes differ by no more than their noise" in line for line in said)
+    assert any(
+        "noise2noise, since neighbouring planes or frames differ by no more than their noise" in line for line in said
+    )
     assert outcome.psnr > outcome.noisy_psnr + 2
+
+
+def numbered(folder: Path, scenes: Sequence[np.ndarray], of_each: int) -> DataConfig:
+    """Frames of one scene after the other, in files that are numbered from 8 on."""
+    generator = np.random.default_rng(0)
+    for number, scene in enumerate(scene for scene in scenes for _ in range(of_each)):
+        frame = (unit(scene) + 0.1 * generator.standard_normal(scene.shape, np.float32)).clip(0, 1)
+        noiseless.write(
+            folder / f"shot_{number + 8}.png", noiseless.Image.from_array(np.rint(frame[0] * 65535).astype("u2"))
+        )
+    return DataConfig(noisy=(str(folder / "shot_*.png"),))
+
+
+def test_numbered_frames_are_views_of_one_scene_but_at_a_cut(tmp_path: Path) -> None:
+    data = numbered(tmp_path, tiny_runs.pictures(2, seed=1), of_each=8)
+    outcome, said = run(tmp_path, settings(data, "auto", steps=80))
+    assert any("noise2noise, since neighbouring planes or frames differ by no more than" in line for line in said)
+    (line,) = [line for line in said if line.endswith("are second views")]
+    learned, found = (int(word) for word in line.split() if word.isdigit())
+    assert 0 < learned == found - 1
+    assert outcome.psnr > outcome.noisy_psnr + 2
+
+
+def test_numbered_photographs_of_many_scenes_are_no_frames(tmp_path: Path) -> None:
+    _, said = run(tmp_path, settings(numbered(tmp_path, tiny_runs.pictures(5, seed=1), of_each=1), "auto", steps=2))
+    assert any("objective: recorrupted" in line for line in said)
 
 
 @pytest.mark.parametrize(("channels", "bits"), [(2, 8), (5, 16), (4, 32)])
@@ -240,7 +268,7 @@ def test_stacks_that_are_too_short_for_their_planes_to_be_views(tmp_path: Path) 
         stored = np.rint(planes[:count] * 65535).astype(np.uint16)
         noiseless.write(tmp_path / f"{count}.tif", noiseless.Image.from_array(stored))
     short = DataConfig(noisy=(str(tmp_path / "1.tif"),))
-    with pytest.raises(ConfigError, match="or stacks with planes"):
+    with pytest.raises(ConfigError, match="stacks with planes"):
         run(tmp_path / "a", settings(short, "noise2noise", steps=1))
     outcome, _ = run(tmp_path / "b", settings(DataConfig(noisy=(str(tmp_path / "2.tif"),)), "noise2noise", steps=1))
     assert outcome.step == 1

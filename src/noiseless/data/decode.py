@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, overload
 
 import numpy as np
@@ -51,11 +53,27 @@ class Arrays(Sequence[np.ndarray]):
         store, entry = self._chosen[index]
         return store.entries[entry].info
 
-    def successors(self) -> list[int]:
-        """Positions whose next image is the next plane of the same file: depth or time of a stack."""
+    def successors(self) -> list[tuple[int, int]]:
+        """Positions of images and of the next in depth or time.
+
+        That is the next plane of the same file, or the file of one plane whose name has the next number.
+        """
         info = [self.info(number) for number in range(len(self))]
-        places = [(each.get("sha256"), each.get("plane", 0)) for each in info]
-        return [number for number, (file, plane) in enumerate(places[:-1]) if places[number + 1] == (file, plane + 1)]
+        planes = [(each.get("sha256"), each.get("plane", 0)) for each in info]
+        sizes = Counter(file for file, _ in planes)
+        places = [
+            (sizes[file] == 1 and _numbered(name)) or (file, plane)
+            for name, (file, plane) in zip(self.names(), planes, strict=True)
+        ]
+        positions = {place: number for number, place in enumerate(places)}
+        following = [positions.get((*place[:-1], place[-1] + 1)) for place in places]
+        return [(number, after) for number, after in enumerate(following) if after is not None]
+
+
+def _numbered(name: str) -> tuple[str, str, int] | None:
+    """What a name has before and after its last number, and that number; None where there is none."""
+    found = re.fullmatch(r"(.*?)(\d+)([^\d/]*)", name.removesuffix(PurePosixPath(name).suffix))
+    return None if found is None else (found[1], found[3], int(found[2]))
 
 
 @dataclass(frozen=True)

@@ -59,11 +59,12 @@ class TrainingImages:
         """The noisy images that have no other view."""
         return self.unpaired if self.referenced else self.train["noisy"] if len(self.train) == 1 else ()
 
-    def neighbours(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Planes of stacks (depth or time) and the plane after each, where `alone` holds any."""
+    def neighbours(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Planes of stacks, or files with consecutive numbers (depth or time), and the next of each, in `alone`."""
         images = self.alone
-        first = images.successors() if isinstance(images, Arrays) else []
-        return [images[number] for number in first], [images[number + 1] for number in first]
+        both = images.successors() if isinstance(images, Arrays) else []
+        pairs = [(images[first], images[second]) for first, second in both]
+        return [(one, other) for one, other in pairs if one.shape == other.shape]
 
 
 def open_images(config: DataConfig, folder: Path, say: Callable[[str], None]) -> TrainingImages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from noiseless.training.found import Found, find_noise
 from noiseless.training.images import TrainingImages
 from noiseless.training.known import KnownNoise
 from noiseless.training.objectives import REFERENCED
-from noiseless.training.objectives.choice import Situation, choose, warnings
+from noiseless.training.objectives.choice import SAME_SCENE, Situation, choose, warnings
 from noiseless.training.shipped import shipped_for
 
 GREY_OR_COLOUR = (1, 3)
@@ -29,8 +30,8 @@ GREY_OR_COLOUR = (1, 3)
 PAIRS = 12
 """Pairs of noisy views that are looked at: are they of one scene?"""
 
-FRAMES = 8
-"""How many pairs of neighbouring planes are looked at."""
+PIXELS = 65_536
+"""How many pixels of neighbouring planes are compared, spread over all."""
 
 LOOKED_AT = 12
 """How many images are looked at to choose the weights to start from."""
@@ -58,7 +59,7 @@ class Plan:
         alone: for noisy images beside pairs; empty where there are none.
         noise: of the noisy images; ``None`` where all have a clean side.
         start: weights to start from, as of `RunConfig`.
-        neighbours: whether planes of stacks are views of one scene.
+        frames: neighbouring planes or frames that are learned from, each the second view of the other.
         lines: what to tell: what was found, what was chosen and why, warnings.
         guessed: the strength of the noise is, so that no error can be estimated by it, nothing is worth learning, and
             the weights that the run starts from are kept.
@@ -69,7 +70,7 @@ class Plan:
     alone: str = ""
     noise: KnownNoise | None = None
     start: str | None = None
-    neighbours: bool = False
+    frames: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
     lines: tuple[str, ...] = ()
     guessed: bool = False
     found: Found | None = None
@@ -94,16 +95,20 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
     found = None if config.noise else find_noise(noisy, channels)
     noise = _known(config, found, channels)
     frames = images.neighbours()
-    ratio = _difference(frames, noise)
+    ratios = [_difference(one, other, noise) for one, other in frames]
+    ratio = float(np.median(ratios)) if ratios else None
     situation = Situation(noise, len(noisy), views="noisy-again" in images.train, frames=ratio)
     wanted = _wanted(config.objective, images)
     name, why = choose(situation) if wanted == "auto" else (wanted, "")
     if name == "noise2noise" and not situation.views and ratio is None:
         raise ConfigError(
-            "noise2noise needs two noisy views of each scene", fix="Give --noisy-pairs A B, or stacks with planes."
+            "noise2noise needs two noisy views of each scene",
+            fix="Give --noisy-pairs A B, stacks with planes, or frames whose names are numbered.",
         )
     lines = [f"noise: {noise.noise.spec}{_told(found)}"]
     lines += [f"objective: {name}, {why}"] if why else []
+    learned = _of_one_scene(frames, ratios) if name == "noise2noise" and not situation.views else ()
+    lines += [f"{len(learned)} of {len(frames)} neighbouring planes or frames are second views"] if learned else []
     lines += [f"warning: {line}" for line in [*warnings(name, situation), *_strangers(images)]]
     lines += _estimated(images)
     taken, why_taken = _taken(config, noisy, channels)
@@ -115,8 +120,7 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
     lines += [KEPT] if adapts and not guessed and set(images.validation) == {"noisy"} else []
     referenced = "supervised" if config.objective not in REFERENCED else config.objective
     objective, alone = (referenced, name) if images.unpaired else (name, "")
-    neighbours = name == "noise2noise" and not situation.views
-    return Plan(objective, alone, noise, start, neighbours, tuple(lines), guessed, found)
+    return Plan(objective, alone, noise, start, learned, tuple(lines), guessed, found)
 
 
 def _strangers(images: TrainingImages) -> list[str]:
@@ -187,17 +191,21 @@ def _told(found: Found | None) -> str:
     return f" (measured; neighbouring pixels resemble each other by {max(found.neighbours, 0):.2f} of 1)"
 
 
-def _difference(frames: tuple[Sequence[np.ndarray], Sequence[np.ndarray]], noise: KnownNoise) -> float | None:
-    """How much neighbouring planes differ, over what noise alone explains; ``None`` without such planes."""
-    first, second = frames
-    if not first:
-        return None
-    ratios = []
-    for number in spread(len(first), FRAMES):
-        one, other = as_unit_float(first[number]), as_unit_float(second[number])
-        explained = (noise.gain.numpy() * np.maximum((one + other) / 2, 0) + noise.floor.numpy()).mean()
-        ratios.append(float(((one - other) ** 2).mean()) / 2 / float(explained))
-    return float(np.median(ratios))
+def _difference(one: np.ndarray, other: np.ndarray, noise: KnownNoise) -> float:
+    """How much two planes differ, over what noise alone explains."""
+    every = math.ceil(math.sqrt(one[0].size / PIXELS))
+    first, second = (as_unit_float(plane[:, ::every, ::every]) for plane in (one, other))
+    explained = (noise.gain.numpy() * np.maximum((first + second) / 2, 0) + noise.floor.numpy()).mean()
+    return float(((first - second) ** 2).mean()) / 2 / float(explained)
+
+
+def _of_one_scene(
+    frames: Sequence[tuple[np.ndarray, np.ndarray]], ratios: Sequence[float]
+) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """All, but those that differ more than their noise where most do not: there is a cut between them."""
+    if np.median(ratios) > SAME_SCENE:
+        return tuple(frames)
+    return tuple(both for both, ratio in zip(frames, ratios, strict=True) if ratio <= SAME_SCENE)
 
 
 def _taken(config: RunConfig, noisy: Sequence[np.ndarray], channels: int) -> tuple[str, str]:

@@ -286,8 +286,8 @@ def patch_source(config: RunConfig, images: TrainingImages, spec: NetworkSpec, p
 
 
 def _alone(images: TrainingImages, spec: NetworkSpec, plan: Plan, config: RunConfig) -> PatchSource:
-    if plan.neighbours:
-        first, second = images.neighbours()
+    if plan.frames:
+        first, second = zip(*plan.frames, strict=True)
         levels = pair_levels(first, spec, config.told)
         return PairPatches(first, second, spec.channels, config.training, levels, referenced=False)
     return NoisyPatches(images.alone, spec.channels, pair_levels(images.alone, spec, config.told))

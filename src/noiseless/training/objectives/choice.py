@@ -16,7 +16,7 @@ from noiseless.training.known import KnownNoise
 from noiseless.training.objectives.apart import LARGEST
 
 SAME_SCENE = 1.3
-"""Neighbouring planes that differ by no more than this, over what noise explains, show one scene."""
+"""Neighbouring planes or frames that differ by no more than this, over what noise explains, show one scene."""
 
 HEAVY_TAILS = 1.0
 """Excess kurtosis beyond which noise is not taken for normal."""
@@ -37,7 +37,7 @@ class Situation:
         noise: of the images.
         count: of noisy images.
         views: whether each scene has two noisy views.
-        frames: how much neighbouring planes of stacks differ, over what noise explains; ``None`` without such.
+        frames: how much neighbouring planes or frames differ, over what noise explains; ``None`` without such.
     """
 
     noise: KnownNoise
@@ -56,7 +56,8 @@ def choose(situation: Situation) -> tuple[str, str]:
     if situation.views:
         return "noise2noise", "since each scene has two noisy views"
     if situation.frames is not None and situation.frames <= SAME_SCENE:
-        return "noise2noise", f"since neighbouring planes differ by no more than their noise ({situation.frames:.2f}x)"
+        ratio = f"{situation.frames:.2f}x"
+        return "noise2noise", f"since neighbouring planes or frames differ by no more than their noise ({ratio})"
     if situation.heavy:
         return "noise2void", "since the noise is far from normal, and only that it is independent is relied on"
     if situation.noise.reach:
@@ -84,8 +85,8 @@ def warnings(name: str, situation: Situation) -> list[str]:
         lines.append(f"the noise is far from normal, which {name} relies on. Better: --objective noise2void")
     if name == "noise2noise" and not situation.views and (situation.frames or 0) > SAME_SCENE:
         lines.append(
-            f"neighbouring planes differ {situation.frames:.1f} times more than their noise does: what moves or "
-            "changes between them will be blurred. Better: --objective auto"
+            f"neighbouring planes or frames differ {situation.frames:.1f} times more than their noise does: what moves "
+            "or changes between them will be blurred. Better: --objective auto"
         )
     if (shift := _shift(situation.noise.noise)) > LEAST_SHIFT:
         lines.append(
