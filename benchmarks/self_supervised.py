@@ -240,7 +240,13 @@ def careamics(work: Work) -> dict[str, Any] | None:
     return score(work, [np.load(path) for path in found]) if found else None
 
 
-NOISY = {"noisy": ("noisy",)}
+NOISY, VIEWS = {"noisy": ("noisy",)}, {"noisy_pairs": ("noisy", "again")}
+ALONE = ("recorrupted", "sure", "neighbor2neighbor", "zero-shot", "noise2self", "noise2void")
+"""Objectives that see nothing but the noisy crops."""
+
+RANDOM = ", random weights"
+"""What follows the name of an objective that does not start from a shipped model."""
+
 METHODS: dict[str, Callable[[Work], dict[str, Any] | None]] = {
     "noisy image": untouched,
     "BM3D, told the level": bm3d,
@@ -249,15 +255,11 @@ METHODS: dict[str, Callable[[Work], dict[str, Any] | None]] = {
     "photo-small (blind)": photo,
     "CAREamics Noise2Void": careamics,
     "auto": learned(NOISY),
-    "recorrupted": learned(NOISY, objective="recorrupted"),
-    "sure": learned(NOISY, objective="sure"),
-    "neighbor2neighbor": learned(NOISY, objective="neighbor2neighbor"),
-    "zero-shot": learned(NOISY, objective="zero-shot"),
-    "noise2self": learned(NOISY, objective="noise2self"),
-    "noise2void": learned(NOISY, objective="noise2void"),
-    "noise2void, random weights": learned(NOISY, objective="noise2void", start=SCRATCH),
-    "noise2noise (two exposures)": learned({"noisy_pairs": ("noisy", "again")}, objective="noise2noise"),
+    **{name: learned(NOISY, objective=name) for name in ALONE},
+    "noise2noise (two exposures)": learned(VIEWS, objective="noise2noise"),
     "supervised (upper bound)": learned({"pairs": ("noisy", "clean")}),
+    **{name + RANDOM: learned(NOISY, objective=name, start=SCRATCH) for name in ALONE},
+    "noise2noise (two exposures)" + RANDOM: learned(VIEWS, objective="noise2noise", start=SCRATCH),
 }
 """The rows. A method gives nothing for a column that it is not for."""
 
