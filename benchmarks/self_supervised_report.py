@@ -102,8 +102,8 @@ def from_random_weights(
     lead, method, title = min(leads)
     text = f"""\
         Every objective starts from shipped weights by default (`--set start=scratch` takes random ones). The same
-        {seconds(options)} processor seconds from random weights, in the default network, a little smaller: PSNR in dB, and
-        in brackets how much more the start from shipped weights reaches. The smallest lead is {lead:+.2f} dB
+        {seconds(options)} processor seconds from random weights, in the default network, a little smaller: PSNR in
+        dB, and in brackets how much more the start from shipped weights reaches. The smallest lead is {lead:+.2f} dB
         ({method}, {title})."""
     head = ["from random weights", *(columns[name].title for name in shown)]
     return ["## Shipped or random weights", "", *wrapped(text), "", *table(head, rows)]
