@@ -144,6 +144,16 @@ def test_exposures_of_one_scene() -> None:
     assert examine(list(frames), exposures=True).noise == found.noise
 
 
+@pytest.mark.parametrize("value", [5.0, -4.0, 60_000.0])
+def test_a_cosmic_ray_in_one_exposure_changes_nothing(value: float) -> None:
+    frames = np.stack([noisy("poisson-gaussian:gain=0.01,read=0.02", seed=seed) for seed in range(3)])
+    struck = frames.copy()
+    struck[1, 30, 40] = value
+    (one,), (other,) = (examine_planes(list(each[:, None]), exposures=True).channels for each in (frames, struck))
+    assert other.gain == pytest.approx(one.gain, rel=0.02)
+    assert other.read == pytest.approx(one.read, rel=0.05)
+
+
 def test_correlation_is_seen_between_exposures() -> None:
     noise = parse("correlated:sigma=0.04,length=1.2")
     frames = np.stack([noise.sample(scene(160)[0], np.random.default_rng(seed)) for seed in range(3)])
