@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from self_supervised_report import ALONE, AS_IS, AUTO, BLIND, RANDOM, RIVAL, chosen_objective, report
 
 import noiseless
 from noiseless import baselines
@@ -241,20 +242,14 @@ def careamics(work: Work) -> dict[str, Any] | None:
 
 
 NOISY, VIEWS = {"noisy": ("noisy",)}, {"noisy_pairs": ("noisy", "again")}
-ALONE = ("recorrupted", "sure", "neighbor2neighbor", "zero-shot", "noise2self", "noise2void")
-"""Objectives that see nothing but the noisy crops."""
-
-RANDOM = ", random weights"
-"""What follows the name of an objective that does not start from a shipped model."""
-
 METHODS: dict[str, Callable[[Work], dict[str, Any] | None]] = {
     "noisy image": untouched,
     "BM3D, told the level": bm3d,
-    "shipped model as it is": shipped_as_is,
+    AS_IS: shipped_as_is,
     "shipped model, told the noise": shipped_told,
-    "photo-small (blind)": photo,
-    "CAREamics Noise2Void": careamics,
-    "auto": learned(NOISY),
+    BLIND: photo,
+    RIVAL: careamics,
+    AUTO: learned(NOISY),
     **{name: learned(NOISY, objective=name) for name in ALONE},
     "noise2noise (two exposures)": learned(VIEWS, objective="noise2noise"),
     "supervised (upper bound)": learned({"pairs": ("noisy", "clean")}),
@@ -264,16 +259,11 @@ METHODS: dict[str, Callable[[Work], dict[str, Any] | None]] = {
 """The rows. A method gives nothing for a column that it is not for."""
 
 
-def chosen_objective(cell: dict[str, Any]) -> str | None:
-    """What ``auto`` chose."""
-    return next((line.split()[1].rstrip(",") for line in cell.get("said", ()) if line.startswith("objective: ")), None)
-
-
 def measure(work: Work, method: str, cells: dict[str, Any]) -> dict[str, Any]:
     """One cell; an objective that ``auto`` chose on these images is the same run, and is not run again."""
-    auto = cells.get("auto") or {}
+    auto = cells.get(AUTO) or {}
     if method == chosen_objective(auto):
-        return auto | {"as": "auto"}
+        return auto
     return METHODS[method](work) or {}
 
 
@@ -316,8 +306,6 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="the report, Markdown; else printed")
     options = parser.parse_args()
     options.cells = options.cells.absolute()
-    from self_supervised_report import report
-
     text = "\n".join(report(run_cells(options), COLUMNS, METHODS, options))
     if options.output:
         options.output.write_text(text, encoding="utf-8")

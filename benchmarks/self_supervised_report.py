@@ -13,11 +13,14 @@ Cells = Mapping[str, Mapping[str, Any]]
 """By column, then by method."""
 
 AS_IS, BLIND, AUTO = "shipped model as it is", "photo-small (blind)", "auto"
-RIVAL, RANDOM = "CAREamics Noise2Void", ", random weights"
-ADAPTED = ("auto", "recorrupted", "sure", "neighbor2neighbor", "zero-shot", "noise2self", "noise2void")
-"""Objectives that start from the shipped weights and see nothing but the noisy crops."""
+RIVAL = "CAREamics Noise2Void"
+ALONE = ("recorrupted", "sure", "neighbor2neighbor", "zero-shot", "noise2self", "noise2void")
+"""Objectives that see nothing but the noisy crops."""
 
-MISSING = "not measured: there was no environment with CAREamics; the row is empty"
+RANDOM = ", random weights"
+"""What follows the name of an objective that does not start from a shipped model."""
+
+UNMEASURED = "not measured"
 
 WORSE, BETTER = 0.05, 1.0
 """The goals, in dB."""
@@ -123,13 +126,13 @@ def answer(cells: Cells, shown: Sequence[str], columns: Mapping[str, Any], optio
     }
     gained = "; ".join(f"{title} {change:+.2f} dB" for title, change in changes.items()) or "nothing anywhere"
     rival = lowest(cells, [name for name in shown if columns[name].noise], [AUTO], RIVAL, columns)
-    beside = f"Against {RIVAL} on the images with synthetic noise, the smallest lead is {rival}." if rival else ""
     text = f"""\
         What does a model learn from noisy images alone? `noiseless train --noisy` starts from the model that `denoise`
         takes for them and keeps its weights unless others are surely better. In {seconds(options)} processor seconds it
         gained, over that model used as it is: {gained}. The smallest change on any set is
-        {lowest(cells, shown, [AUTO], AS_IS, columns)}. {beside} A star in the table marks where the weights were
-        kept: a gain there comes from telling the model the noise that all images show together."""
+        {lowest(cells, shown, [AUTO], AS_IS, columns)}. Against {RIVAL} on the images with synthetic noise, the
+        smallest lead is {rival}. A star in the table marks where the weights were kept: a gain there comes from telling
+        the model the noise that all images show together."""
     advice = """\
         If you can photograph each scene twice, do (`--noisy-pairs A B`): the row `noise2noise` needs no clean image
         either. If you can make a clean version of some images, fine-tune on those pairs
@@ -144,10 +147,10 @@ def introduction(options: argparse.Namespace) -> list[str]:
     text = f"""\
 ## How it was measured
 
-Made by `python benchmarks/self_supervised.py {size} -o docs/self_supervised.md`,
-a reduced form: each method that learns has {seconds(options)} processor seconds for each set of images, validation
-included. Without these options it takes 2 processor minutes for each and 12 crops, within three hours of two cores. A
-call that was stopped goes on where it was.
+Made by `python benchmarks/self_supervised.py {size} -o docs/self_supervised.md`:
+each method that learns has {seconds(options)} processor seconds for each set of images, validation included. Without
+these options it takes 2 processor minutes for each and 12 crops, within three hours of two cores. A call that was
+stopped goes on where it was.
 
 - **Images.** The middle {options.side}x{options.side} pixels of the first {options.crops} images (by name) of Set12
   (grey) and CBSD68 (colour); {options.crops} crops of the Nikon and Sony cameras of PolyU, spread over the set; five
@@ -241,13 +244,14 @@ def difference(cells: Cells, name: str, method: str, base: str) -> float | None:
 
 def choices(cells: Cells, shown: Sequence[str], columns: Mapping[str, Any]) -> str:
     """What `auto` chose in each column."""
-    found = []
-    for name in shown:
-        said = (cells[name].get(AUTO) or {}).get("said", ())
-        line = next((line.partition(": ")[2] for line in said if line.startswith("objective: ")), None)
-        if line:
-            found.append(f"{columns[name].title}: {line.partition(',')[0]}")
-    return "; ".join(found)
+    chosen = {columns[name].title: chosen_objective(cells[name].get(AUTO) or {}) for name in shown}
+    return "; ".join(f"{title}: {objective}" for title, objective in chosen.items() if objective)
+
+
+def chosen_objective(cell: Mapping[str, Any]) -> str:
+    """What ``auto`` chose, from what its run said; empty where that was not measured."""
+    said = cell.get("said", ())
+    return next((line.split()[1].rstrip(",") for line in said if line.startswith("objective: ")), "")
 
 
 def crops(cells: Cells, shown: Sequence[str], columns: Mapping[str, Any]) -> list[str]:
@@ -268,16 +272,16 @@ def goals(cells: Cells, shown: Sequence[str], columns: Mapping[str, Any]) -> lis
     synthetic = [name for name in shown if columns[name].noise]
     harder = [name for name in synthetic if "white" not in name]
     rival = lowest(cells, synthetic, [AUTO], RIVAL, columns)
-    against = f"lowest {rival}" if rival else MISSING
     return [
-        [f"`auto` at equal time better than {RIVAL} by {BETTER:.0f} dB on each synthetic set", against],
+        [f"`auto` at equal time better than {RIVAL} by {BETTER:.0f} dB on each synthetic set", f"lowest {rival}"],
         [
             f"`auto`, adapted from the shipped model, never more than {WORSE} dB below it as it is",
             f"lowest {lowest(cells, shown, [AUTO], AS_IS, columns)}",
         ],
         [
             f"no objective more than {WORSE} dB below the shipped model as it is",
-            f"lowest {lowest(cells, shown, ADAPTED, AS_IS, columns)}; below the bound: {below(cells, shown, columns)}",
+            f"lowest {lowest(cells, shown, (AUTO, *ALONE), AS_IS, columns)}; "
+            f"below the bound: {below(cells, shown, columns)}",
         ],
         [
             "better than the shipped model as it is on the correlated and Poisson-Gaussian sets",
@@ -291,9 +295,7 @@ def goals(cells: Cells, shown: Sequence[str], columns: Mapping[str, Any]) -> lis
     ]
 
 
-def lowest(
-    cells: Cells, shown: Sequence[str], methods: Sequence[str], base: str, columns: Mapping[str, Any]
-) -> str | None:
+def lowest(cells: Cells, shown: Sequence[str], methods: Sequence[str], base: str, columns: Mapping[str, Any]) -> str:
     """The smallest gain over `base`, with where it is."""
     found = [
         (gain, method, name)
@@ -302,7 +304,7 @@ def lowest(
         if (gain := difference(cells, name, method, base)) is not None
     ]
     if not found:
-        return None
+        return UNMEASURED
     gain, method, name = min(found)
     return f"{gain:+.2f} dB ({method}, {columns[name].title})"
 
@@ -312,7 +314,7 @@ def below(cells: Cells, shown: Sequence[str], columns: Mapping[str, Any]) -> str
     found = [
         f"{method} on {columns[name].title} {gain:+.2f}"
         for name in shown
-        for method in ADAPTED
+        for method in (AUTO, *ALONE)
         if (gain := difference(cells, name, method, AS_IS)) is not None and gain < -WORSE
     ]
     return ", ".join(found) or "none"

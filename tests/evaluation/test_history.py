@@ -16,10 +16,10 @@ from noiseless.evaluation.history import History, Task, read_tasks
 from noiseless.evaluation.history_page import history_plot, write_history
 
 
-def report(*values: float) -> Report:
+def report(*values: float, metric: str = "psnr") -> Report:
     protocol = Protocol("images", "0" * 64, 1, "gaussian:25", 0, "noise model")
-    results = [ModelResult(f"stage-{n}", (ImageScore("a", {"psnr": v}, 0.1),)) for n, v in enumerate(values)]
-    return Report(protocol, tuple(results), ("psnr",))
+    results = [ModelResult(f"stage-{n}", (ImageScore("a", {metric: v}, 0.1),)) for n, v in enumerate(values)]
+    return Report(protocol, tuple(results), (metric,))
 
 
 def history() -> History:
@@ -33,6 +33,10 @@ def test_average_and_forgetting() -> None:
     assert made.forgetting == [0.0, 0.5, 0.75]
     assert made.rows()[0] == ["PSNR dB by task", "stage-0", "stage-1", "stage-2"]
     assert made.rows()[-1] == ["forgetting", "0.00", "0.50", "0.75"]
+
+
+def test_an_error_that_grows_is_forgetting() -> None:
+    assert History((report(0.01, 0.001, 0.02, metric="mse"),), ("only",)).forgetting == pytest.approx([0, 0, 0.019])
 
 
 def test_the_page_draws_every_task(tmp_path: Path) -> None:

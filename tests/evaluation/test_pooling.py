@@ -35,6 +35,15 @@ def test_the_level_of_all_is_nearer_than_that_of_one() -> None:
     assert abs(255 * together.noise.to_dict()["sigma"] / 12 - 1) < 0.7 * np.sqrt(np.mean(alone**2))
 
 
+def test_a_channel_that_is_black_in_all_images_is_pooled_as_one_without_noise() -> None:
+    images = [
+        np.concatenate([image, np.zeros_like(image)]) for image in noisy("poisson-gaussian:gain=0.01,read=0.02", 3)
+    ]
+    together = pool([examine_planes([image]) for image in images])
+    assert together is not None
+    assert together.noise.to_dict()["gain"] == [pytest.approx(0.01, rel=0.3), 0.0]
+
+
 def test_a_line_is_pooled_where_it_is_known() -> None:
     """Gain and read noise of one image trade places; the variances that its curve gives do not."""
     together = pool(found("poisson-gaussian:gain=0.01,read=0.02", 9))

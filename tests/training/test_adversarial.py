@@ -14,6 +14,7 @@ import tiny_runs
 from noiseless.errors import ConfigError, SpecError
 from noiseless.evaluation import evaluate
 from noiseless.training.adversarial import hardened
+from noiseless.training.config import DataConfig
 from noiseless.training.objectives import Batch
 from noiseless.training.run import run_training
 
@@ -63,3 +64,5 @@ def test_what_cannot_be_hardened_is_said_first(tmp_path: Path) -> None:
         run_training(tiny_runs.config(data, adversarial="pgd:x"), tmp_path / "run")
     with pytest.raises(ConfigError, match="needs clean images"):
         run_training(tiny_runs.config(data, adversarial="pgd:2/255", objective="noise2void"), tmp_path / "run")
+    with pytest.raises(ConfigError, match="needs clean images: got images without"):
+        run_training(tiny_runs.config(DataConfig(noisy=data.clean), adversarial="pgd:2/255"), tmp_path / "run")

@@ -14,7 +14,7 @@ ALONE = [name for name in OBJECTIVES if name not in REFERENCED]
 
 
 def situation(spec: str, views: bool = False, frames: float | None = None) -> Situation:
-    return Situation(KnownNoise.of(parse(spec), 1), 10, views, frames)
+    return Situation(KnownNoise.of(parse(spec), 1), views, frames)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,12 @@ def test_what_is_chosen_suits_the_noise_and_says_why(given: Situation, name: str
 def test_objectives_warn_of_what_they_cannot_handle(spec: str, warned: list[str], what: str) -> None:
     said = {name: warnings(name, situation(spec, views=True)) for name in ALONE}
     assert {name for name, lines in said.items() if any(what in line for line in lines)} == {*warned}
+
+
+def test_normal_noise_of_other_strength_in_each_channel_is_still_normal() -> None:
+    noise = KnownNoise.of(parse("gaussian:5/10/40"), 3)
+    assert noise.tails == pytest.approx(0, abs=0.2)
+    assert choose(Situation(noise))[0] == "recorrupted"
 
 
 def test_planes_that_differ_by_more_than_noise_are_no_views() -> None:

@@ -46,7 +46,7 @@ def test_stages_may_be_written_as_rows() -> None:
     ("mapping", "match"),
     [
         ({"trainin": {}}, "training"),
-        ({"training": {"learning_rate": 1.0}}, "training"),
+        ({"training": {"learning_rate": 1.0}}, "Did you mean"),
         ({"training": {"batchsize": 4}}, "training.batch_size"),
     ],
 )

@@ -18,7 +18,10 @@ from safetensors.numpy import load_file
 import tiny_runs
 from noiseless.data.store import write_store
 from noiseless.errors import ConfigError, DivergedError
+from noiseless.training import loop
 from noiseless.training.config import DataConfig, RunConfig, Stage, to_mapping, write_toml
+from noiseless.training.objectives import Batch
+from noiseless.training.patches import PatchSource, make_batch
 from noiseless.training.run import Listener, run_training
 from noiseless.training.state import Status
 
@@ -145,10 +148,19 @@ def test_a_budget_in_minutes_is_spent_once_over_resumptions(data: DataConfig, tm
     assert rates[-1] < 0.02 * config.training.lr
 
 
-def test_stages_change_patch_and_batch(data: DataConfig, tmp_path: Path) -> None:
+def test_stages_change_patch_and_batch(data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = (Stage(0.0, 16, 4), Stage(0.5, 32, 2))
+    seen: dict[int, tuple[int, int]] = {}
+
+    def recorded(source: PatchSource, stage: Stage, seed: int, step: int, rows: slice) -> Batch:
+        made = make_batch(source, stage, seed, step, rows)
+        seen[step] = made.noisy.shape[-1], len(made.noisy)
+        return made
+
+    monkeypatch.setattr(loop, "make_batch", recorded)
     outcome = run_training(tiny_runs.config(data, {"stages": stages}, steps=10), tmp_path / "run")
     assert outcome.ending == "finished"
+    assert [size for _, size in sorted(seen.items())][:10] == [(16, 4)] * 5 + [(32, 2)] * 5
 
 
 def test_early_stopping_ends_a_run_that_gains_nothing(data: DataConfig, tmp_path: Path) -> None:

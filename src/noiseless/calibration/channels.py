@@ -82,7 +82,7 @@ BARE = 0.2
 have 0.36 and 0.41; noise of 15 and 29 was found in their letters."""
 
 STRAY = 1.5
-"""Distance from the middle of the range, in ranges, beyond which a pixel of an exposure does not count: a cosmic ray."""
+"""Distance from the middle of the range, in ranges, beyond which a pixel of an exposure does not count."""
 
 LEAST_VARIANCE = 1.001 * TINY
 """Variance up to which nothing was found: it is not smaller by calculation."""
@@ -179,18 +179,16 @@ def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
     Raises:
         DataError: the exposures are not of one scene.
     """
-    near = (np.abs(frames - 0.5) <= STRAY).all(axis=0)
+    near = np.all(np.abs(frames - 0.5) <= STRAY, axis=0)
     if not near.all():
-        frames, mask = frames.clip(0.5 - STRAY, 0.5 + STRAY), near if mask is None else near & mask
+        frames, mask = frames.clip(0.5 - STRAY, 0.5 + STRAY), near if mask is None else np.logical_and(near, mask)
     check_one_scene(frames)
-    low, high = float(frames.min()), float(frames.max())
-    ends = find_limits((frames - low) / np.float32(high - low)) if low < high else NOWHERE
-    limits = (low if math.isfinite(ends[0]) else -math.inf, high if math.isfinite(ends[1]) else math.inf)
+    limits = find_limits(frames)
     differences = [(one - other) / np.float32(math.sqrt(2)) for one, other in zip(frames[1:], frames[:-1], strict=True)]
     rows, columns = stripe_level(differences[0])
     defects = _Defects(rows, columns, 0.0, _shares_at_ends(frames, limits))
     fit = fit_exposures(frames, limits, rounding_step(frames), mask)
-    if fit is None or low == high:
+    if fit is None or frames.min() == frames.max():
         return _untold(defects)
     blocks = take_blocks(differences, NOWHERE, mask)
     texture = measure_texture(blocks, np.full_like(blocks.energies, _finest(differences) + NOTHING))
@@ -209,7 +207,7 @@ def _repaired(planes: Sequence[np.ndarray]) -> tuple[list[np.ndarray], _Defects]
     impulses = [find_impulses(plane) for plane in planes]
     lost = float(np.mean([each.amount for each in impulses]))
     repaired = [without_impulses(plane, each.places) for plane, each in zip(planes, impulses, strict=True)]
-    ends = np.mean([_ends(plane) for plane in repaired], axis=0)
+    ends = np.mean([_shares_at_ends(plane, find_limits(plane)) for plane in repaired], axis=0)
     levels = np.array([stripe_level(plane) for plane in repaired])
     rows, columns = (float(level) if (levels[:, axis] > 0).mean() > 0.5 else 0.0 for axis, level in _medians(levels))
     if rows or columns:
@@ -219,16 +217,6 @@ def _repaired(planes: Sequence[np.ndarray]) -> tuple[list[np.ndarray], _Defects]
 
 def _medians(levels: np.ndarray) -> list[tuple[int, float]]:
     return list(enumerate(median(levels.T).tolist()))
-
-
-def _ends(plane: np.ndarray) -> tuple[float, float]:
-    low, high = float(plane.min()), float(plane.max())
-    if low == high:
-        return 0.0, 0.0
-    ends = find_limits((plane - low) / np.float32(high - low))
-    return _shares_at_ends(
-        plane, (low if math.isfinite(ends[0]) else -math.inf, high if math.isfinite(ends[1]) else math.inf)
-    )
 
 
 def _shares_at_ends(plane: np.ndarray, limits: tuple[float, float]) -> tuple[float, float]:

@@ -28,6 +28,7 @@ from noiseless.calibration.patches import (
     FEWEST_PATCHES,
     FLAT,
     HIGH,
+    MOST_PATCHES,
     NOWHERE,
     SIDE,
     Patches,
@@ -43,7 +44,6 @@ from noiseless.calibration.patches import (
 )
 from noiseless.noise.clip import censored_moments
 
-MOST_PATCHES = 160_000
 BINS = 16
 FEWEST_IN_BIN = 60
 ROUNDS = 8
@@ -66,14 +66,12 @@ class Samples:
         tiles: (n,), number of the part of an image that each patch lies in, from 0.
         limits: where values are clipped; infinite where they are not.
         step: distance between the levels of rounded values, 0 where there are none.
-        drawn: number of images that were drawn, not taken: several areas of a single value.
     """
 
     patches: Patches
     tiles: np.ndarray
     limits: tuple[float, float]
     step: float
-    drawn: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,13 +111,11 @@ def take_samples(planes: Sequence[np.ndarray], mask: np.ndarray | None = None) -
     found = [part for part in parts if part is not None]
     if not found:
         none = Patches(np.empty(0), np.empty(0), np.empty(0), np.empty((0, HIGH)))
-        return Samples(none, np.empty(0, np.int64), NOWHERE, 0.0, len(parts) - len(found))
+        return Samples(none, np.empty(0, np.int64), NOWHERE, 0.0)
     patches = Patches(*(np.concatenate([getattr(part.patches, name) for part in found]) for name in _FIELDS))
-    offsets = np.cumsum([0, *(TILES**2 for _ in found[1:])])
-    tiles = np.concatenate([part.tiles + offset for part, offset in zip(found, offsets, strict=True)])
-    tiles = tiles if len(found) == 1 else tiles * TILES**2 // (len(found) * TILES**2)
+    tiles = np.concatenate([part.tiles + TILES**2 * number for number, part in enumerate(found)]) // len(found)
     limits = _joined([part.limits for part in found])
-    return Samples(patches, tiles, limits, min(part.step for part in found), len(parts) - len(found))
+    return Samples(patches, tiles, limits, min(part.step for part in found))
 
 
 _FIELDS = ("means", "clipped", "low", "high")
@@ -127,11 +123,9 @@ _FIELDS = ("means", "clipped", "low", "high")
 
 def _sample(plane: np.ndarray, most: int, mask: np.ndarray | None) -> Samples | None:
     """Patches of one image; None where it was drawn or is constant."""
-    low, high = float(plane.min()), float(plane.max())
-    if low == high:
+    if plane.min() == plane.max():
         return None
-    ends = find_limits((plane - low) / np.float32(high - low))
-    limits = (low if math.isfinite(ends[0]) else -math.inf, high if math.isfinite(ends[1]) else math.inf)
+    limits = find_limits(plane)
     frames = still_values(plane, limits)
     if len(frames) > 1:
         return None

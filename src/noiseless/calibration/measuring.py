@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -304,4 +303,4 @@ def _is_wide_somewhere(measured: Measured) -> bool:
 
 def _far_apart(interval: Interval, middle: float) -> bool:
     low, high = interval
-    return math.isfinite(high) and high - low > 2 * WIDE * max(middle, 1e-9)
+    return high - low > 2 * WIDE * max(middle, 1e-9)

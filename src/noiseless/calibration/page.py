@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from noiseless._version import __version__
 from noiseless.calibration.report import Calibration, Channel
-from noiseless.io.atomic import replacing
+from noiseless.io.atomic import write_text
 
 WIDTH, HEIGHT, MARGIN = 580, 320, 66
 COLOURS = {1: ("#555",), 3: ("#c33", "#2a7f3b", "#2b5fc0")}
@@ -34,14 +33,11 @@ def write_page(found: Calibration, path: str | Path, *, title: str = "The noise 
     Raises:
         OutputError: it cannot be written.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in found.lines())
     drawings = [_curve_drawing(found.channels), _correlation_drawing(found.channels)]
     body = f"<h1>{html.escape(title)}</h1><ul>{lines}</ul>{''.join(drawings)}<p>Made by noiseless {__version__}.</p>"
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-    with replacing(target) as file:
-        file.write(f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'.encode())
+    write_text(path, f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n')
 
 
 def _curve_drawing(channels: Sequence[Channel]) -> str:
@@ -96,7 +92,7 @@ def _frame(left: float, right: float, bottom: float, top: float, across: str, up
 
 
 def _place(x: float, y: float, right: float, top: float) -> tuple[float, float]:
-    height = max(0.0, min(y / top if math.isfinite(y) else 1.0, 1.05))
+    height = max(0.0, min(y / top, 1.05))
     return MARGIN + x / right * (WIDTH - MARGIN - 12), HEIGHT - MARGIN - height * (HEIGHT - MARGIN - 12)
 
 

@@ -146,11 +146,14 @@ def median(values: np.ndarray) -> np.ndarray:
 
 
 def find_limits(plane: np.ndarray) -> tuple[float, float]:
-    """Where the values, scaled to [0, 1], are clipped; infinite where they are not."""
+    """The smallest and the largest value, where so many pixels have them that they are clipped; else infinite."""
+    low, high = float(plane.min()), float(plane.max())
+    if low == high:
+        return NOWHERE
     enough = max(SATURATED * plane.size, 4)
     return (
-        0.0 if np.count_nonzero(plane == 0) >= enough else -math.inf,
-        1.0 if np.count_nonzero(plane == 1) >= enough else math.inf,
+        low if np.count_nonzero(plane == low) >= enough else -math.inf,
+        high if np.count_nonzero(plane == high) >= enough else math.inf,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -195,7 +194,7 @@ def _channel_lines(channel: Channel, kind: str, taken: float | None) -> list[str
 
 
 def _on_255(sigma: float) -> str:
-    return f"{255 * sigma:.3g}" if math.isfinite(sigma) else "unknown"
+    return f"{255 * sigma:.3g}"
 
 
 def _range_255(interval: Interval) -> str:

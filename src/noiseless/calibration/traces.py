@@ -14,6 +14,9 @@ import numpy as np
 from noiseless.calibration.patches import median
 
 BLOCK = 8
+BORDER = BLOCK - 2
+"""Place of the border of blocks among the third differences, whose middle lies one and a half pixels further on."""
+
 MOST_LINES = 512
 GRID = 1.08
 """Mean step across a border of blocks over that within, from which the grid is seen."""
@@ -22,8 +25,8 @@ PEAK = 12.0
 """Height of a peak in the spectrum of the second derivative over what is around it."""
 
 LEAST_PERIOD = 64
-FROM, TO = 0.03, 0.47
-"""Frequencies, in cycles a pixel, among which a peak is looked for."""
+FROM = 0.03
+"""Frequency, in cycles a pixel, from which a peak is looked for."""
 
 
 def jpeg_grid(plane: np.ndarray) -> bool:
@@ -32,15 +35,15 @@ def jpeg_grid(plane: np.ndarray) -> bool:
 
 
 def enlargement(plane: np.ndarray) -> float | None:
-    """By how much an image was enlarged, from 1 to 2, as far as that can be seen; None where it was not.
+    """By how much an image was enlarged, from 1 to 2, as far as that can be seen; None where it cannot.
 
-    Whole factors leave the same trace as many others: 2 stands for any of them.
+    A larger factor is seen as one below 2 that leaves the same trace: 3 as 1.5. Not seen are factors whose trace lies
+    where JPEG's may (8/7, 4/3, 8/5), and 2: between two pixels, half a pixel from both, every new one is alike.
     """
     down, across = (_peak(_lines(each)) for each in (plane, plane.T))
     if down is None or across is None or abs(down - across) > 0.01:
         return None
-    frequency = (down + across) / 2
-    return float(1 / (1 - frequency)) if frequency < 0.5 else 2.0
+    return 2 / (2 - down - across)
 
 
 def _lines(plane: np.ndarray) -> np.ndarray:
@@ -48,30 +51,26 @@ def _lines(plane: np.ndarray) -> np.ndarray:
 
 
 def _grid_strength(lines: np.ndarray) -> float:
-    """Steps at the phase of largest steps over the median of the others, in both halves of the image."""
+    """Steps at every eighth line over the median of the others, in the half of the image that has less."""
     if len(lines) < 2 or lines.shape[1] < 8 * BLOCK:  # there are no two halves
         return 0.0
-    bend = np.abs(
-        lines[:, 1:-2] - lines[:, :-3] - (lines[:, 2:-1] - lines[:, 1:-2]) * 2 + lines[:, 3:] - lines[:, 2:-1]
-    )
+    bend = np.abs(np.diff(lines, 3, axis=1))
     strengths = []
     for half in np.array_split(np.minimum(bend, np.quantile(bend, 0.9)), 2):
         steps = half.mean(axis=0)
         usable = steps[: len(steps) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=0)
-        place = (BLOCK - 2) % BLOCK
-        others = np.delete(usable, place)
-        strengths.append(float(usable[place] / max(float(median(others)), 1e-12)))
+        others = np.delete(usable, BORDER)
+        strengths.append(float(usable[BORDER] / max(float(median(others)), 1e-12)))
     return min(strengths)
 
 
 def _peak(lines: np.ndarray) -> float | None:
     if lines.shape[1] < LEAST_PERIOD:
         return None
-    second = np.abs(2 * lines[:, 1:-1] - lines[:, :-2] - lines[:, 2:]).mean(axis=0)
+    second = np.abs(np.diff(lines, 2, axis=1)).mean(axis=0)
     spectrum = np.abs(np.fft.rfft((second - second.mean()) * np.hanning(len(second))))
     frequencies = np.fft.rfftfreq(len(second))
-    usable = (frequencies > FROM) & (frequencies < TO + 0.04)
-    usable &= np.abs(frequencies * BLOCK - np.rint(frequencies * BLOCK)) > 0.03
+    usable = (frequencies > FROM) & (np.abs(frequencies * BLOCK - np.rint(frequencies * BLOCK)) > 0.03)
     if not usable.any():
         return None
     place = int(np.argmax(np.where(usable, spectrum, 0)))

@@ -158,12 +158,12 @@ def _history(models: list[str], file: str, options: dict[str, Any], json: str | 
 
     tasks = read_tasks(file)
     say_left_out(left_out([path for task in tasks for path in (*task.clean, *task.pairs)], recursive=True))
-    with progress("Measuring", len(tasks) * len(models)) as step:
-        counts: dict[str, int] = {}
+    counts = [len(_source(list(task.clean), task.pairs or None, None)) for task in tasks]
+    images = sum(min(count, options["limit"] or count) for count in counts)
+    with progress("Measuring", images * len(models)) as step:
 
         def watch(name: str, *result: object) -> None:
-            counts[name] = counts.get(name, 0) + 1
-            step(0, note=f"{name}, image {counts[name]}")
+            step(1, note=name)
 
         made = measure_history(models, tasks, watch=watch, **options)
     print("\n".join(["", *text_table(made.rows()), "", *made.lines()]))
@@ -223,7 +223,7 @@ def _leave_out(made: Estimates) -> int:
     return max((error.exit_code for error in made.left_out.values()), default=0)
 
 
-def _source(clean: list[str], pairs: tuple[str, str] | None, span: tuple[float, float] | None) -> Source:
+def _source(clean: list[str], pairs: tuple[str, ...] | None, span: tuple[float, float] | None) -> Source:
     from noiseless.data import CleanImages
     from noiseless.data import Pairs as PairsOfImages
 

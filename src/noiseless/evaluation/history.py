@@ -22,7 +22,7 @@ from typing import Any
 
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.evaluation.evaluate import Watch, evaluate
-from noiseless.evaluation.report import Report, heading, shown
+from noiseless.evaluation.report import LOWER_IS_BETTER, Report, heading, shown
 from noiseless.io.atomic import write_text
 
 KEYS = ("clean", "pairs", "noise")
@@ -79,11 +79,12 @@ class History:
 
     @property
     def forgetting(self) -> list[float]:
-        """At each stage, the mean over the tasks of what the best stage so far had more; 0 where nothing was lost.
+        """At each stage, the mean over the tasks of how far the best stage so far was ahead; 0 where nothing was lost.
 
         After Chaudhry et al., "Riemannian Walk for Incremental Learning", 2018.
         """
-        lost = [[max(row[: stage + 1]) - row[stage] for stage in range(len(row))] for row in self.values]
+        best = min if self.metric in LOWER_IS_BETTER else max
+        lost = [[abs(best(row[: stage + 1]) - row[stage]) for stage in range(len(row))] for row in self.values]
         return [sum(column) / len(column) for column in zip(*lost, strict=True)]
 
     def rows(self) -> list[list[str]]:

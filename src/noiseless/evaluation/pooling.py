@@ -94,8 +94,13 @@ def _half(interval: Interval) -> float:
 
 
 def _line(channels: Sequence[Channel]) -> tuple[float, float]:
-    """Gain and read noise: the line through the medians of the curves of images, whose relative errors are alike."""
-    points = list(zip(*(each.curve for each in channels), strict=True))
+    """Gain and read noise: the line through the medians of the curves of images, whose relative errors are alike.
+
+    No noise where nothing was found in any of them, as in a channel that is black.
+    """
+    points = list(zip(*(each.curve for each in channels if each.curve), strict=True))
+    if not points:
+        return 0.0, 0.0
     values = np.array([each[0].value for each in points])
     sigmas = [_median([point.sigma for point in each], [point.interval for point in each]) for each in points]
     variances = np.maximum(np.square(sigmas), TINY)

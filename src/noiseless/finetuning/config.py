@@ -10,7 +10,7 @@ from noiseless import tables
 from noiseless.errors import UnknownNameError
 from noiseless.training.config import (
     COUNT,
-    POSITIVE,
+    NOT_NEGATIVE,
     RunConfig,
     TrainingConfig,
     check_ranges,
@@ -60,7 +60,7 @@ class MethodConfig:
         check_ranges(self, {"rank": COUNT}, "method.")
 
 
-KEEP_RANGES = {"strength": POSITIVE, "batch_size": COUNT, "batches": COUNT, "most_lost": POSITIVE}
+KEEP_RANGES = {"strength": NOT_NEGATIVE, "batch_size": COUNT, "batches": COUNT, "most_lost": NOT_NEGATIVE}
 
 
 @dataclass(frozen=True)

@@ -19,17 +19,23 @@ STEPS = 2
 """Of the attack on a batch where its text does not say."""
 
 
-def check_adversarial(spec: str, objective: str) -> None:
-    """See that an attack parses and the objective has clean images to attack towards.
+def check_adversarial(spec: str, objective: str, *, referenced: bool) -> None:
+    """See that an attack parses and there are clean images to attack towards.
+
+    Args:
+        spec: of the attack; empty for none.
+        objective: its name, or ``auto``.
+        referenced: whether all images have a clean side.
 
     Raises:
         SpecError: it does not parse.
-        ConfigError: an objective without clean images.
+        ConfigError: images or an objective without a clean side.
     """
     if spec:
         Attack.parse(spec)
-        if objective not in ("auto", *REFERENCED):
-            raise ConfigError("adversarial training needs clean images", got=f"objective {objective}")
+        if not referenced or objective not in ("auto", *REFERENCED):
+            got = f"objective {objective}" if referenced else "images without a clean side"
+            raise ConfigError("adversarial training needs clean images", got=got)
 
 
 def hardened(

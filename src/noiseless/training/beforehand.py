@@ -63,7 +63,8 @@ def check_settings(config: RunConfig) -> None:
         if name not in (*known, *beside):
             raise UnknownNameError(kind, name, known)
     losses.parse(config.loss)
-    check_adversarial(config.adversarial, config.objective)
+    referenced = not (config.data.noisy or config.data.noisy_pairs)
+    check_adversarial(config.adversarial, config.objective, referenced=referenced)
     for spec in (config.noise, config.told):
         if spec not in ("", "auto", MEASURED):
             parse(spec)

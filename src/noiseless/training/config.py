@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import tomllib
@@ -22,7 +23,7 @@ Config = TypeVar("Config", bound="DataclassInstance")
 Precision = Literal["auto", "float32", "bf16"]
 
 SHARE = (0.0, 1.0)
-POSITIVE = (0.0, math.inf)
+NOT_NEGATIVE = (0.0, math.inf)
 COUNT = (1.0, math.inf)
 
 
@@ -72,23 +73,24 @@ class Stage:
 TRAINING_RANGES = {
     "batch_size": COUNT,
     "patch_size": COUNT,
-    "lr": POSITIVE,
-    "weight_decay": POSITIVE,
+    "lr": NOT_NEGATIVE,
+    "weight_decay": NOT_NEGATIVE,
     "momentum": SHARE,
     "warmup": SHARE,
     "final_lr": SHARE,
     "decay": SHARE,
     "ema": SHARE,
-    "clip_norm": POSITIVE,
-    "validations": POSITIVE,
+    "clip_norm": NOT_NEGATIVE,
+    "validations": NOT_NEGATIVE,
     "validation_size": COUNT,
-    "early_stopping": POSITIVE,
+    "early_stopping": NOT_NEGATIVE,
+    "plateau_patience": COUNT,
     "checkpoint_every": COUNT,
     "rescale": SHARE,
     "mixup": SHARE,
     "tone": SHARE,
     "told_error": SHARE,
-    "told_spread": POSITIVE,
+    "told_spread": NOT_NEGATIVE,
     "paired": SHARE,
 }
 
@@ -254,7 +256,7 @@ class RunConfig:
     training: TrainingConfig = TrainingConfig()
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"seed": POSITIVE})
+        check_ranges(self, {"seed": NOT_NEGATIVE})
 
 
 UNREFERENCED_LOSS = "mse"
@@ -405,14 +407,12 @@ def write_toml(mapping: Mapping[str, Any]) -> str:
     """Nested plain data as TOML text: plain keys first, then one table for each nested mapping."""
 
     def text(value: Any) -> str:
-        if isinstance(value, bool):
-            return "true" if value else "false"
+        if isinstance(value, bool | str):
+            return json.dumps(value, ensure_ascii=False)  # TOML writes both alike
         if isinstance(value, Mapping):
             return "{ " + ", ".join(f"{key} = {text(item)}" for key, item in value.items()) + " }"
         if isinstance(value, list | tuple):
             return "[" + ", ".join(text(item) for item in value) + "]"
-        if isinstance(value, str):
-            return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return repr(value)
 
     plain = [f"{key} = {text(value)}" for key, value in mapping.items() if not isinstance(value, Mapping)]

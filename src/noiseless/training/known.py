@@ -129,7 +129,9 @@ def _correlation(residual: np.ndarray) -> np.ndarray:
 
 
 def _tails(residual: np.ndarray) -> float:
-    return float((residual**4).mean() / max(float((residual**2).mean()) ** 2, 1e-30)) - 3
+    """The largest excess kurtosis of a channel."""
+    fourth, second = ((residual**power).mean(axis=(-2, -1)) for power in (4, 2))
+    return float((fourth / np.maximum(second**2, 1e-30)).max()) - 3
 
 
 def _kernel(correlation: np.ndarray) -> np.ndarray:

@@ -97,7 +97,7 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
     frames = images.neighbours()
     ratios = [_difference(one, other, noise) for one, other in frames]
     ratio = float(np.median(ratios)) if ratios else None
-    situation = Situation(noise, len(noisy), views="noisy-again" in images.train, frames=ratio)
+    situation = Situation(noise, views="noisy-again" in images.train, frames=ratio)
     wanted = _wanted(config.objective, images)
     name, why = choose(situation) if wanted == "auto" else (wanted, "")
     if name == "noise2noise" and not situation.views and ratio is None:

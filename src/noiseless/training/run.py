@@ -268,18 +268,18 @@ def _objective(config: RunConfig, plan: Plan) -> Objective:
 
 def patch_source(config: RunConfig, images: TrainingImages, spec: NetworkSpec, plan: Plan) -> PatchSource:
     """Where patches come from: pairs where there are any, else clean images and the noise, or noisy images alone."""
-    training, views = config.training, images.train
     if config.told != MEASURED:  # what is told of all alike names none of them
-        training = replace(training, told_spread=0.0)
+        config = replace(config, training=replace(config.training, told_spread=0.0))
+    training, views = config.training, images.train
     if "noisy" not in views:
         if not config.noise:
             raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
         return CleanPatches(views["clean"], parse(config.noise), spec.channels, training)
-    levels = pair_levels(views["noisy"], spec, config.told)
     alone = _alone(images, spec, plan, config) if len(images.alone) else None
     if len(views) == 1:
         assert alone is not None
         return alone
+    levels = pair_levels(views["noisy"], spec, config.told)
     _, target = views.values()
     pairs = PairPatches(views["noisy"], target, spec.channels, training, levels, referenced=images.referenced)
     return pairs if alone is None else MixedPatches(pairs, alone, training.paired)

@@ -113,7 +113,7 @@ class Hooks:
     Attributes:
         validate: scores the averaged network.
         save: writes the averaged network as the bundle ``best`` or ``last``.
-        log: takes a status about once a second.
+        log: takes a status every few steps.
         scored: takes the scores of a validation.
     """
 

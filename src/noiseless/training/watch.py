@@ -72,10 +72,9 @@ class Watch:
         self._examples = _examples(config, images, self._spec, plan)
         self._plain = adaptation.merged(run.average)
         self._writer = BundleWriter(self._plain)
-        self._first = build_network(config).to(run.fabric.device)
         look = self.estimated and starts_from_weights(config) and not plan.guessed
         self._seen = _seen(config, images, self._spec, plan) if look else []
-        self._rival = Rival(self._score(self._first), self._score(self._first, self._seen)) if self._seen else None
+        self._rival = self._first_scored() if self._seen else None
         self._tracker = Tracker(run.folder, to_mapping(config), wandb=config.training.wandb)
 
     def __enter__(self) -> Self:
@@ -98,12 +97,21 @@ class Watch:
             if self._adaptation is NO_ADAPTATION or progress.best > progress.start:
                 self._save(self._run.average, "best")  # a run that gains nothing leaves what it started from
 
+    def _first_scored(self) -> Rival:
+        first = self._first()
+        return Rival(self._score(first), self._score(first, self._seen))
+
     def _score_before(self) -> tuple[float, float]:
-        measured = replace(self._config, told=MEASURED)
-        alike = self._config == measured
-        before = self._examples if alike else _examples(measured, self._images, self._spec, self._plan)
-        now = self._rival.unseen if self._rival else self._score(self._first)
-        return self._score(self._first, before).psnr, now.psnr
+        first = self._first()
+        now = (self._rival.unseen if self._rival else self._score(first)).psnr
+        if self._config.told == MEASURED:
+            return now, now
+        measured = _examples(replace(self._config, told=MEASURED), self._images, self._spec, self._plan)
+        return self._score(first, measured).psnr, now
+
+    def _first(self) -> nn.Module:
+        """The network as the run began with it."""
+        return build_network(self._config).to(self._run.fabric.device)
 
     def _score(self, network: nn.Module, examples: list[Example] | None = None) -> Scores:
         bf16 = self._config.training.precision == "bf16"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from noiseless.errors import ConfigError
 from noiseless.networks import spec_of
 from noiseless.training.known import KnownNoise
 
@@ -45,6 +46,17 @@ def sides_of(network: nn.Module) -> int:
 
 
 def fitting(image: Tensor, multiple: int) -> Tensor:
-    """The image (B, C, H, W), cut to a multiple of what the network takes."""
+    """The image (B, C, H, W), cut to a multiple of what the network takes.
+
+    Raises:
+        ConfigError: nothing would be left.
+    """
     height, width = (side // multiple * multiple for side in image.shape[-2:])
+    if not height or not width:
+        raise ConfigError(
+            "patches are too small to be taken apart",
+            got=f"{min(image.shape[-2:])} pixels, taken apart",
+            expected=f"{multiple} or more",
+            fix="Raise training.patch_size, or take images that are larger, or another objective.",
+        )
     return image[..., :height, :width]

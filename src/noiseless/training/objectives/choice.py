@@ -35,13 +35,11 @@ class Situation:
 
     Attributes:
         noise: of the images.
-        count: of noisy images.
         views: whether each scene has two noisy views.
         frames: how much neighbouring planes or frames differ, over what noise explains; ``None`` without such.
     """
 
     noise: KnownNoise
-    count: int
     views: bool = False
     frames: float | None = None
 
