@@ -226,8 +226,43 @@ def test_exposures_of_different_scenes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the same in every value"):
         estimate("color-nano", copies)
     smaller = NoisyPairs.find(tmp_path / "a", save(tmp_path / "c", [images[0][:, :64]]))
-    with pytest.raises(DataError, match="differ in size"):
+    with pytest.raises(DataError, match="differ in channels, height or width"):
         estimate("color-nano", smaller)
+
+
+def test_a_cosmic_ray_in_one_exposure_changes_little(tmp_path: Path) -> None:
+    (clean,), made = crops(1), []
+    for name, value in (("plain", None), ("struck", 60_000.0)):
+        first, second = (noisy_versions([clean], "gaussian:15", seed)[0] for seed in (1, 2))
+        if value:
+            second[:, 30, 40] = value
+        (tmp_path / name).mkdir()
+        source = NoisyPairs.find(save(tmp_path / name / "a", [first]), save(tmp_path / name / "b", [second]))
+        source = NoisyPairs(source.items, data_range=(0.0, 1.0))
+        made.append(estimate("color-nano", source, noise="gaussian:15").mean("color-nano")[0])
+    assert made[1] == pytest.approx(made[0], abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "spec", ["gaussian:5+stripes:sigma=0.05,axis=columns", "gaussian:5+salt-and-pepper:amount=0.08"]
+)
+def test_nothing_is_said_where_much_of_the_noise_has_no_formula(spec: str, tmp_path: Path) -> None:
+    source = NoisyImages.find(save(tmp_path / "noisy", noisy_versions(crops(1, 192), spec)))
+    with pytest.raises(DataError, match="Stein's formula does not count"):
+        estimate("color-nano", source)
+
+
+def test_nothing_is_estimated_without_noise(tmp_path: Path) -> None:
+    source = NoisyImages.find(save(tmp_path / "noisy", noisy_versions(crops(1), "gaussian:15")))
+    with pytest.raises(ConfigError, match="nothing is estimated without noise"):
+        estimate("identity", source, noise="gaussian:0")
+
+
+def test_noise_that_is_said_to_be_far_too_strong_is_contradicted(tmp_path: Path) -> None:
+    """The estimated error was below zero, and called 100 dB or more."""
+    source = NoisyImages.find(save(tmp_path / "noisy", noisy_versions(crops(1), "gaussian:5")))
+    with pytest.raises(DataError, match="less than its noise can have is left"):
+        estimate("median", source, noise="gaussian:50")
 
 
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
@@ -242,7 +277,7 @@ def test_nothing_is_said_of_a_photograph_whose_noise_is_a_guess(tmp_path: Path) 
     source = NoisyImages.find(save(tmp_path / "developed", [photograph]))
     with pytest.raises(DataError, match=r"nothing can be said of .*0\.tif: .* can only be guessed.*--noisy-pairs"):
         estimate("color-nano", source)
-    given = estimate("color-nano", source, noise="gaussian:3").models["color-nano"][0]
+    given = estimate("color-nano", source, noise="correlated:sigma=0.02,length=2").models["color-nano"][0]
     assert np.isfinite(given.psnr)
 
 
@@ -251,7 +286,7 @@ def test_camera_raw_is_a_developed_photograph(tmp_path: Path) -> None:
     pytest.importorskip("rawpy", reason="needs the [raw] extra")
     (raw := tmp_path / "raw").mkdir()
     for number in range(2):
-        sensor = np.random.default_rng(number).normal(np.linspace(300, 1600, 128), 10, (128, 128))
+        sensor = np.random.default_rng(number).normal(900, 10, (128, 128))
         (raw / f"{number}.dng").write_bytes(dng(sensor.astype(np.uint16)))
     seen = NoisyImages.find(raw).items[0].views[0].read()[0].astype(np.float32) / 65535
     assert know(seen, "auto").noise.variance(seen).mean() > 0

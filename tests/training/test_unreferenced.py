@@ -26,6 +26,7 @@ from noiseless.noise import Noise, parse
 from noiseless.training import objectives
 from noiseless.training.config import DataConfig, RunConfig, Stage
 from noiseless.training.found import find_noise
+from noiseless.training.frames import difference, one_scene
 from noiseless.training.known import KnownNoise
 from noiseless.training.patches import NoisyPatches, make_batch
 from noiseless.training.run import Listener, Outcome, run_training
@@ -221,7 +222,7 @@ def test_numbered_frames_are_views_of_one_scene_but_at_a_cut(tmp_path: Path) -> 
     data = numbered(tmp_path, tiny_runs.pictures(2, seed=1), of_each=8)
     outcome, said = run(tmp_path, settings(data, "auto", steps=80))
     assert any("noise2noise, since neighbouring planes or frames differ by no more than" in line for line in said)
-    (line,) = [line for line in said if line.endswith("are second views")]
+    (line,) = [line for line in said if line.startswith("learned from")]
     learned, found = (int(word) for word in line.split() if word.isdigit())
     assert 0 < learned == found - 1
     assert outcome.psnr > outcome.noisy_psnr + 2
@@ -230,6 +231,54 @@ def test_numbered_frames_are_views_of_one_scene_but_at_a_cut(tmp_path: Path) -> 
 def test_numbered_photographs_of_many_scenes_are_no_frames(tmp_path: Path) -> None:
     _, said = run(tmp_path, settings(numbered(tmp_path, tiny_runs.pictures(5, seed=1), of_each=1), "auto", steps=2))
     assert any("objective: recorrupted" in line for line in said)
+
+
+def test_frames_in_which_small_things_move_show_no_one_scene() -> None:
+    """Five spots of five standard deviations, elsewhere in each frame: their mean square hardly shows."""
+    generator, noise = np.random.default_rng(0), KnownNoise.of(parse("gaussian:15"), 1)
+    frames = np.full((2, 1, 160, 160), 0.15, np.float32)
+    down, across = np.mgrid[:160, :160]
+    for number, top, left in np.column_stack([np.arange(10) % 2, generator.integers(10, 150, (10, 2))]):
+        frames[number, 0] += 0.3 * np.exp(-((down - top) ** 2 + (across - left) ** 2) / 8).astype(np.float32)
+    still = np.stack([frames[0], frames[0]]) + 15 / 255 * generator.standard_normal(frames.shape, np.float32)
+    moved = frames + 15 / 255 * generator.standard_normal(frames.shape, np.float32)
+    assert one_scene(difference(*still, noise))
+    assert not one_scene(difference(*moved, noise))
+
+
+@pytest.mark.parametrize(
+    "spec", ["gaussian:25", "poisson-gaussian:gain=0.05,read=0.001", "correlated:sigma=0.1,length=1.5"]
+)
+def test_noise_alone_leaves_frames_of_one_scene(spec: str) -> None:
+    noise = KnownNoise.of(parse(spec), 1)
+    for seed, scene in enumerate(tiny_runs.pictures(5, seed=1, size=256)):
+        one, other = (parse(spec).sample(unit(scene), np.random.default_rng([seed, view])) for view in range(2))
+        assert one_scene(difference(one, other, noise)), difference(one, other, noise)
+
+
+def test_copies_and_shared_noise_make_no_second_views() -> None:
+    generator, noise = np.random.default_rng(0), KnownNoise.of(parse("gaussian:15"), 1)
+    scene = unit(tiny_runs.pictures(1, seed=1)[0])
+    shared = scene + 0.055 * generator.standard_normal(scene.shape, np.float32)
+    again = [shared + 0.02 * generator.standard_normal(scene.shape, np.float32) for _ in range(2)]
+    assert not one_scene(difference(*again, noise))
+    assert difference(shared, shared, noise) == 0
+
+
+def test_a_level_that_is_none_or_many_is_refused_before_noisy_images_are_read(tmp_path: Path) -> None:
+    data = DataConfig(noisy=(str(tmp_path),))
+    for spec, match in (("gaussian:0-55", "a range is no noise level"), ("gaussian:0", "noisy images have noise")):
+        with pytest.raises(ConfigError, match=match):
+            run(tmp_path, replace(settings(data, "auto"), noise=spec))
+
+
+def test_views_of_unequal_channels_are_named(tmp_path: Path) -> None:
+    scenes = [unit(scene) for scene in tiny_runs.pictures(4, seed=1)]
+    write_store(tmp_path / "a", [(f"{n}", scene, {}) for n, scene in enumerate(scenes)])
+    write_store(tmp_path / "b", [(f"{n}", np.repeat(scene, 3, axis=0), {}) for n, scene in enumerate(scenes)])
+    data = DataConfig(noisy_pairs=(str(tmp_path / "a"), str(tmp_path / "b")))
+    with pytest.raises(DataError, match="two views of a scene are of one shape"):
+        run(tmp_path, settings(data, "noise2noise", steps=1))
 
 
 @pytest.mark.parametrize(("channels", "bits"), [(2, 8), (5, 16), (4, 32)])
@@ -450,3 +499,11 @@ def test_a_few_impulses_in_correlated_noise_are_texture() -> None:
     named = [find_noise([parse(spec).sample(each, generator) for each in clean], 3).noise.spec for spec in (few, many)]
     assert "salt-and-pepper" not in named[0]
     assert "salt-and-pepper" in named[1]
+
+
+def test_the_noise_of_tiny_images_is_found() -> None:
+    """Their blocks were of unequal sizes, or of none."""
+    noisy = [
+        0.5 + 0.1 * np.random.default_rng(side).standard_normal((3, side, side), np.float32) for side in (1, 2, 9, 40)
+    ]
+    assert np.isfinite(find_noise(noisy, 3).between_channels).all()

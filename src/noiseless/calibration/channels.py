@@ -11,8 +11,8 @@ import numpy as np
 
 from noiseless.calibration.bands import Bands, measure_bands
 from noiseless.calibration.curve import Fit, fit_curve, no_fit, take_samples
-from noiseless.calibration.doubt import curve, gain_interval, jackknife, level_interval, read_interval
-from noiseless.calibration.exposures import check_one_scene, fit_exposures
+from noiseless.calibration.doubt import SURE, curve, gain_interval, jackknife, level_interval, read_interval
+from noiseless.calibration.exposures import STRAY, check_one_scene, fit_exposures
 from noiseless.calibration.impulses import find_impulses, without_impulses
 from noiseless.calibration.lines import TINY
 from noiseless.calibration.patches import FEWEST_PATCHES, NOWHERE, find_limits, median, rounding_step
@@ -69,7 +69,7 @@ CERTAIN = 3.0
 """Standard errors that the gain must exceed."""
 
 OFFSET = 5.0
-"""Standard errors that the gain must exceed for a black level to be told."""
+"""Standard errors by chance alone that the gain must exceed for a black level to be told."""
 
 SLOPE = 0.05
 """Share of the variance that must change between dark and bright."""
@@ -80,9 +80,6 @@ LOOSE = (0.6, 1.6)
 BARE = 0.2
 """Share of blocks of a single value from which that speaks against noise, where nothing else is flat. Screens of text
 have 0.36 and 0.41; noise of 15 and 29 was found in their letters."""
-
-STRAY = 1.5
-"""Distance from the middle of the range, in ranges, beyond which a pixel of an exposure does not count."""
 
 LEAST_VARIANCE = 1.001 * TINY
 """Variance up to which nothing was found: it is not smaller by calculation."""
@@ -187,7 +184,13 @@ def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
     differences = [(one - other) / np.float32(math.sqrt(2)) for one, other in zip(frames[1:], frames[:-1], strict=True)]
     rows, columns = stripe_level(differences[0])
     defects = _Defects(rows, columns, 0.0, _shares_at_ends(frames, limits))
-    fit = fit_exposures(frames, limits, rounding_step(frames), mask)
+    step = rounding_step(frames)
+    if rows or columns:
+        inside = np.all((frames > limits[0]) & (frames < limits[1]), axis=0)
+        mask = inside if mask is None else np.logical_and(inside, mask)
+        frames = _steadied(frames, rows > 0, columns > 0)
+        differences = [(one - other) / np.float32(math.sqrt(2)) for one, other in zip(frames[1:], frames, strict=False)]
+    fit = fit_exposures(frames, limits, step, mask)
     if fit is None or frames.min() == frames.max():
         return _untold(defects)
     blocks = take_blocks(differences, NOWHERE, mask)
@@ -195,6 +198,15 @@ def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
     texture = None if texture is None else replace(texture, picture=0.0)  # there is no picture in a difference
     looks = _Looks(cache(partial(measure_bands, blocks)), cache(partial(measure_halved, differences, NOWHERE, mask)))
     return _measured(fit, texture, defects, looks, clipped=False, step=0.0)
+
+
+def _steadied(frames: np.ndarray, rows: bool, columns: bool) -> np.ndarray:
+    """Exposures less what whole rows or columns of each differ by from the mean of all."""
+    for moves, along in ((rows, -1), (columns, -2)):
+        if moves:
+            offsets = median(np.moveaxis(frames - frames.mean(axis=0), along, -1))
+            frames = frames - np.expand_dims(offsets, along).astype(np.float32)
+    return frames
 
 
 def _finest(differences: Sequence[np.ndarray]) -> float:
@@ -247,12 +259,12 @@ def _measured(
     developed = not over_all and _is_developed(texture, fit.level, step, looks)
     correlated = over_all or developed
     gain, read = fit.line.gain, math.sqrt(fit.line.floor)
-    gain_error = jackknife(fit.replicates[:, 0])
+    gain_error, gains = jackknife(fit.replicates[:, 0]), gain_interval(fit, clipped=clipped)
     channel = Channel(
         sigma=level,
         sigma_interval=(min(low, level), high),
         gain=gain,
-        gain_interval=gain_interval(fit, clipped=clipped),
+        gain_interval=gains,
         read=read,
         read_interval=read_interval(fit, clipped=clipped),
         curve=curve(fit, clipped=clipped),
@@ -266,7 +278,7 @@ def _measured(
         impulses=defects.impulses,
         clipped_low=defects.ends[0],
         clipped_high=defects.ends[1],
-        offset=_offset(fit) if gain > OFFSET * gain_error else 0.0,
+        offset=_offset(fit) if gain > max(OFFSET * gain_error, CERTAIN * (gains[1] - gain) / SURE) else 0.0,
         flat=fit.flat,
     )
     change = gain * (fit.span[1] - fit.span[0]) / max(fit.level, 1e-12)

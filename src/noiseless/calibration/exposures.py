@@ -24,6 +24,10 @@ MOST_STRUCTURE = 3.0
 """Power of the difference of two exposures in means of 8x8 pixels, over that of noise."""
 
 
+STRAY = 1.5
+"""Distance from the middle of the range, in ranges, beyond which a pixel is no part of the picture: a cosmic ray."""
+
+
 def fit_exposures(
     frames: np.ndarray, limits: tuple[float, float], step: float, mask: np.ndarray | None = None
 ) -> Fit | None:
@@ -70,10 +74,11 @@ def check_one_scene(frames: np.ndarray) -> None:
     """Raise DataError where exposures differ by more than noise does.
 
     Args:
-        frames: (N, H, W), at least two.
+        frames: (N, H, W), at least two, in [0, 1] units.
     """
     if len(frames) < 2:
         raise DataError("repeated exposures need at least two images of one scene", got=len(frames))
+    frames = frames.clip(0.5 - STRAY, 0.5 + STRAY)
     rows, columns = (size // COARSE * COARSE for size in frames.shape[1:])
     if min(rows, columns) < 2 * COARSE:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from noiseless.calibration.channels import Measured, measure_channel, measure_exposures
 from noiseless.calibration.exposures import check_no_copies
+from noiseless.calibration.magnitudes import magnitude_level
 from noiseless.calibration.patches import median
 from noiseless.calibration.report import Calibration, Interval
 from noiseless.calibration.traces import enlargement, jpeg_grid
@@ -58,6 +60,11 @@ LOWERED = "part of the noise may be texture, and its level is told low: see its 
 
 FARTHEST = 1e6
 """Values farther from 0, in [0, 1] units, are held to this: squares of what lies farther are lost in float32."""
+
+LOSSY = "JPEG took fine noise away: there may be more than was found, in coarser detail"
+
+MAGNITUDES = "dark areas hold the magnitudes of noise, as of MRI: it is Rician and moves their mean; say rician:sigma="
+"""A warning; the level follows."""
 
 FAR = f"some values lie {FARTHEST:,.0f} times the range away or more, as those of no picture: is data_range right?"
 """A warning."""
@@ -113,7 +120,14 @@ def examine(
     """Measure the noise in images and tell everything that was found. See `calibrate`."""
     opened = [_opened(each, channel_axis, data_range) for each in _listed(images)]
     planes = [plane for image in opened for plane in image.planes()]
-    return examine_planes(planes, exposures=exposures, mask=mask)
+    found = examine_planes(planes, exposures=exposures, mask=mask)
+    if found.kind in _WHITE and LOSSY not in found.warnings and any(map(_is_jpeg, opened)):
+        return replace(found, warnings=(*found.warnings, LOSSY))
+    return found
+
+
+def _is_jpeg(image: Image) -> bool:
+    return image.metadata.get("format") == "jpeg"
 
 
 def examine_planes(
@@ -134,15 +148,23 @@ def examine_planes(
     channels = _measure(planes, None if mask is None else _checked_mask(mask, planes), exposures=exposures)
     kind, noise = _model(channels, told=told)
     middle = planes[0].mean(axis=0)
+    rician = 0.0 if exposures or len(channels) > 1 else magnitude_level([plane[0] for plane in planes])
+    far = [FAR] if any(map(_reaches_far, planes)) else []
+    jpeg = jpeg_grid(middle)
     return Calibration(
         noise=noise,
         kind=kind,
         channels=tuple(each.channel for each in channels),
         images=len(planes),
         exposures=exposures,
-        jpeg=jpeg_grid(middle),
+        jpeg=jpeg,
         enlarged=enlargement(middle),
-        warnings=(*([FAR] if any(map(_reaches_far, planes)) else []), *_warnings(channels, kind)),
+        warnings=(
+            *far,
+            *_warnings(channels, kind),
+            *([f"{MAGNITUDES}{rician:.3g}"] if rician else []),
+            *([LOSSY] if jpeg and kind in _WHITE else []),
+        ),
     )
 
 
@@ -269,7 +291,9 @@ def _value(numbers: Sequence[float]) -> Value:
 def _warnings(channels: Sequence[Measured], kind: str) -> list[str]:
     found = []
     if any(not each.told for each in channels):
-        found.append("a channel is constant, drawn, or clipped or masked all over: nothing can be said of its noise")
+        found.append(
+            "a channel is constant, drawn, too small, or clipped or masked all over: nothing can be said of its noise"
+        )
     if any(each.told and each.channel.flat < FEW_FLAT for each in channels):
         found.append("too little flat area to tell the noise well: give more images (of the same sensor)")
     if kind in ("gaussian", "correlated") and any(_is_wide(each, "sigma") for each in channels):

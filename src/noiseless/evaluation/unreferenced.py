@@ -17,8 +17,8 @@ from scipy import ndimage
 
 from noiseless.calibration import Calibration, examine_planes
 from noiseless.calibration.channels import EIGHT_BITS
-from noiseless.calibration.exposures import check_no_copies, check_one_scene
-from noiseless.calibration.measuring import FAINT
+from noiseless.calibration.exposures import STRAY, check_no_copies, check_one_scene
+from noiseless.calibration.measuring import FAINT, MAGNITUDES
 from noiseless.calibration.patches import rounding_step
 from noiseless.calibration.whiteness import WHITE, has_independent_noise
 from noiseless.data.parts import middle
@@ -33,6 +33,7 @@ from noiseless.evaluation.pooling import Pooled, is_alike, mean_variance, pool
 from noiseless.evaluation.power import CHANCE, Power, is_white, power_of
 from noiseless.evaluation.residual import WINDOW, Audit, audit
 from noiseless.evaluation.risk import (
+    GREYS,
     Risk,
     block_means,
     counted,
@@ -52,6 +53,9 @@ more of it: it is off where pictures are dark or bright, and not evenly as noise
 INEXACT = 0.08
 """Half of the 95% interval of what Stein's formula is off by beyond chance, over the error that it gives: a derivative
 by a small change, clean values by means of windows. Found on photographs."""
+
+LITTLE = 0.05
+"""Share of the noise's power up to which stripes and impulses do not matter."""
 
 SURE = 1.96
 """Half a 95% interval in standard deviations."""
@@ -173,6 +177,8 @@ def _check(noise: Noise | str, *, alone: bool) -> None:
         return
     if noise.ranged:
         raise ConfigError("a range is no noise level", got=noise.spec, fix="Give one level, or auto to measure it.")
+    if alone and not noise.variance(np.repeat(GREYS, noise.channels or 1, axis=0)).any():
+        raise ConfigError("nothing is estimated without noise", got=noise.spec, fix="Give --noise auto to measure it.")
     if alone and not has_formula(noise):
         fix = "Give two exposures: --noisy-pairs A B."
         raise ConfigError("nothing is estimated for noise with a mean or without a formula", got=noise.spec, fix=fix)
@@ -194,7 +200,8 @@ def _scenes(name: str, item: Item, data_range: Range) -> dict[str, Seen]:
     read, traits = zip(*(view.read_with_traits(data_range) for view in item.views), strict=True)
     views = [[as_unit_float(plane) for plane in planes] for planes in read]
     if len({tuple(plane.shape for plane in planes) for planes in views}) > 1:
-        raise DataError(f"the two images of {name} differ in size")
+        got = " and ".join(", ".join(str(plane.shape) for plane in planes[:2]) for planes in views)
+        raise DataError(f"the two images of {name} differ in channels, height or width", got=got)
     scenes = [Seen(list(each), traits[0]) for each in zip(*views, strict=True)]
     return {name if len(scenes) == 1 else f"{name}[{number}]": each for number, each in enumerate(scenes)}
 
@@ -245,6 +252,12 @@ def _of_all(
 
 def _estimated(measured: Measured, name: str, words: str) -> Estimate:
     error, half = float(measured.error.mean()), measured.half
+    if words and error + half <= 0:
+        raise DataError(
+            f"nothing can be said of {name}: less than its noise can have is left",
+            got=f"noise {words}",
+            fix="Give the noise it has, or two exposures: --noisy-pairs A B.",
+        )
     low, high = decibels(error + half), decibels(error - half)
     return Estimate(name, words, decibels(measured.noisy), decibels(error), low, high, measured.audit)
 
@@ -286,10 +299,23 @@ def know(
         guess = "the strength of a developed photograph's noise can only be guessed"
         fix = "Give --noise, or two exposures: --noisy-pairs A B."
         raise DataError(f"nothing can be said of {name}: {guess}", fix=fix)
+    if not told_only and (others := _beside(noisy, found.noise)):
+        fix = "Give two exposures: --noisy-pairs A B."
+        raise DataError(f"nothing can be said of {name}: Stein's formula does not count {others}", fix=fix)
+    if not told_only and any(each.startswith(MAGNITUDES) for each in found.warnings):
+        fix = "Give two exposures: --noisy-pairs A B."
+        raise DataError(f"nothing can be said of {name}: its noise is Rician and moves the mean", fix=fix)
     doubt = mean_variance(noisy, found, growing=found.kind == "poisson-gaussian")[1]
     if together is not None and found.kind in WHITE and is_alike(noisy, found, together.noise):
         return _known_together(noisy, together, together.doubt(doubt))
     return Known(first, first.told_map(noisy), found.noise.spec, doubt)
+
+
+def _beside(noisy: np.ndarray, noise: Noise) -> str:
+    """The noise that comes after the first part, as text; empty where it is too little to matter."""
+    first, *others = noise.parts if isinstance(noise, Chain) else (noise,)
+    powers = [float(part.variance(noisy.clip(0, 1)).mean()) for part in (first, *others)]
+    return "+".join(part.spec for part in others) if sum(powers[1:]) > LITTLE * powers[0] else ""
 
 
 def _is_developed(noisy: np.ndarray, traits: Mapping[str, str | bool]) -> bool:
@@ -363,6 +389,8 @@ def between(model: Model, pair: Sequence[np.ndarray], known: Sequence[Known]) ->
     Raises:
         DataError: they are not of one scene, or the same in every value.
     """
+    stray = np.any([np.abs(view - 0.5) > STRAY for view in pair], axis=0)
+    pair = [np.where(stray, np.float32(0.5), view) for view in pair]  # where nothing can be compared
     first, second = pair
     check_no_copies(pair)
     for both in zip(first, second, strict=True):

@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from noiseless import bundle, losses, networks
 from noiseless.denoiser import find
 from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.io.atomic import check_reachable
 from noiseless.io.finding import check_there
-from noiseless.noise import parse
+from noiseless.noise import Noise, parse
 from noiseless.training.adversarial import check_adversarial
 from noiseless.training.config import MEASURED, SCRATCH, DataConfig, RunConfig
 from noiseless.training.images import range_of, source_of
@@ -68,12 +70,22 @@ def check_settings(config: RunConfig) -> None:
     for spec in (config.noise, config.told):
         if spec not in ("", "auto", MEASURED):
             parse(spec)
+    if config.data.noisy and config.noise not in ("", "auto"):
+        _check_measured(parse(config.noise))
     if config.start not in (None, SCRATCH):
         check_model(config.start)
     _check_budget(config)
     range_of(config.data)
     if source_of(config.data) == "clean" and not config.noise:
         raise ConfigError("clean images need a noise model", fix="Add --noise, for example --noise gaussian:0-55.")
+
+
+def _check_measured(noise: Noise) -> None:
+    """See that noise can be what noisy images have."""
+    if noise.ranged:
+        raise ConfigError("a range is no noise level", got=noise.spec, fix="Give one level, or none to measure it.")
+    if not noise.variance(np.full((noise.channels or 1, 1, 1), 0.5, np.float32)).any():
+        raise ConfigError("noisy images have noise", got=noise.spec, fix="Give its level, or none to measure it.")
 
 
 def _check_budget(config: RunConfig) -> None:

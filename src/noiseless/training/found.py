@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import uniform_filter
 
 from noiseless.calibration import Calibration, examine_planes
+from noiseless.calibration.magnitudes import magnitude_level
 from noiseless.calibration.measuring import FAINT
 from noiseless.calibration.whiteness import WHITE
 from noiseless.data.augment import to_channels
@@ -18,6 +19,7 @@ from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError
 from noiseless.noise import Noise
 from noiseless.noise.chain import Chain
+from noiseless.noise.rician import Rician
 from noiseless.noise.salt_and_pepper import SaltAndPepper
 
 MOST_IMAGES = 12
@@ -70,6 +72,8 @@ def find_noise(images: Sequence[np.ndarray], channels: int) -> Found:
     noise = _noise(found)
     if found.kind == "none" and not isinstance(noise, Chain):
         raise DataError("no noise can be told in the images", expected="noisy images", fix="Say it with --noise SPEC.")
+    if level := magnitude_level([image[0] for image in chosen]) if channels == 1 else 0.0:
+        return Found(Rician(float(f"{level:.4g}")), None, _between(chosen, noise), _neighbours(found))
     faint = FAINT in found.warnings
     told = _noise(examine_planes(chosen)) if faint and channels == 3 else None
     measured = found if found.kind in WHITE else None
@@ -99,10 +103,14 @@ def _neighbours(found: Calibration) -> float:
 def _between(images: Sequence[np.ndarray], noise: Noise) -> np.ndarray:
     """Correlation of the channels in the flattest blocks, of differences that leave hardly any texture.
 
-    Both in standard deviations of the noise: else photon noise would have the darkest blocks taken for the flattest,
-    where it is faintest beside the texture, which all channels share.
+    None is told in images that are smaller than a block. Differences are in standard deviations of the noise: else
+    photon noise would have the darkest blocks taken for the flattest, where it is faintest beside the texture, which
+    all channels share.
     """
-    blocks = np.concatenate([_details(image / np.sqrt(_variance(noise, image))) for image in images])
+    wide = [image for image in images if min(image.shape[1:]) > BLOCK]
+    if not wide:
+        return np.eye(len(images[0]))
+    blocks = np.concatenate([_details(image / np.sqrt(_variance(noise, image))) for image in wide])
     energy = (blocks**2).mean(axis=(-2, -1))
     blocks, energy = blocks[energy.min(axis=1) > 0], energy[energy.min(axis=1) > 0]
     count = max(int(FLATTEST * len(blocks)), min(16, len(blocks)))
@@ -120,8 +128,7 @@ def _variance(noise: Noise, image: np.ndarray) -> np.ndarray:
 
 
 def _details(image: np.ndarray) -> np.ndarray:
-    """Differences of differences, down and across, in blocks (n, C, side, side), float64."""
+    """Differences of differences, down and across, in blocks (n, C, BLOCK, BLOCK), float64."""
     details = np.diff(np.diff(image.astype(np.float64), axis=-1), axis=-2)
-    side = min(BLOCK, *details.shape[-2:])
-    windows = sliding_window_view(details, (side, side), axis=(-2, -1))[:, ::side, ::side]
-    return windows.transpose(1, 2, 0, 3, 4).reshape(-1, len(image), side, side)
+    windows = sliding_window_view(details, (BLOCK, BLOCK), axis=(-2, -1))[:, ::BLOCK, ::BLOCK]
+    return windows.transpose(1, 2, 0, 3, 4).reshape(-1, len(image), BLOCK, BLOCK)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,10 +17,11 @@ from noiseless.errors import ConfigError, DataError
 from noiseless.noise import Noise, parse
 from noiseless.training.config import SCRATCH, RunConfig
 from noiseless.training.found import Found, find_noise
+from noiseless.training.frames import SAME_NOISE, difference, one_scene
 from noiseless.training.images import TrainingImages
 from noiseless.training.known import KnownNoise
 from noiseless.training.objectives import REFERENCED
-from noiseless.training.objectives.choice import SAME_SCENE, Situation, choose, warnings
+from noiseless.training.objectives.choice import Situation, choose, warnings
 from noiseless.training.shipped import shipped_for
 
 GREY_OR_COLOUR = (1, 3)
@@ -29,9 +29,6 @@ GREY_OR_COLOUR = (1, 3)
 
 PAIRS = 12
 """Pairs of noisy views that are looked at: are they of one scene?"""
-
-PIXELS = 65_536
-"""How many pixels of neighbouring planes are compared, spread over all."""
 
 LOOKED_AT = 12
 """How many images are looked at to choose the weights to start from."""
@@ -48,6 +45,9 @@ KEPT = (
     "kept is what was learned where it is surely better than what the run starts from: in photographs with white noise "
     "it was in 0 of 5 runs, with correlated noise in 3 of 3; more images help to be sure"
 )
+
+
+Frames = tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Plan:
     alone: str = ""
     noise: KnownNoise | None = None
     start: str | None = None
-    frames: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+    frames: Frames = ()
     lines: tuple[str, ...] = ()
     guessed: bool = False
     found: Found | None = None
@@ -95,20 +95,22 @@ def make_plan(config: RunConfig, images: TrainingImages) -> Plan:
     found = None if config.noise else find_noise(noisy, channels)
     noise = _known(config, found, channels)
     frames = images.neighbours()
-    ratios = [_difference(one, other, noise) for one, other in frames]
-    ratio = float(np.median(ratios)) if ratios else None
-    situation = Situation(noise, views="noisy-again" in images.train, frames=ratio)
+    ratios = [difference(one, other, noise) for one, other in frames]
+    situation = Situation(noise, views="noisy-again" in images.train, frames=_typical(ratios))
     wanted = _wanted(config.objective, images)
     name, why = choose(situation) if wanted == "auto" else (wanted, "")
-    if name == "noise2noise" and not situation.views and ratio is None:
+    if name == "noise2noise" and not situation.views and not frames:
         raise ConfigError(
             "noise2noise needs two noisy views of each scene",
             fix="Give --noisy-pairs A B, stacks with planes, or frames whose names are numbered.",
         )
     lines = [f"noise: {noise.noise.spec}{_told(found)}"]
     lines += [f"objective: {name}, {why}"] if why else []
-    learned = _of_one_scene(frames, ratios) if name == "noise2noise" and not situation.views else ()
-    lines += [f"{len(learned)} of {len(frames)} neighbouring planes or frames are second views"] if learned else []
+    learned: Frames = ()
+    if name == "noise2noise" and not situation.views:
+        alike = tuple(both for both, ratio in zip(frames, ratios, strict=True) if one_scene(ratio))
+        learned = alike if one_scene(situation.frames) else tuple(frames)
+        lines += [f"learned from: {len(learned)} of {len(frames)} pairs of neighbouring planes or frames"]
     lines += [f"warning: {line}" for line in [*warnings(name, situation), *_strangers(images)]]
     lines += _estimated(images)
     taken, why_taken = _taken(config, noisy, channels)
@@ -137,6 +139,9 @@ def _strangers(images: TrainingImages) -> list[str]:
         views = [as_unit_float(side[number]) for side in (first, second)]
         try:
             check_no_copies(views)
+            if views[0].shape != views[1].shape:
+                got = f"{views[0].shape} and {views[1].shape}"
+                raise DataError("two views of a scene are of one shape", got=got, expected="(channels, height, width)")
             for both in zip(*views, strict=True):
                 check_one_scene(np.stack(both))
         except DataError as error:
@@ -191,21 +196,9 @@ def _told(found: Found | None) -> str:
     return f" (measured; neighbouring pixels resemble each other by {max(found.neighbours, 0):.2f} of 1)"
 
 
-def _difference(one: np.ndarray, other: np.ndarray, noise: KnownNoise) -> float:
-    """How much two planes differ, over what noise alone explains."""
-    every = math.ceil(math.sqrt(one[0].size / PIXELS))
-    first, second = (as_unit_float(plane[:, ::every, ::every]) for plane in (one, other))
-    explained = (noise.gain.numpy() * np.maximum((first + second) / 2, 0) + noise.floor.numpy()).mean()
-    return float(((first - second) ** 2).mean()) / 2 / float(explained)
-
-
-def _of_one_scene(
-    frames: Sequence[tuple[np.ndarray, np.ndarray]], ratios: Sequence[float]
-) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """All, but those that differ more than their noise where most do not: there is a cut between them."""
-    if np.median(ratios) > SAME_SCENE:
-        return tuple(frames)
-    return tuple(both for both, ratio in zip(frames, ratios, strict=True) if ratio <= SAME_SCENE)
+def _typical(ratios: Sequence[float]) -> float | None:
+    """The median of those of planes that are not copies of each other; ``None`` without planes."""
+    return float(np.median([ratio for ratio in ratios if ratio >= SAME_NOISE] or ratios)) if ratios else None
 
 
 def _taken(config: RunConfig, noisy: Sequence[np.ndarray], channels: int) -> tuple[str, str]:

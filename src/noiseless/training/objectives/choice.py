@@ -12,11 +12,9 @@ from noiseless.noise.chain import Chain
 from noiseless.noise.rician import Rician
 from noiseless.noise.salt_and_pepper import SaltAndPepper
 from noiseless.noise.values import mean
+from noiseless.training.frames import SAME_NOISE, SAME_SCENE, one_scene
 from noiseless.training.known import KnownNoise
 from noiseless.training.objectives.apart import LARGEST
-
-SAME_SCENE = 1.3
-"""Neighbouring planes or frames that differ by no more than this, over what noise explains, show one scene."""
 
 HEAVY_TAILS = 1.0
 """Excess kurtosis beyond which noise is not taken for normal."""
@@ -53,7 +51,7 @@ def choose(situation: Situation) -> tuple[str, str]:
     """The name of the objective that suits best, and why."""
     if situation.views:
         return "noise2noise", "since each scene has two noisy views"
-    if situation.frames is not None and situation.frames <= SAME_SCENE:
+    if one_scene(situation.frames):
         ratio = f"{situation.frames:.2f}x"
         return "noise2noise", f"since neighbouring planes or frames differ by no more than their noise ({ratio})"
     if situation.heavy:
@@ -85,6 +83,11 @@ def warnings(name: str, situation: Situation) -> list[str]:
         lines.append(
             f"neighbouring planes or frames differ {situation.frames:.1f} times more than their noise does: what moves "
             "or changes between them will be blurred. Better: --objective auto"
+        )
+    if name == "noise2noise" and not situation.views and (situation.frames or 1) < SAME_NOISE:
+        lines.append(
+            f"neighbouring planes or frames differ by {situation.frames:.2f} of what their noise explains: the noise "
+            "that they share stays. Better: --objective auto"
         )
     if (shift := _shift(situation.noise.noise)) > LEAST_SHIFT:
         lines.append(
