@@ -208,7 +208,8 @@ def check_some(count: int, failures: Mapping[str, InputError]) -> None:
     name, error = next(iter(failures.items()))
     if len(failures) == 1:
         raise error
-    raise DataError(f"nothing can be said of any of the {len(failures)} images", got=f"of {name}: {error}")
+    got = str(error) if name in str(error) else f"{name}: {error}"
+    raise DataError(f"nothing can be said of any of the {len(failures)} images", got=got)
 
 
 class WorkError(NoiselessError):

@@ -86,6 +86,17 @@ def test_a_model_falls_short_on_noise_that_it_does_not_know(folder: Path) -> Non
     assert abs(look(strong, denoiser, "strong", "/strong").short) < 0.2
 
 
+def test_pictures_without_noise_are_left_out(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A constant one was ranked among the first, for it is unlike all others."""
+    save(tmp_path / "blank.png", np.full((96, 96), 128, np.uint8))
+    given = [str(tmp_path / "blank.png"), str(folder / "usual-*.png")]
+    assert main(["select", "--noisy", *given, "--model", "gray-small", "-k", "30"]) == 2
+    printed = capsys.readouterr()
+    assert "blank" not in printed.out
+    assert "1 of 9 could not be used:" in printed.err
+    assert "no noise can be told" in printed.err
+
+
 def test_more_than_there_are_lists_all(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["select", "--noisy", str(folder / "usual-*.png"), "--model", "gray-small", "-k", "30"]) == 0
     printed = capsys.readouterr().out
@@ -166,7 +177,7 @@ def test_a_truncated_image_is_named_and_chosen_is_from_the_others(
     assert main(["select", "--noisy", str(tmp_path), "--model", "gray-small", "--json", str(numbers)]) == 2
     printed, plain = capsys.readouterr(), json.loads(numbers.read_text("utf-8"))
     assert "There are only 2 images" in printed.out
-    assert f"1 of 3 could not be read:\n  cannot read {tmp_path / '1.png'}: " in printed.err
+    assert f"1 of 3 could not be used:\n  cannot read {tmp_path / '1.png'}: " in printed.err
     assert plain["images"] == len(plain["selected"]) == 2
     assert [*plain["left_out"]] == [str(tmp_path / "1.png")]
 

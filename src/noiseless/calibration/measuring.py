@@ -207,7 +207,8 @@ def _check_planes(planes: Sequence[np.ndarray], exposures: bool) -> None:
         raise DataError("no image to calibrate from")
     channels = sorted({len(plane) for plane in planes})
     if len(channels) > 1:
-        raise DataError("images of one sensor have the same channels", got=channels)
+        fix = "Measure grey and colour images apart."
+        raise DataError("images of one sensor have the same channels", got=channels, fix=fix)
     sizes = sorted({plane.shape[1:] for plane in planes})
     if exposures and len(sizes) > 1:
         raise DataError("exposures of one scene have one size", got=sizes)

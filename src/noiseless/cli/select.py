@@ -49,4 +49,4 @@ def select(
         if path is not None:
             write(path)
             print(f"{what}: {path}")
-    return say_failures([*chosen.left_out.items()], len(views), "read")
+    return say_failures([*chosen.left_out.items()], len(views), "used")

@@ -199,7 +199,8 @@ def select(
         ConfigError: `count` is below 1.
         DataError: no image, or images of different channels.
         ImageError: an image whose channels the model does not take.
-        InputError: no image can be read. Some of several that cannot are left out, and the result says why.
+        InputError: no image can be read, or has noise. Some of several that cannot are left out, and the result says
+            why.
     """
     check_count(count)
     if not views:
@@ -219,7 +220,11 @@ def select(
         if len(channels) > 1:
             got = " and ".join(f"{number} ({name})" for number, name in channels.items())
             raise DataError("the images differ in their channels", got=got, fix="Choose from one kind at a time.")
-        candidates.append(look(plane, denoiser, view.name, str(view.path)))
+        seen = look(plane, denoiser, view.name, str(view.path))
+        if seen.kind == "none":
+            left_out[str(view.path)] = DataError("no noise can be told, so that a clean reference teaches nothing")
+        else:
+            candidates.append(seen)
         watch(view.name)
     check_some(len(candidates), left_out)
     return Selection(denoiser.name, len(candidates), tuple(choose(candidates, count)), left_out)
