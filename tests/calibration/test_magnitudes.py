@@ -35,7 +35,7 @@ def rician(level: float, *, stored: bool) -> np.ndarray:
 def test_the_level_of_magnitudes_is_measured_and_said(level: float, stored: bool) -> None:
     noisy = rician(level, stored=stored)
     assert magnitude_level(list(noisy)) == pytest.approx(level, rel=0.03)
-    assert any("Rician" in warning for warning in examine_planes([noisy]).warnings)
+    assert any("rician:sigma=" in warning for warning in examine_planes([noisy]).warnings)
     assert find_noise([noisy], 1).noise.name == "rician"
 
 

@@ -181,15 +181,14 @@ def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
         frames, mask = frames.clip(0.5 - STRAY, 0.5 + STRAY), near if mask is None else np.logical_and(near, mask)
     check_one_scene(frames)
     limits = find_limits(frames)
-    differences = [(one - other) / np.float32(math.sqrt(2)) for one, other in zip(frames[1:], frames[:-1], strict=True)]
-    rows, columns = stripe_level(differences[0])
+    rows, columns = stripe_level(_differences(frames[:2])[0])
     defects = _Defects(rows, columns, 0.0, _shares_at_ends(frames, limits))
     step = rounding_step(frames)
     if rows or columns:
         inside = np.all((frames > limits[0]) & (frames < limits[1]), axis=0)
         mask = inside if mask is None else np.logical_and(inside, mask)
         frames = _steadied(frames, rows > 0, columns > 0)
-        differences = [(one - other) / np.float32(math.sqrt(2)) for one, other in zip(frames[1:], frames, strict=False)]
+    differences = _differences(frames)
     fit = fit_exposures(frames, limits, step, mask)
     if fit is None or frames.min() == frames.max():
         return _untold(defects)
@@ -198,6 +197,11 @@ def measure_exposures(frames: np.ndarray, mask: np.ndarray | None) -> Measured:
     texture = None if texture is None else replace(texture, picture=0.0)  # there is no picture in a difference
     looks = _Looks(cache(partial(measure_bands, blocks)), cache(partial(measure_halved, differences, NOWHERE, mask)))
     return _measured(fit, texture, defects, looks, clipped=False, step=0.0)
+
+
+def _differences(frames: np.ndarray) -> list[np.ndarray]:
+    """Of each exposure from the one before, with the noise of one."""
+    return list(np.diff(frames, axis=0) / np.float32(math.sqrt(2)))
 
 
 def _steadied(frames: np.ndarray, rows: bool, columns: bool) -> np.ndarray:

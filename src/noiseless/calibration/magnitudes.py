@@ -72,12 +72,13 @@ def _flat_variance(blocks: np.ndarray) -> float:
 
 
 def _is_rayleigh(values: np.ndarray) -> bool:
-    low, middle, high = np.quantile(values, [0.1, 0.5, 0.9])
-    found, expected = (
-        np.array([each[1], each[0] + each[2] - 2 * each[1]]) / (each[2] - each[0])
-        for each in ((low, middle, high), (LOW, MIDDLE, HIGH))
-    )
-    return bool(np.all(np.abs(found - expected) < NEAR))
+    found = _form(*np.quantile(values, [0.1, 0.5, 0.9]))
+    return bool(np.all(np.abs(found - _form(LOW, MIDDLE, HIGH)) < NEAR))
+
+
+def _form(low: float, middle: float, high: float) -> np.ndarray:
+    """The middle and the skewness of a distribution with these quantiles, over its width."""
+    return np.array([middle, low + high - 2 * middle]) / (high - low)
 
 
 def _dither(planes: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:

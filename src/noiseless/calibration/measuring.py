@@ -63,7 +63,7 @@ FARTHEST = 1e6
 
 LOSSY = "JPEG took fine noise away: there may be more than was found, in coarser detail"
 
-MAGNITUDES = "dark areas hold the magnitudes of noise, as of MRI: it is Rician and moves their mean; say rician:sigma="
+MAGNITUDES = "dark areas hold magnitudes of noise, as in MRI: it moves their mean; its model is rician:sigma="
 """A warning; the level follows."""
 
 FAR = f"some values lie {FARTHEST:,.0f} times the range away or more, as those of no picture: is data_range right?"
@@ -293,7 +293,7 @@ def _warnings(channels: Sequence[Measured], kind: str) -> list[str]:
     found = []
     if any(not each.told for each in channels):
         found.append(
-            "a channel is constant, drawn, too small, or clipped or masked all over: nothing can be said of its noise"
+            "nothing can be said of a channel: it is constant, drawn, too small, or clipped or masked all over"
         )
     if any(each.told and each.channel.flat < FEW_FLAT for each in channels):
         found.append("too little flat area to tell the noise well: give more images (of the same sensor)")
