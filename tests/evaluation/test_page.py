@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from noiseless.calibration.page import ticks
 from noiseless.evaluation import ImageScore, ModelResult, Protocol, Report
 from noiseless.evaluation.pictures import Pictures
-from noiseless.evaluation.plot import HEIGHT, LINE, WIDTH, quality_plot, ticks
+from noiseless.evaluation.plot import HEIGHT, LINE, WIDTH, quality_plot
 from noiseless.evaluation.scenes import Scene
 
 

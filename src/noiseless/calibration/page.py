@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,17 +79,31 @@ def _correlation_drawing(channels: Sequence[Channel]) -> str:
 
 def _frame(left: float, right: float, bottom: float, top: float, across: str, up: str) -> list[str]:
     parts = []
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        x, y = _place(share, share, 1, 1)
-        high, far = bottom + (top - bottom) * share, left + (right - left) * share
+    for high in ticks(bottom, top):
+        _, y = _place(0, high - bottom, 1, top - bottom)
         parts.append(f'<line class="axis" x1="{MARGIN}" x2="{WIDTH - 12}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{MARGIN - 8}" y="{y + 4:.1f}" text-anchor="end">{high:.3g}</text>')
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - MARGIN + 20}" text-anchor="middle">{far:.3g}</text>')
+        parts.append(f'<text x="{MARGIN - 8}" y="{y + 4:.1f}" text-anchor="end">{high:g}</text>')
+    for far in ticks(left, right):
+        x, _ = _place(far - left, 0, right - left, 1)
+        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - MARGIN + 20}" text-anchor="middle">{far:g}</text>')
     parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 10}" text-anchor="middle">{across}</text>')
     parts.append(
         f'<text x="14" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 14 {HEIGHT / 2})">{up}</text>'
     )
     return parts
+
+
+def ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round numbers from low to high: multiples of 1, 2 or 5 times a power of ten, `most` or fewer.
+
+    Examples:
+        >>> ticks(20.1, 29.7)
+        [22.0, 24.0, 26.0, 28.0]
+    """
+    step = 10.0 ** math.floor(math.log10((high - low) / most))
+    step *= next(factor for factor in (1, 2, 5, 10, 20) if (high - low) / (step * factor) <= most)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(number * step, 10) for number in range(first, last + 1)]
 
 
 def _place(x: float, y: float, right: float, top: float) -> tuple[float, float]:

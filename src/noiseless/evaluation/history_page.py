@@ -6,9 +6,10 @@ import html
 import math
 from pathlib import Path
 
+from noiseless.calibration.page import ticks
 from noiseless.evaluation.history import History
 from noiseless.evaluation.html import bullets, document, table
-from noiseless.evaluation.plot import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, ticks, tone
+from noiseless.evaluation.plot import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, tone
 from noiseless.evaluation.report import heading, shown
 from noiseless.io.atomic import write_text
 

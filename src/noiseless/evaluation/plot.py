@@ -6,6 +6,7 @@ import html
 import math
 from dataclasses import dataclass
 
+from noiseless.calibration.page import ticks
 from noiseless.evaluation.report import Report, heading, shown
 
 WIDTH, HEIGHT = 760, 380
@@ -75,19 +76,6 @@ def quality_plot(report: Report) -> str:
     parts = [*_grid(axes, metric), *_noisy_line(axes, noisy, metric), *_labelled(axes, models, metric)]
     label = f"{heading(metric)} against seconds an image"
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
-
-
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers from low to high: multiples of 1, 2 or 5 times a power of ten, `most` or fewer.
-
-    Examples:
-        >>> ticks(20.1, 29.7)
-        [22.0, 24.0, 26.0, 28.0]
-    """
-    step = 10.0 ** math.floor(math.log10((high - low) / most))
-    step *= next(factor for factor in (1, 2, 5, 10, 20) if (high - low) / (step * factor) <= most)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(number * step, 10) for number in range(first, last + 1)]
 
 
 def _axes(finite: list[Point], models: list[Point]) -> Axes:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from noiseless.calibration.page import ticks
 from noiseless.evaluation.html import document, table
-from noiseless.evaluation.plot import ticks
 from noiseless.io.atomic import write_text
 from noiseless.workflows.tune import Tried, Tuning, command, importance, tried
 
