@@ -141,6 +141,13 @@ def test_a_config_that_is_no_json_object(tmp_path: Path, text: str) -> None:
         bundle.read(tmp_path / "model")
 
 
+def test_a_config_whose_files_are_a_list(tmp_path: Path) -> None:
+    make(tmp_path / "model")
+    corrupt(tmp_path / "model", bundle.CONFIG, files=["model.safetensors"])
+    with pytest.raises(BundleError, match="is damaged: got files"):
+        bundle.read(tmp_path / "model")
+
+
 def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"not a model bundle.*no config.json"):
         bundle.read(tmp_path)

@@ -74,6 +74,16 @@ def test_parts_leave_no_seam(shape: tuple[int, int], monkeypatch: pytest.MonkeyP
     np.testing.assert_array_equal(found, unclipped(noisy, mean_seen(clean, 0.075), sigma))
 
 
+@pytest.mark.parametrize("shape", [(24, 1), (1, PART + 90)])
+def test_a_level_for_each_row_or_column_is_that_map(shape: tuple[int, int]) -> None:
+    generator, size = np.random.default_rng(0), (1, 1, 24, PART + 90)
+    noisy = generator.normal(0, 0.2, size).clip(0, 1).astype(np.float32)
+    restored = generator.uniform(0, 0.2, size).astype(np.float32)
+    sigma = generator.uniform(0.1, 0.3, (1, 1, *shape)).astype(np.float32)
+    whole = np.ascontiguousarray(np.broadcast_to(sigma, size))
+    np.testing.assert_array_equal(unclipped(noisy, restored, sigma), unclipped(noisy, restored, whole))
+
+
 def test_shadows_with_less_noise_than_told_are_not_crushed() -> None:
     """As in photographs, whose noise is weak in the shadows: hardly any pixel there is black."""
     clean = flat(6 / 255)

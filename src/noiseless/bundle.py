@@ -166,7 +166,10 @@ def read(path: str | Path) -> Bundle:
             expected=FORMAT_VERSION,
             fix="Install a newer noiseless." if newer else None,
         )
-    for name, digest in config.pop("files", {WEIGHTS: None}).items():
+    files = config.pop("files", {WEIGHTS: None})
+    if not isinstance(files, dict):
+        raise BundleError(f"the bundle {folder} is damaged", got=f"files {files!r}", expected="names and their hashes")
+    for name, digest in files.items():
         _check_file(folder / name, digest)
     return _from_config(folder, config)
 

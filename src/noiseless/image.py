@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 DataRange = float | Sequence[float]
 """A number (0 to that) or a pair (low, high), as in scikit-image."""
 
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Weights of red, green and blue in luma: ITU-R BT.601, as the field's grey test sets were made."""
+
 PERCENTILES = (0.1, 99.9)
 UNIT_LIMITS = (-1.0, 2.0)
 """A float image without a data range whose `PERCENTILES` leave these limits is refused."""

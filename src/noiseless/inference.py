@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from noiseless.bundle import NetworkSpec
 from noiseless.errors import Cancelled, ConfigError, ImageError, MemoryLimitError, SigmaError
+from noiseless.image import LUMA
 from noiseless.runtime import Array, Engine, Precision, prepare
 from noiseless.runtime.machine import free_memory, resident_memory
 from noiseless.tiling import Tile, fitting_core, largest_window, round_up, tiles
@@ -34,8 +35,6 @@ FREE_SHARE = 0.5
 KEPT_SHARE = 0.1
 """Of the memory that is free, what an engine may keep from one image to the next: to take it anew costs a quarter of
 the time of a small network."""
-
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 
 ENSEMBLE = 8
 """Turns and flips of an image."""
@@ -165,13 +164,12 @@ def blended(noisy: Array, restored: Array, strength: Array, *, luma: float = 1.0
     Raises:
         ImageError: the strength does not fit the image.
     """
-    coloured = noisy.shape[1] == len(LUMA_WEIGHTS) and (luma, chroma) != (1.0, 1.0)
+    coloured = noisy.shape[1] == len(LUMA) and (luma, chroma) != (1.0, 1.0)
     if not coloured and strength.ndim == 0 and strength == 1:
         return restored
     change = restored - noisy
     if coloured:
-        weights = np.asarray(LUMA_WEIGHTS, np.float32)
-        grey = np.einsum("nchw,c->nhw", change, weights)[:, np.newaxis]
+        grey = np.einsum("nchw,c->nhw", change, LUMA)[:, np.newaxis]
         change = luma * grey + chroma * (change - grey)
     try:
         blend: Array = (noisy + strength * change).astype(np.float32, copy=False)

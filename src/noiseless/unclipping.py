@@ -56,7 +56,8 @@ def unclip(noisy: Array, restored: Array, sigma: Array) -> None:
         restored: of the same shape, by a network that has not seen clipped noise.
         sigma: standard deviation of the noise before clipping, broadcastable to them.
     """
-    levels = np.broadcast_to(sigma, (*noisy.shape[:2], *sigma.shape[-2:]))
+    size = (1, 1) if sigma.shape[-2:] == (1, 1) else noisy.shape[-2:]
+    levels = np.broadcast_to(sigma, (*noisy.shape[:2], *size))
     with ThreadPoolExecutor(processors()) as pool:
         for at in np.ndindex(noisy.shape[:2]):
             _unclip(noisy[at], restored[at], levels[at], 0.0, 1.0, pool)

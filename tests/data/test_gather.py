@@ -129,3 +129,10 @@ def test_a_store_is_an_input_like_a_folder(tmp_path: Path) -> None:
     np.testing.assert_array_equal(views[2].read()[0], crops[2])
     assert views[1].sha256 == views[2].sha256 == "same"
     assert len(views[0].sha256) == 64
+
+
+def test_a_store_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
+    for value in (0, 9):
+        write_store(tmp_path / "store", [(f"v{value}", np.full((1, 4, 4), value, np.uint8), {})])
+        (view,) = gather([tmp_path / "store"])
+        assert (view.name, int(view.read()[0].max())) == (f"v{value}", value)

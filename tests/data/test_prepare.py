@@ -19,7 +19,6 @@ from noiseless.data.prepare import (
     pack,
     scale_down,
 )
-from noiseless.data.store import PackedStore
 from noiseless.errors import DataError
 
 
@@ -172,7 +171,6 @@ def test_packing_twice_gives_the_same_store(folder: Path, tmp_path: Path) -> Non
     assert first.content_hash == second.content_hash
     pixels = [(tmp_path / name / "pixels.bin").read_bytes() for name in ("one", "two")]
     assert pixels[0] == pixels[1]
-    assert isinstance(PackedStore(tmp_path / "one"), PackedStore)
 
 
 def test_exclusions_and_whole_images(folder: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from torch import nn
 import tiny_models
 from noiseless import bundle, networks
 from noiseless.bundle import Bundle
-from noiseless.errors import BundleError
+from noiseless.errors import BundleError, WorkError
 from noiseless.exporting import examples, int8
 from noiseless.exporting.normalisation import fold_normalisation
 from noiseless.exporting.quantise import NOTHING, Seen, find_layers, quantise
@@ -266,10 +266,19 @@ def test_a_bundle_without_a_graph_is_an_error(tmp_path: Path, conditioned_bundle
         int8.make_int8(replace(conditioned_bundle, path=tmp_path))
 
 
+def test_what_cannot_be_measured_is_not_taken_for_good(conditioned_bundle: Bundle) -> None:
+    weak = replace(conditioned_bundle, noise=Gaussian(sigma=(0.0, 4 / 255)).to_dict())
+    with pytest.raises(WorkError, match="int8 cannot be measured"):
+        int8.make_int8(weak)
+    assert not int8.Quantised(b"", ()).good
+
+
 def test_what_is_measured_follows_from_the_noise_trained_for() -> None:
     levels = [noise.sigma for noise in examples.measured_noises(Gaussian(sigma=(0.0, 30 / 255)))]
     assert levels == [5 / 255, 15 / 255, 25 / 255]
     assert examples.measured_noises(Gaussian(sigma=0.1)) == [Gaussian(sigma=0.1)]
+    by_channel = Gaussian(sigma=[10 / 255, 50 / 255])
+    assert examples.measured_noises(by_channel) == [by_channel]
     drawn = examples.measured_noises(PoissonGaussian(gain=(0.0, 0.02), read=0.01))
     assert len(drawn) == examples.DRAWS
     assert not any(noise.ranged for noise in drawn)

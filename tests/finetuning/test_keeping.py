@@ -16,7 +16,7 @@ from noiseless.errors import ConfigError, UnknownNameError
 from noiseless.finetuning import FinetuningConfig, KeepConfig, default_config
 from noiseless.finetuning.base import Base, find_base
 from noiseless.finetuning.config import from_recipe
-from noiseless.finetuning.keeping import KEEPS, check, kept, kept_noise, remember
+from noiseless.finetuning.keeping import KEEPS, check, kept, kept_noise, label_apart, remember
 from noiseless.finetuning.run import run_finetuning
 from noiseless.noise import parse
 from noiseless.training.config import DataConfig, Stage
@@ -27,6 +27,11 @@ from noiseless.training.patches import CleanPatches, make_batch
 @pytest.fixture(scope="module")
 def known(base: Path) -> Base:
     return find_base(base)
+
+
+def test_no_level_is_told_apart_from_noise_that_reaches_the_highest(known: Base, data: DataConfig) -> None:
+    assert label_apart(known, settings(data, "rehearsal", noise="gaussian:0-60")) == "gaussian:90"
+    assert label_apart(known, settings(data, "rehearsal", noise="gaussian:0-200")) is None
 
 
 def settings(data: DataConfig, name: str, **keep: object) -> FinetuningConfig:

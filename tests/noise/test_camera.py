@@ -63,7 +63,6 @@ def test_sample_keeps_the_clean_picture_as_target() -> None:
     flat = Camera(level=0.004, soft=1.0, relit=1.0, sharpened=1.0)
     errors = [np.abs(flat.sample(clean, np.random.default_rng(seed)) - clean).mean() for seed in range(10)]
     assert max(errors) < 0.02
-    assert min(errors) >= 0
 
 
 @pytest.mark.parametrize("shape", [(31, 47), (3, 31, 47), (2, 3, 16, 24)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def result(model: Bundle, threads: int = 1) -> Array:
     image = np.random.default_rng(0).uniform(0, 1, (1, 3, 32, 48)).astype(np.float32)
     engine = openvino.OpenVinoEngine(model, precision="int8", threads=threads)
     return engine.run(image, np.full((1, 1, 1, 1), 0.1, np.float32))
+
+
+def test_threads_do_not_take_results_from_each_other(shipped: Bundle) -> None:
+    """Another thread's output took the place of the one that was being written, and an empty array came back."""
+    engine = openvino.OpenVinoEngine(shipped, precision="int8", threads=1)
+    images = [np.random.default_rng(seed).uniform(0, 1, (1, 3, 96, 96)).astype(np.float32) for seed in range(4)]
+    sigma = np.full((1, 1, 1, 1), 0.1, np.float32)
+    expected = [engine.run(image, sigma) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda number: engine.run(images[number % 4], sigma), range(40)))
+    for number, result in enumerate(found):
+        np.testing.assert_array_equal(result, expected[number % 4])
 
 
 def test_an_int8_graph_is_compiled_once_for_each_setting(

@@ -92,6 +92,14 @@ def test_a_job_gives_what_a_direct_request_gives(client: TestClient) -> None:
     assert client.get(f"/v1/jobs/{job}/preview/after").status_code == 409
 
 
+def test_what_a_blended_job_says_was_removed_is_that_of_its_strength(client: TestClient) -> None:
+    data, removed = file_of(noisy()), []
+    for blend in ("true", "false"):
+        job = send(client, data, blend=blend, noise="gaussian:20", strength="0.25")
+        removed.append(finished(client, job)["report"]["removed"])
+    assert removed[0] == pytest.approx(removed[1], rel=0.02)
+
+
 @pytest.mark.parametrize("strength", [0.0, 0.35, 1.0])
 def test_a_blended_result_is_that_of_the_strength_without_computing_again(client: TestClient, strength: float) -> None:
     data = file_of(noisy())

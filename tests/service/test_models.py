@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from noiseless.runtime.machine import processors
 
 pytest.importorskip("fastapi", reason="the service needs the extra serve")
 
-from noiseless.service.models import Models
+from noiseless.service.models import Models, trained_levels
 from noiseless.service.pipeline import Pipeline
 from noiseless.service.settings import ServiceSettings
 
@@ -40,6 +41,13 @@ def test_no_more_threads_work_than_there_are_cores(threads: int | None, tmp_path
     pipeline = Pipeline(settings, None)  # type: ignore[arg-type]
     assert pipeline._pool._max_workers == wanted
     pipeline.close()
+
+
+def test_only_white_noise_has_levels_that_were_learned(conditioned_bundle: Bundle) -> None:
+    sigma = {"low": 0.0, "high": 0.2}
+    white, soft = (replace(conditioned_bundle, noise={"kind": kind, "sigma": sigma}) for kind in ("gaussian", "rician"))
+    assert trained_levels(white) == (0.0, 0.2)
+    assert trained_levels(soft) is None
 
 
 def test_a_precision_that_there_is_not_is_said(conditioned_bundle: Bundle) -> None:

@@ -128,6 +128,9 @@ def test_a_film_by_the_command(tmp_path: Path, conditioned_bundle: Bundle, tempo
         results = [frame.to_ndarray() for frame in film.decode(video=0)]
     assert len(results) == 4
     assert main([*arguments[:-2], "--strength", "0", *model]) == 0
+    with av.open(str(tmp_path / "out.mkv")) as film, av.open(str(tmp_path / "a.mkv")) as source:
+        pairs = zip(film.decode(video=0), source.decode(video=0), strict=True)
+        assert all((one.to_ndarray() == other.to_ndarray()).all() for one, other in pairs)
     if temporal_frames == 0:
         values = (255 * tiny_models.noisy(32, 48, seed=3).clip(0, 1)).astype(np.uint8)
         expected = noiseless.load(conditioned_bundle.path, threads=1)(values, noise="gaussian:25")

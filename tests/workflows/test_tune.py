@@ -111,6 +111,8 @@ def test_an_interrupted_trial_does_not_count(tuning: Tuning, monkeypatch: pytest
     study = tune.tune(replace(tuning, trials=2))
     assert len(tune.finished(study)) == 2
     assert len(study.trials) == 3
+    plain = search.as_it_stands(CONFIG, search.space(CONFIG, None))
+    assert plain in [trial.params for trial in tune.finished(study)]
 
 
 def test_trials_that_diverge_are_counted_and_said(tuning: Tuning, monkeypatch: pytest.MonkeyPatch) -> None:

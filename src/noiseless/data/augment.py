@@ -10,9 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from noiseless.errors import DataError
-
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-"""Weights of red, green and blue in luma: ITU-R BT.601, as the field's grey test sets were made."""
+from noiseless.image import LUMA
 
 
 def to_channels(image: np.ndarray, channels: int) -> np.ndarray:

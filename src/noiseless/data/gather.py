@@ -118,9 +118,14 @@ def _digest(path: Path) -> str:
     return whole.hexdigest()
 
 
-@lru_cache(maxsize=32)
 def open_store(folder: Path) -> PackedStore:
-    """A packed store, opened once in this process."""
+    """A packed store, opened once in this process until it is written anew."""
+    index = folder / INDEX
+    return _open(folder, index.stat().st_mtime_ns if index.is_file() else 0)
+
+
+@lru_cache(maxsize=32)
+def _open(folder: Path, written: int) -> PackedStore:
     return PackedStore(folder)
 
 

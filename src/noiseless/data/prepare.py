@@ -13,13 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from noiseless.data.augment import LUMA
 from noiseless.data.gather import View, gather
 from noiseless.data.manifest import ManifestEntry
 from noiseless.data.store import PackedStore, as_unit_float, check_replaceable, write_store
 from noiseless.errors import DataError, ImageError
+from noiseless.image import LUMA
 
-LARGE = 2500
+LARGE, TOLD = 2500, 128
 """Pixels of the longer side from which an image is scaled down where no factor is given."""
 
 AUTO_FACTORS = (2.0, 2.5, 3.0)
@@ -207,10 +207,14 @@ def choose_factor(pixels: np.ndarray, filter: str = "lanczos") -> float:
 def is_noise(pixels: np.ndarray, filter: str = "lanczos") -> bool:
     """Whether what the smoothest places hold is noise: it falls when pixels are averaged, texture stays.
 
+    In an image of a side below `TOLD` pixels there are too few such places to say so.
+
     Args:
         pixels: (C, H, W): uint8, uint16 or float32.
         filter: a key of `FILTERS`.
     """
+    if min(pixels.shape[-2:]) < TOLD:
+        return False
     smaller = noise_level(scale_down(pixels, 2.0, filter))
     return smaller < FALL_OF_NOISE * noise_level(pixels)
 

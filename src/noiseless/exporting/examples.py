@@ -14,6 +14,7 @@ from noiseless.data.store import as_unit_float
 from noiseless.errors import DataError, WorkError
 from noiseless.io import read_pixels
 from noiseless.noise import Gaussian, Noise, parse
+from noiseless.noise.values import is_range
 from noiseless.tiling import round_up
 
 Array = npt.NDArray[np.float32]
@@ -74,7 +75,7 @@ def trained_noise(bundle: Bundle) -> Noise:
 
 def measured_noises(trained: Noise) -> list[Noise]:
     """`LEVELS` within a Gaussian model's range; else some draws of the model."""
-    if isinstance(trained, Gaussian) and isinstance(trained.sigma, tuple):
+    if isinstance(trained, Gaussian) and isinstance(trained.sigma, tuple) and is_range(trained.sigma):
         low, high = trained.sigma
         within: list[Noise] = [Gaussian(sigma=level / 255) for level in LEVELS if low <= level / 255 <= high]
         if within:

@@ -132,7 +132,8 @@ def _write_openvino(bundle: Bundle, graph: Path, folder: Path, name: str) -> lis
     openvino = _openvino()
     [source] = _write_onnx(bundle, graph, folder, name)
     path = folder / f"{name}.xml"
-    openvino.save_model(openvino.Core().read_model(source), path, compress_to_fp16=True)
+    halved = any(weights.dtype == np.float16 for weights in bundle.tensors().values())
+    openvino.save_model(openvino.Core().read_model(source), path, compress_to_fp16=halved)
     return [path, path.with_suffix(".bin")]
 
 

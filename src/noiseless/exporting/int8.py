@@ -19,7 +19,7 @@ import onnx
 
 from noiseless import bundle as bundles
 from noiseless.bundle import Bundle
-from noiseless.errors import BundleError
+from noiseless.errors import BundleError, WorkError
 from noiseless.exporting.examples import Example, calibration_examples, held_out_examples
 from noiseless.exporting.normalisation import fold_normalisation
 from noiseless.exporting.quantise import Layer, Seen, find_layers, quantise
@@ -99,8 +99,8 @@ class Quantised:
         return self.within(ALLOWED)
 
     def within(self, share: float) -> bool:
-        """Whether no more than this share of what may be lost is."""
-        return all(loss.lost <= share * loss.most for loss in self.losses)
+        """Whether no more than this share of what may be lost is; not where nothing was measured."""
+        return bool(self.losses) and all(loss.lost <= share * loss.most for loss in self.losses)
 
 
 def quantise_bundle(folder: str | Path, *, say: Say = lambda line: None) -> Quantised:
@@ -179,6 +179,10 @@ class _Trial:
         self._bundle, self._say = bundle, say
         self._known: dict[object, tuple[Loss, ...]] = {}
         self._examples = held_out_examples(bundle)
+        if not self._examples:
+            raise WorkError(
+                f"int8 cannot be measured on {bundle.name}", got="a model for noise weaker than 8 bits show"
+            )
         exact = open_engine(bundle, engine="onnxruntime")
         self._exact = [_restored(exact, example) for example in self._examples]
         self.engine, self.has_bf16 = "onnxruntime", False

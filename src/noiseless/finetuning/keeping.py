@@ -266,6 +266,10 @@ def kept_noise(base: Base, config: FinetuningConfig) -> str:
     return BETWEEN.join(dict.fromkeys([*_kept_before(base), own]))
 
 
+HIGHEST = 255
+"""Level on the 0-255 scale beyond which none can be told."""
+
+
 def label_apart(base: Base, config: FinetuningConfig) -> str | None:
     """A noise level that nothing has that is to be kept, as a noise expression; ``None`` where none is told.
 
@@ -277,7 +281,8 @@ def label_apart(base: Base, config: FinetuningConfig) -> str | None:
     noises = [parse(spec) for spec in kept_noise(base, config).split(BETWEEN)]
     generator, ramp = np.random.default_rng(0), np.linspace(0, 1, 256, dtype=np.float32).reshape(1, 16, 16)
     levels = [noise.draw(generator).told_map(ramp).max() for noise in noises for _ in range(DRAWS)]
-    return f"gaussian:{round(255 * ABOVE * float(max(levels)), -1):g}"
+    apart = round(255 * ABOVE * float(max(levels)), -1)
+    return f"gaussian:{apart:g}" if apart <= HIGHEST else None
 
 
 def _kept_before(base: Base) -> list[str]:

@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from noiseless.image import LUMA
+
 BICUBIC, BILINEAR, LANCZOS = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS
 _FILTERS = (BICUBIC, BICUBIC, BILINEAR, LANCZOS)
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def draw_filter(generator: np.random.Generator) -> Image.Resampling:
@@ -53,7 +54,7 @@ def soften_natively(picture: np.ndarray, generator: np.random.Generator) -> np.n
 def halve_colours(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """The picture with its colours at half resolution, in three of ten along rows only, as JPEG stores them."""
     height, width = picture.shape[-2:]
-    luma = np.tensordot(_LUMA, picture, 1)
+    luma = np.tensordot(LUMA, picture, 1)
     rows = height if generator.random() < 0.3 else max(height // 2, 1)
     small = resize(picture - luma, (rows, max(width // 2, 1)), BILINEAR)
     return np.asarray(luma + resize(small, (height, width), BILINEAR))

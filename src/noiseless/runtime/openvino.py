@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class OpenVinoEngine:
         self.fixed_bytes = FIXED_BYTES
         self._model = _compile(bundle, precision, threads)
         self._request = self._model.create_infer_request()
+        self._lock = threading.Lock()  # of the request, whose output one thread must not take from another
         self._tensor = import_openvino("the openvino engine").Tensor
         self._told = bundle.spec.conditioning == "sigma"
 
@@ -65,8 +67,9 @@ class OpenVinoEngine:
         feeds = [batch, sigma] if self._told else [batch]
         restored: Array = np.empty(batch.shape, np.float32)
         try:
-            self._request.set_output_tensor(self._tensor(restored, shared_memory=True))
-            self._request.infer(feeds, share_inputs=True, share_outputs=True)
+            with self._lock:
+                self._request.set_output_tensor(self._tensor(restored, shared_memory=True))
+                self._request.infer(feeds, share_inputs=True, share_outputs=True)
         except RuntimeError as error:
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from error

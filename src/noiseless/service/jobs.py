@@ -130,7 +130,7 @@ class Jobs:
             HTTPException: 429, too many jobs wait, or their files take all the space there is for them.
         """
         if self._store.count(QUEUED) >= self._settings.max_jobs:
-            raise busy(self._settings.max_jobs)
+            raise busy(EXPIRY_SECONDS)
         if self._store.stored() > self._settings.max_stored:
             self._store.expire(0.0, self._settings.max_stored)
             if self._store.stored() > self._settings.max_stored:
@@ -325,6 +325,8 @@ class Jobs:
         if job.blend:
             with replacing(folder / PLANES) as file:
                 np.save(file, restored.planes)
+            share = np.asarray(options.strength, np.float32)
+            restored = replace(restored, planes=blended(image.planes(), restored.planes, share))
         else:
             answer = encode(marked(image, restored, options.strength))
             with replacing(folder / RESULT) as file:

@@ -72,7 +72,8 @@ class Models:
 
 def trained_levels(bundle: Bundle) -> tuple[float, float] | None:
     """The weakest and strongest white noise that a model was trained for, in [0, 1] units, where its bundle says."""
-    sigma = dict(bundle.noise or {}).get("sigma")
+    noise = bundle.noise or {}
+    sigma = noise.get("sigma") if noise.get("kind") == "gaussian" else None
     if isinstance(sigma, dict) and {"low", "high"} <= set(sigma):
         return float(sigma["low"]), float(sigma["high"])
     return (float(sigma), float(sigma)) if isinstance(sigma, int | float) else None

@@ -32,7 +32,7 @@ class ServiceSettings:
         queue: requests with an image at once, those being received included; more are answered 429.
         longest_wait: seconds that a direct request is expected to wait, at most; others are answered 429.
         max_jobs: jobs that wait; more are answered 429.
-        time_limit: seconds of computing for one image.
+        time_limit: seconds of computing for one image, or one film.
         upload_limit: seconds in which a request must have arrived.
         keep_hours: how long results stay.
         max_stored: bytes of all jobs; the oldest results go first.

@@ -101,6 +101,8 @@ class FilmWork:
         """A frame, denoised, at full strength."""
         frame = view.frames[view.index]
         self._noisy.append(frame)
+        if not self._task.strength:
+            return frame
         alone = len(view.frames) == 1
         sigma = self._sigma(frame, needed=not alone)
         if alone:

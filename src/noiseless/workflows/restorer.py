@@ -121,7 +121,9 @@ class Restorer:
             windows.denoise_windows(source, sink, work, first.channels)
         levels = [level for _, level in found]
         varies = self._varies or model.bundle.told is not None
-        sigma = np.stack(levels) if levels else None if varies else model.sigma(first.planes(), task.noise)
+        sigma = np.stack(levels) if levels else None
+        if task.strength and not levels and not varies:
+            sigma = model.sigma(first.planes(), task.noise)
         return self._facts(model, sigma)
 
     def film(self, source: Path, target: Path, progress: Progress, cancel: Cancel) -> dict[str, Any]:
@@ -198,6 +200,8 @@ class Restorer:
         told = None if task.sigma_map is None else SigmaMap(task.sigma_map, size, stack)
 
         def level(page: int, rows: slice, columns: slice, planes: npt.NDArray[np.float32]) -> Any:
+            if not task.strength:
+                return None  # nothing is taken away
             if found:
                 return found[page](planes[0])[np.newaxis]
             return model.sigma(planes, task.noise if told is None else told.part(page, rows, columns))

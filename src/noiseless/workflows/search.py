@@ -96,13 +96,13 @@ def usable_methods(config: FinetuningConfig, model: str) -> list[str]:
     base = find_base(model)
     settled = start_from(base, config)
     network = networks.create(settled.network, **settled.arguments)
-    return [name for name in RATES if name == config.method.name or _works(name, network)]
+    return [name for name in RATES if name == config.method.name or _works(replace(config.method, name=name), network)]
 
 
-def _works(method: str, network: nn.Module) -> bool:
-    prepare = tables.load("method", method, METHODS, GROUP)
+def _works(method: MethodConfig, network: nn.Module) -> bool:
+    prepare = tables.load("method", method.name, METHODS, GROUP)
     try:
-        prepare(copy.deepcopy(network), MethodConfig(method))
+        prepare(copy.deepcopy(network), method)
     except ConfigError:
         return False
     return True

@@ -150,7 +150,7 @@ class Selection:
         write_text(path, json.dumps(plain, indent=1) + "\n")
 
     def to_list(self, path: str | Path) -> None:
-        """Write one path a line, most wanted first.
+        """Write one path a line, most wanted first; of an image in a packed store its name.
 
         Raises:
             OutputError: the file cannot be written.
@@ -211,7 +211,8 @@ def select(
     span = None if data_range is None else pair_of(data_range)
     for view in views:
         planes: list[np.ndarray] = []
-        with noting(left_out, str(view.path)):
+        place = str(view.path) if view.entry is None else view.name
+        with noting(left_out, place):
             planes = view.read(span)
         if not planes:
             continue
@@ -220,9 +221,9 @@ def select(
         if len(channels) > 1:
             got = " and ".join(f"{number} ({name})" for number, name in channels.items())
             raise DataError("the images differ in their channels", got=got, fix="Choose from one kind at a time.")
-        seen = look(plane, denoiser, view.name, str(view.path))
+        seen = look(plane, denoiser, view.name, place)
         if seen.kind == "none":
-            left_out[str(view.path)] = DataError("no noise can be told, so that a clean reference teaches nothing")
+            left_out[place] = DataError("no noise can be told, so that a clean reference teaches nothing")
         else:
             candidates.append(seen)
         watch(view.name)

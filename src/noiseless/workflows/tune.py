@@ -181,7 +181,7 @@ def _work(study: Study, tuning: Tuning, processes: int, say: Callable[[str], Non
         while len(finished(study)) < tuning.trials:
             trial = study.ask(dimensions)
             _try(study, trial, tuning)
-            say(line(tried(study, tuning.config)[-1], study))
+            say(line(next(each for each in tried(study, tuning.config) if each.number == trial.number), study))
     finally:
         torch.set_num_threads(threads)
 
@@ -199,6 +199,8 @@ def _try(study: Study, trial: Trial, tuning: Tuning) -> None:
 
     try:
         outcome = _run(applied(tuning.config, trial.params), tuning.model, folder, Listener(scored=scored))
+        if outcome.ending in ("interrupted", "terminated"):
+            study.enqueue_trial(trial.params)  # tried anew when the search goes on
         if outcome.ending == "interrupted":
             raise KeyboardInterrupt
         if outcome.ending == "terminated":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from noiseless.calibration.page import ticks
 from noiseless.evaluation.html import document, table
 from noiseless.io.atomic import write_text
+from noiseless.workflows.search import as_it_stands, shown, space
 from noiseless.workflows.tune import Tried, Tuning, command, importance, tried
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def write_page(study: Study, tuning: Tuning, path: Path) -> None:
     """
     rows = tried(study, tuning.config)
     best = study.best_trial
-    gain = _gain(rows, best.value or 0.0)
+    gain = _gain(rows, tuning, best.value or 0.0)
     parts = [
         f"<p>{_counts(rows)} The best validation PSNR is {best.value:.2f} dB, in trial {best.number}{gain}. "
         f"Run it: <code>{html.escape(command(tuning))}</code></p>",
@@ -50,11 +51,12 @@ def _counts(rows: Sequence[Tried]) -> str:
     return f"{len(rows)} trials; {pruned} were given up early, since they were below the median, and {failed} diverged."
 
 
-def _gain(rows: Sequence[Tried], best: float) -> str:
-    first = next((row for row in rows if row.number == 0 and row.ending == "complete"), None)
+def _gain(rows: Sequence[Tried], tuning: Tuning, best: float) -> str:
+    plain = shown(tuning.config, as_it_stands(tuning.config, space(tuning.config, tuning.model)))
+    first = next((row for row in rows if row.values == plain and row.ending == "complete"), None)
     if first is None or first.psnr is None:
         return ""
-    return f" ({best - first.psnr:+.2f} dB beside trial 0, the recipe as it stands)"
+    return f" ({best - first.psnr:+.2f} dB beside trial {first.number}, the recipe as it stands)"
 
 
 def _importance(study: Study) -> str:
