@@ -20,6 +20,7 @@ from noiseless.__main__ import main
 from noiseless.bundle import Bundle
 from noiseless.errors import BundleError, ConfigError, DataError, DivergedError, UnknownNameError
 from noiseless.finetuning import FinetuningConfig, MethodConfig, default_config, load_adapter, read_adapter
+from noiseless.finetuning.adapter import Adapter, write_adapter
 from noiseless.finetuning.run import FinetuningOutcome, run_finetuning
 from noiseless.training.config import DataConfig
 from noiseless.training.run import Listener
@@ -262,3 +263,19 @@ def test_adalora_ends_with_its_budget(data: DataConfig, base: Path, tmp_path: Pa
     run_finetuning(base, parts, tmp_path / "parts", resume=True)
     one, other = (load_file(tmp_path / run / "adapter.safetensors") for run in ("whole", "parts"))
     assert all(np.array_equal(one[key], other[key]) for key in {*one, *other})
+
+
+def test_each_prompt_keeps_what_it_is_told_and_whether_it_undoes_clipping(base: Path, tmp_path: Path) -> None:
+    """What the last one was told, and that any of them undoes clipping, held for all."""
+    facts = {
+        "ct": {"noise": {"kind": "gaussian", "sigma": 0.1}, "told": None, "unclips": False},
+        "mri": {"noise": None, "told": "gaussian:90", "unclips": True},
+    }
+    write_adapter(
+        tmp_path / "both",
+        Adapter("prompt", {}, str(base), "0" * 64, "unet_nano", {}, None, {"ct/a.rows": torch.ones(1)}, facts),
+    )
+    adapter = read_adapter(tmp_path / "both")
+    for name, known in facts.items():
+        chosen = adapter.choose(name)
+        assert {"noise": chosen.noise, "told": chosen.told, "unclips": chosen.unclips} == known

@@ -54,7 +54,7 @@ class Adapter:
         arguments: constructor arguments of the changed network.
         noise: the noise it was trained for, as `Noise.to_dict` writes it, where known.
         tensors: factors and differences by name, float32; those of prompts after the prompt's name and a slash.
-        prompts: the noise that each prompt was trained for; empty for other methods.
+        prompts: by name ``noise``, ``told`` and ``unclips`` of each, as here; empty for other methods.
         told: the noise that ``noise="auto"`` tells the changed model, as of `noiseless.bundle.Bundle`.
         unclips: whether the changed model undoes clipping, as of `noiseless.bundle.Bundle`.
     """
@@ -67,7 +67,7 @@ class Adapter:
     arguments: Mapping[str, Any]
     noise: Mapping[str, Any] | None
     tensors: Mapping[str, Tensor]
-    prompts: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    prompts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     told: str | None = None
     unclips: bool = False
 
@@ -91,7 +91,7 @@ class Adapter:
             raise UnknownNameError("prompt", name, self.prompts)
         head = f"{name}/"
         own = {key.removeprefix(head): tensor for key, tensor in self.tensors.items() if key.startswith(head)}
-        return replace(self, tensors=own, prompts={}, noise=self.prompts[name])
+        return replace(self, tensors=own, prompts={}, **self.prompts[name])
 
     def change(self, name: str, weight: Tensor) -> Tensor | None:
         """What is added to a weight, in its shape; ``None`` where it stays."""

@@ -258,7 +258,6 @@ class Work:
             tensors: that were trained.
             written: the merged model.
         """
-        noise = written.noise
         made = Adapter(
             method=self.config.method.name,
             settings=asdict(self.config.method),
@@ -266,7 +265,7 @@ class Work:
             base_sha256=self.base.sha256,
             network=self.config.network,
             arguments=self.config.arguments,
-            noise=noise,
+            noise=written.noise,
             tensors=tensors,
             told=written.told,
             unclips=written.unclips,
@@ -276,5 +275,5 @@ class Work:
         name = self.config.method.prompt
         own = {f"{name}/{key}": tensor for key, tensor in tensors.items()}
         others = {key: tensor for key, tensor in self._beside.tensors.items() if not key.startswith(f"{name}/")}
-        prompts = {**self._beside.prompts, name: noise}
-        return replace(made, tensors={**others, **own}, prompts=prompts, unclips=made.unclips or self._beside.unclips)
+        facts = {"noise": made.noise, "told": made.told, "unclips": made.unclips}
+        return replace(made, tensors={**others, **own}, prompts={**self._beside.prompts, name: facts})
