@@ -212,6 +212,10 @@ def test_a_conditioned_network_without_a_level_is_an_error() -> None:
         model(image, noise="gaussian:0-55")
     with pytest.raises(SigmaError, match="does not fit the image"):
         model(image, noise=np.ones((3, 3)))
+    with pytest.raises(SigmaError, match=r"a share of the range: got 25\.0, expected 0 to 1"):
+        model(image, noise=25)
+    with pytest.raises(ImageError, match="no image: got ndarray"):
+        model.image(image)  # type: ignore[arg-type]
     with pytest.raises(SigmaError, match="negative or not finite"):
         model(image, noise=np.float32(-1))
     with pytest.raises((SpecError, UnknownNameError)):

@@ -190,6 +190,13 @@ def test_progress_grows_to_one() -> None:
     assert seen[-1] == 1
 
 
+def test_cancel_after_the_last_tile_gives_no_result() -> None:
+    """An image of one tile was written as a whole, and then called stopped."""
+    answers = iter([False, True])
+    with pytest.raises(Cancelled):
+        restore(Blocks(), tiny_models.noisy(1, 1, 64, 64), 0.1, SPEC, cancel=lambda: next(answers))
+
+
 def test_cancel_stops_between_tiles() -> None:
     answers: Iterator[bool] = iter([False, False, True])
     engine = Blocks()

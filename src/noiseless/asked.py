@@ -82,4 +82,7 @@ def _checked(sigma: npt.ArrayLike, planes: Array) -> Array:
         raise SigmaError("this noise level does not fit the image", got=str(error), expected=planes.shape) from error
     if not (np.isfinite(array).all() and array.min(initial=0) >= 0):
         raise SigmaError("a noise level is negative or not finite")
+    if array.max(initial=0) > 1:
+        fix = 'Divide it by the white level (25 / 255), or say it as text: "gaussian:25".'
+        raise SigmaError("a noise level is a share of the range", got=float(array.max()), expected="0 to 1", fix=fix)
     return array.reshape((1,) * (planes.ndim - array.ndim) + array.shape)

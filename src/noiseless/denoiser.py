@@ -189,6 +189,9 @@ class Denoiser:
         cancel: Cancel | None = None,
     ) -> Image:
         """Denoise an `Image`; see `__call__`."""
+        if not isinstance(image, Image):
+            fix = "Call the denoiser itself with an array."
+            raise ImageError("no image", got=type(image).__name__, expected="noiseless.Image", fix=fix)
         share = check_strength("strength", strength)
         if not share.any():
             return image

@@ -126,7 +126,7 @@ def restore(
             holds and half of what is free where ``None``, and the engine may keep `KEPT_SHARE` for the next image.
         ensemble: average over the eight turns and flips, at eight times the cost.
         progress: told the share that is done.
-        cancel: asked between tiles whether to stop.
+        cancel: asked between tiles, and after the last, whether to stop.
 
     Returns:
         (N, C, H, W) float32, not clipped.
@@ -297,6 +297,8 @@ class _Work:
                 done += self._place(piece, result, restored)
             if progress is not None:
                 progress(done / total)
+        if cancel is not None and cancel():
+            raise Cancelled("stopped before the image was written")
         return restored
 
     def _batches(self, grid: Grid) -> Iterator[list[Piece]]:

@@ -148,6 +148,24 @@ def test_a_budget_in_minutes_is_spent_once_over_resumptions(data: DataConfig, tm
     assert rates[-1] < 0.02 * config.training.lr
 
 
+def test_a_finished_run_goes_on_with_a_larger_budget(data: DataConfig, tmp_path: Path) -> None:
+    """It said that it was trained, and did nothing."""
+    config = tiny_runs.config(data, {"validations": 4}, steps=4)
+    assert run_training(config, tmp_path / "run").step == 4
+    scored: list[int] = []
+    listener = Listener(scored=lambda status, scores: scored.append(status.step))
+    outcome = run_training(replace(config, steps=12), tmp_path / "run", resume=True, listener=listener)
+    assert (outcome.ending, outcome.step) == ("finished", 12)
+    assert scored == [6, 9, 12]
+    assert run_training(replace(config, steps=12), tmp_path / "run", resume=True).step == 12
+
+
+def test_what_differs_is_named_where_a_run_is_resumed_otherwise(data: DataConfig, tmp_path: Path) -> None:
+    run_training(tiny_runs.config(data, {"lr": 1e-3}, steps=2), tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"got training\.lr = 0\.002, expected training\.lr = 0\.001\. Resume"):
+        run_training(tiny_runs.config(data, {"lr": 2e-3}, steps=2), tmp_path / "run", resume=True)
+
+
 def test_stages_change_patch_and_batch(data: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = (Stage(0.0, 16, 4), Stage(0.5, 32, 2))
     seen: dict[int, tuple[int, int]] = {}

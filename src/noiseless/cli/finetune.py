@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -130,12 +131,14 @@ def summary(outcome: FinetuningOutcome) -> list[str]:
     if not run.step:
         return [f"{NOTHING}: use {outcome.base.model}"]
     if not outcome.better:
-        worse = f"Nothing was better than {outcome.base.model} on the validation images ({run.start_psnr:.2f} dB)"
+        surely = "surely " if run.estimated else ""
+        worse = (
+            f"Nothing was {surely}better than {outcome.base.model} on the validation images ({run.start_psnr:.2f} dB)"
+        )
         return [*lines, f"{worse}: nothing is saved as best. Try more images, more time or another learning rate."]
     what = "Estimated validation" if run.estimated else "Validation"
-    lines.append(
-        f"{what} PSNR {run.start_psnr:.2f} -> {run.psnr:.2f} dB ({outcome.gain:+.2f}; noisy {run.noisy_psnr:.2f})"
-    )
+    noisy = "" if math.isnan(run.noisy_psnr) else f"; noisy {run.noisy_psnr:.2f}"
+    lines.append(f"{what} PSNR {run.start_psnr:.2f} -> {run.psnr:.2f} dB ({outcome.gain:+.2f}{noisy})")
     if outcome.adapter is not None:
         lines.append(f"What was trained: {outcome.adapter} ({outcome.adapter.stat().st_size / 1000:,.0f} kB)")
     return [*lines, f"Use it: noiseless denoise INPUT -o OUTPUT --model {run.folder / 'best'}"]

@@ -189,7 +189,7 @@ def choose(bundle: Bundle, *, engine: str = "auto", precision: str = "exact", de
         names = PREFERRED[candidate] if engine == "auto" else (engine,)
         for name in names:
             if _offers(name, bundle, candidate, device, insist=engine != "auto"):
-                note = "" if candidate == precision else _note(bundle, precision, candidate)
+                note = "" if candidate == precision else _note(bundle, precision, candidate, engine)
                 return Choice(name, candidate, note)
     raise ConfigError(
         f"no engine can run {bundle.name}",
@@ -217,10 +217,11 @@ def _engine_class(name: str) -> EngineClass:
     return found
 
 
-def _note(bundle: Bundle, wanted: str, found: str) -> str:
+def _note(bundle: Bundle, wanted: str, found: str, engine: str) -> str:
     reasons: dict[str, Callable[[], str]] = {
         "int8": lambda: f"{bundle.name} has no int8 graph" if not bundle.int8_graph_path.is_file() else "",
         "fast": lambda: "",
     }
-    reason = reasons[wanted]() or "no installed engine computes so on this processor"
+    who = "no installed engine computes" if engine == "auto" else f"the engine {engine} does not compute"
+    reason = reasons[wanted]() or f"{who} so on this processor"
     return f"{wanted} precision is not available ({reason}); using {found}"

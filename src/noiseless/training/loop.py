@@ -141,7 +141,7 @@ def _report(run: Run, hooks: Hooks, pending: list[Tensor], logs: dict[str, float
 
 def _diverged(run: Run, got: str) -> DivergedError:
     kept = run.folder / "best"
-    fix = f"Lower training.lr (now {run.config.lr})."
+    fix = f"Lower training.lr (now {run.config.lr}), in another folder."
     fix += f" The best weights so far are kept in {kept}." if kept.exists() else ""
     return DivergedError(f"training diverged at step {run.progress.step}", got=got, fix=fix)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,9 +141,25 @@ def run_training(
     config = _settle(config, folder, images, plan, precision, resume=resume)
     config = _settle_told(config, images, plan, listener.say, adaptation.label)
     run = _assemble(config, folder, fabric, images, plan, adaptation)
+    before = _saved(config, folder)
     resumed = resume and restore(run)
+    if resumed and before is not None and not plan.guessed:
+        _reopen(run, _budget(before, images))
     listener.say(_opening(run, images, resumed=resumed))
     return _work(config, run, images, plan, stop_after, listener, adaptation)
+
+
+def _saved(config: RunConfig, folder: Path) -> RunConfig | None:
+    """The configuration that a run was begun with."""
+    saved = folder / "config.toml"
+    return from_mapping(type(config), read_recipe(saved)) if saved.exists() else None
+
+
+def _reopen(run: Run, before: Budget) -> None:
+    """Let a run that was finished go on where it was given a larger budget."""
+    if run.progress.finished and run.budget != before and run.spent < 1:
+        run.progress.finished = False
+        run.progress.validations = int(run.spent * run.config.validations)
 
 
 def _images(config: RunConfig, folder: Path, fabric: Fabric, listener: Listener) -> TrainingImages:
@@ -193,8 +209,7 @@ def _settle(
     name, objective = config.name or folder.resolve().name, plan.alone or plan.objective
     settled = replace(config, arguments=arguments, objective=objective, start=plan.start, training=training, name=name)
     saved = folder / "config.toml"
-    if resume and saved.exists():
-        before = from_mapping(type(config), read_recipe(saved))
+    if resume and (before := _saved(config, folder)) is not None:
         told = before.told if settled.told == "auto" else settled.told
         settled = replace(settled, told=told, training=replace(training, precision=before.training.precision))
         _same(before, settled, saved)
@@ -216,7 +231,7 @@ def _settle_told(
 
 
 def _same(before: RunConfig, now: RunConfig, saved: Path) -> None:
-    old, new = to_mapping(before), to_mapping(now)
+    old, new = _flat(to_mapping(before)), _flat(to_mapping(now))
     differing = [key for key in {*old, *new} - {"steps", "minutes", "epochs", "name"} if old.get(key) != new.get(key)]
     if differing:
         raise ConfigError(
@@ -225,6 +240,15 @@ def _same(before: RunConfig, now: RunConfig, saved: Path) -> None:
             expected=", ".join(f"{key} = {old.get(key)!r}" for key in sorted(differing)),
             fix="Resume it with the options it was started with.",
         )
+
+
+def _flat(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings by the names that ``--set`` gives them."""
+    found = {key: value for key, value in mapping.items() if not isinstance(value, Mapping)}
+    for table, inner in mapping.items():
+        if isinstance(inner, Mapping):
+            found |= {f"{table}.{key}": value for key, value in _flat(inner).items()}
+    return found
 
 
 def _budget(config: RunConfig, images: TrainingImages) -> Budget:

@@ -137,7 +137,10 @@ def open_study(tuning: Tuning) -> Study:
     )
     now = json.dumps([to_mapping(tuning.config), tuning.model], sort_keys=True)
     if study.user_attrs.setdefault("recipe", now) != now:
-        raise ConfigError(f"{tuning.folder} holds the search of another recipe", fix="Name another folder: -o DIR.")
+        raise ConfigError(
+            f"{tuning.folder} holds the search of another recipe, or with another budget",
+            fix="Name another folder: -o DIR.",
+        )
     study.set_user_attr("recipe", now)
     if not study.trials:
         study.enqueue_trial(as_it_stands(tuning.config, space(tuning.config, tuning.model)), skip_if_exists=True)
