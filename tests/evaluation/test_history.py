@@ -94,7 +94,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     )
     outputs = ["--json", str(tmp_path / "history.json"), "--report", str(tmp_path / "report")]
     assert main(["evaluate", "identity", "median", "--history", str(tasks), *outputs]) == 0
-    printed = capsys.readouterr().out
+    printed, progress = capsys.readouterr()
+    assert "Measuring: 100%" in progress
     assert "forgetting" in printed
     assert "strong: " in printed
     plain = json.loads((tmp_path / "history.json").read_text())

@@ -72,6 +72,17 @@ def test_openvino(conditioned_bundle: Bundle, tmp_path: Path, capsys: pytest.Cap
     assert "tiny-gray.xml" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("dtype", "halved"), [("float16", True), ("float32", False)])
+def test_openvino_halves_weights_only_where_they_are_halves(dtype: str, halved: bool, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    network = tiny_models.conditioned_network()
+    made = tiny_models.save(network, tmp_path / "tiny", "unet_nano", tiny_models.CONDITIONED, dtype=dtype)
+    export(made.path, tmp_path / "new", format="openvino")
+    size = (tmp_path / "new" / "tiny.bin").stat().st_size
+    numbers = sum(weights.size for weights in made.tensors().values())
+    assert (size < 3 * numbers) == halved
+
+
 def test_int8_is_made_where_the_bundle_has_none(
     conditioned_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,6 +180,8 @@ def test_methods_come_with_the_rate_that_suits_them() -> None:
     methods = search.space(config, "gray-small")[search.METHOD].choices
     assert {"full", "head", "lora", "adapter"} <= set(methods)
     assert not {"bias", "norm"} & set(methods)  # the network has neither
+    frozen = replace(config, method=replace(config.method, freeze=("*",)))
+    assert search.space(frozen, "gray-small")[search.METHOD].choices == ("lora",)  # nothing is left for the others
     changed = search.applied(config, {search.RATE: 2.0, search.METHOD: "full"})
     assert isinstance(changed, FinetuningConfig)
     assert (changed.method.name, changed.training.lr) == ("full", 6e-4)

@@ -81,6 +81,14 @@ def save(path: Path, *shape: int, dtype: str = "uint16", **options: Any) -> np.n
     return stored
 
 
+def test_of_nothing_taken_away_no_level_is_told(tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was measured in a single row, and in each window."""
+    save(tmp_path / "a.tif", 133, 171, tile=(32, 48))
+    monkeypatch.setattr(restoring, "STREAMED_BYTES", 0)
+    summary = work(tmp_path / "a.tif", tmp_path / "b.tif", replace(task, noise="auto", strength=0.0))
+    assert [each.sigma for each in summary.results] == [None]
+
+
 @pytest.mark.parametrize(
     "change",
     [
