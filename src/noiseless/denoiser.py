@@ -108,9 +108,8 @@ class Denoiser:
         from noiseless.networks import spec_of
         from noiseless.runtime.torch import TorchEngine
 
-        spec = spec_of(network)
         device = next((str(tensor.device) for tensor in network.parameters()), "cpu")
-        bundle = Bundle(Path(name), name, type(network).__name__, {}, spec)
+        bundle = Bundle(Path(name), name, type(network).__name__, {}, spec_of(network))
         return cls(bundle, TorchEngine.of(network, device=device), controls)
 
     @property
@@ -190,8 +189,7 @@ class Denoiser:
     ) -> Image:
         """Denoise an `Image`; see `__call__`."""
         if not isinstance(image, Image):
-            fix = "Call the denoiser itself with an array."
-            raise ImageError("no image", got=type(image).__name__, expected="noiseless.Image", fix=fix)
+            raise ImageError("no image", got=type(image).__name__, expected="a noiseless.Image")
         share = check_strength("strength", strength)
         if not share.any():
             return image
@@ -222,8 +220,7 @@ class Denoiser:
             together = np.concatenate([planes[number] for number in group])
             start, part = done / total, together.size / total
             report = None if progress is None else lambda s, at=start, of=part: progress(at + of * s)
-            sigma = self.sigma(together, noise)
-            result = self.planes(together, sigma, strength=share, progress=report, cancel=cancel)
+            result = self.planes(together, self.sigma(together, noise), strength=share, progress=report, cancel=cancel)
             ends = np.cumsum([len(planes[number]) for number in group])
             for number, part_result in zip(group, np.split(result, ends[:-1]), strict=True):
                 restored[number] = part_result
